@@ -1,0 +1,25 @@
+"""What can go wrong, each with one clear line that says what and what to do."""
+
+
+class LayerscopeError(Exception):
+    """Base of every error that layerscope raises on purpose; the command line prints it as one line."""
+
+
+class NetworkError(LayerscopeError):
+    """A network cannot be found, built, read or asked for what it does not have."""
+
+
+class UnsupportedOperationError(NetworkError):
+    """An operation of the network has no rule for what was asked."""
+
+
+class GeometryError(NetworkError):
+    """The receptive field of a layer cannot be stated."""
+
+
+class WeightsError(LayerscopeError):
+    """Weights cannot be found, fetched, read or fitted to the network."""
+
+
+class ImageError(LayerscopeError):
+    """A picture cannot be found or read."""
