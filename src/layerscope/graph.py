@@ -1,0 +1,309 @@
+"""A network seen operation by operation: one flat, functional list, whatever the Python behind it looked like.
+
+``torch.export`` reads the network; this room tidies what it says: in-place operations become plain ones, those
+that change nothing at inference (dropout, contiguous) vanish, and every argument gets its name.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
+
+from layerscope.errors import NetworkError
+
+_IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
+_OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  # results nothing else shares
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An argument that is the result of another operation."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument that is a tensor of the network: a weight, a buffer, a constant."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a network. ``kind`` is torch's name for it (conv2d, relu, max_pool2d, cat, ...)."""
+
+    index: int
+    kind: str
+    target: Callable[..., Any]
+    arguments: Mapping[str, Any]  #: by name, defaults included; results of others as Ref, tensors as Parameter
+    inputs: tuple[int, ...]  #: operations whose result is read, in the order of the arguments
+    module: str  #: path of the innermost module it happens in; "" is the network itself
+    shape: tuple[int, ...]  #: of the result, without the batch axis
+
+    @property
+    def place(self) -> str:
+        """The operation and where it is, for messages."""
+        return f"{self.kind} in {self.module!r}" if self.module else f"{self.kind} in the network's own forward"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operations in the order they run; operation 0 is the picture. ``modules``: the result of each module."""
+
+    operations: tuple[Operation, ...]
+    output: int
+    modules: Mapping[str, int]
+    tensors: Mapping[str, Tensor] = field(repr=False)
+
+    def users(self) -> tuple[tuple[int, ...], ...]:
+        """For each operation, those that read its result."""
+        users: list[list[int]] = [[] for _ in self.operations]
+        for operation in self.operations:
+            for source in dict.fromkeys(operation.inputs):
+                users[source].append(operation.index)
+        return tuple(map(tuple, users))
+
+    def resolve(self, argument: Any, values: Mapping[int, Any]) -> Any:
+        """The argument with results and tensors in place of their names."""
+        if isinstance(argument, Ref):
+            return values[argument.index]
+        if isinstance(argument, Parameter):
+            return self.tensors[argument.name]
+        if isinstance(argument, (list, tuple)):
+            return [self.resolve(item, values) for item in argument]
+        return argument
+
+    def run(
+        self,
+        pictures: Tensor,
+        upto: int,
+        keep: frozenset[int] = frozenset(),
+        observe: Callable[[Operation, Mapping[int, Any]], None] | None = None,
+    ) -> dict[int, Tensor]:
+        """Run operations 0 to ``upto`` and return the results named in ``keep``; others go when last used.
+
+        ``observe`` is called after each operation with every result still held; it must not change any.
+        """
+        last = {source: op.index for op in self.operations[: upto + 1] for source in op.inputs}
+        values: dict[int, Any] = {0: pictures}
+        for operation in self.operations[1 : upto + 1]:
+            index = operation.index
+            dying = [s for s in dict.fromkeys(operation.inputs) if last[s] == index and s not in keep]
+            values[index] = self._apply(operation, values, in_place=operation.inputs == tuple(dying))
+            if observe is not None:
+                observe(operation, values)
+            for source in dying:
+                del values[source]
+            if index not in last and index not in keep:
+                del values[index]
+        return {index: values[index] for index in keep if index in values}
+
+    def _apply(self, operation: Operation, values: Mapping[int, Any], *, in_place: bool) -> Any:
+        if in_place and operation.kind == "relu":
+            source = operation.inputs[0]
+            if self.operations[source].kind in _OWN_MEMORY:
+                return torch.relu_(values[source])  # spares a pass over fresh memory, which costs more than the relu
+        arguments = [self.resolve(a, values) for a in operation.arguments.values()]
+        return operation.target(*arguments)
+
+
+def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
+    """Read a network for inputs of ``input_shape`` (channels, height, width) and any batch size.
+
+    Raises NetworkError if it cannot be read: data-dependent Python, several inputs or outputs, a fixed batch size.
+    """
+    tensor = next(iter(module.parameters()), torch.empty(0))
+    example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
+    with _evaluating(module), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        try:
+            program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+        except Exception as error:
+            cause = " ".join(str(error).split())[:300]
+            raise NetworkError(
+                f"cannot read {type(module).__name__} for input {'x'.join(map(str, input_shape))}: {cause}; "
+                "it must take one image tensor of any batch size and have no data-dependent control flow"
+            ) from error
+    return _Tidier(program).graph()
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, and each part back in its own mode afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+class _Tidier:
+    """Turns an exported program into a Graph, node by node."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.program = program
+        self.operations: list[Operation] = []
+        self.modules: dict[str, int] = {}
+        self.known: dict[Any, Any] = {}  # fx node -> Ref or Parameter
+        self.parts: dict[Any, list[tuple[int, int, int]]] = {}  # chunk-like node -> (axis, start, length) of each
+
+    def graph(self) -> Graph:
+        """Walk the program once."""
+        self._name_inputs()
+        for node in self.program.graph.nodes:
+            if node.op == "call_function":
+                self._call(node)
+        (output,) = (node for node in self.program.graph.nodes if node.op == "output")
+        results = [self.known[node] for node in output.args[0] if node is not None]
+        if len(results) != 1 or not isinstance(results[0], Ref):
+            raise NetworkError(f"the network returns {len(results)} values; wrap it so that it returns one tensor")
+        state = {**self.program.state_dict, **self.program.constants}
+        used = {name for op in self.operations for name in _parameters(op.arguments.values())}
+        tensors = {name: state[name].detach() for name in sorted(used)}
+        return Graph(tuple(self.operations), results[0].index, MappingProxyType(self.modules), tensors)
+
+    def _name_inputs(self) -> None:
+        nodes = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
+        for spec in self.program.graph_signature.input_specs:
+            node = nodes[spec.arg.name]
+            if spec.target is not None:
+                self.known[node] = Parameter(spec.target)
+            elif self.operations:
+                raise NetworkError("the network takes several inputs; wrap it so that it takes one image tensor")
+            else:
+                shape = tuple(node.meta["val"].shape[1:])
+                self.operations.append(Operation(0, "input", _nothing, {}, (), "", shape))
+                self.known[node] = Ref(0)
+
+    def _call(self, node: Any) -> None:
+        kind = _kind(node.target)
+        if kind in ("chunk", "split", "split_with_sizes"):
+            self._split(node)
+            return
+        if kind == "getitem" and node.args[0] in self.parts:
+            source, part = node.args
+            axis, start, length = self.parts[source][part]
+            arguments = {"self": self.known[source], "dim": axis, "start": start, "length": length}
+            self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
+        elif _changes_nothing(node, kind):
+            self.known[node] = self.known[node.args[0]]
+            self._note_module(node)
+        else:
+            target = _functional(node.target)
+            self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
+            if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
+                self.known[node.args[0]] = self.known[node]
+
+    def _split(self, node: Any) -> None:
+        axis = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
+        lengths = [int(part.shape[axis]) for part in node.meta["val"]]
+        starts = [sum(lengths[:i]) for i in range(len(lengths))]
+        self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
+        self.known[node] = self.known[node.args[0]]
+
+    def _append(self, node: Any, kind: str, target: Any, arguments: Mapping[str, Any]) -> None:
+        index = len(self.operations)
+        named = {name: self._translate(argument) for name, argument in arguments.items()}
+        inputs = tuple(_references(named.values()))
+        shape = tuple(int(n) for n in getattr(node.meta["val"], "shape", ())[1:])
+        self.operations.append(
+            Operation(index, kind, target, MappingProxyType(named), inputs, _path(node), shape)
+        )
+        self.known[node] = Ref(index)
+        self._note_module(node)
+
+    def _note_module(self, node: Any) -> None:
+        known = self.known[node]
+        if isinstance(known, Ref):
+            stack = node.meta.get("nn_module_stack") or {}
+            self.modules.update({path: known.index for path, _ in stack.values() if isinstance(path, str)})
+
+    def _translate(self, argument: Any) -> Any:
+        if isinstance(argument, torch.fx.Node):
+            return self.known[argument]
+        if isinstance(argument, (list, tuple)):
+            return [self._translate(item) for item in argument]
+        return argument
+
+
+def _nothing() -> None:
+    """The picture is given, not computed."""
+
+
+def _kind(target: Any) -> str:
+    if target is operator.getitem:
+        return "getitem"
+    schema = getattr(target, "_schema", None)
+    return schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
+
+
+def _functional(target: Any) -> Any:
+    """The operation that gives the same result in new memory; the operation itself if it already does."""
+    schema = getattr(target, "_schema", None)
+    if target is torch.ops.aten.view.default:
+        return torch.ops.aten.reshape.default  # the same values, whatever order the memory has
+    if schema is None or not schema.is_mutable:
+        return target
+    packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::").removesuffix("_"), None)
+    overload = schema.overload_name or "default"
+    if not schema.name.endswith("_") or packet is None or overload not in packet.overloads():
+        raise NetworkError(f"the in-place operation {schema.name} has no plain form; replace it in the model")
+    return getattr(packet, overload)
+
+
+def _named_arguments(target: Any, node: Any) -> dict[str, Any]:
+    schema = getattr(target, "_schema", None)
+    if schema is None:
+        return {str(i): argument for i, argument in enumerate(node.args)}
+    values = dict(zip((a.name for a in schema.arguments), node.args, strict=False)) | dict(node.kwargs)
+    return {a.name: values.get(a.name, a.default_value) for a in schema.arguments if not a.kwarg_only}
+
+
+def _with_keywords(target: Any, node: Any) -> Any:
+    """The operation with its keyword-only arguments (``alpha``, ``dtype``) bound, where it was given any."""
+    only = {a.name for a in target._schema.arguments if a.kwarg_only} if hasattr(target, "_schema") else set()
+    given = {name: value for name, value in node.kwargs.items() if name in only}
+    return partial(target, **given) if given else target
+
+
+def _changes_nothing(node: Any, kind: str) -> bool:
+    """Copies, dropout at inference, and an adaptive pool to the size that its input already has."""
+    if kind.removesuffix("_") in ("dropout", "feature_dropout"):
+        return node.args[2] is False
+    if kind == "adaptive_avg_pool2d":
+        return bool(node.args[0].meta["val"].shape == node.meta["val"].shape)
+    return kind in _IDENTITIES
+
+
+def _path(node: Any) -> str:
+    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if isinstance(path, str)]
+    return stack[-1] if stack and not stack[-1].startswith("_empty") else ""
+
+
+def _references(arguments: Any) -> Iterator[int]:
+    for argument in arguments:
+        if isinstance(argument, Ref):
+            yield argument.index
+        elif isinstance(argument, (list, tuple)):
+            yield from _references(argument)
+
+
+def _parameters(arguments: Any) -> Iterator[str]:
+    for argument in arguments:
+        if isinstance(argument, Parameter):
+            yield argument.name
+        elif isinstance(argument, (list, tuple)):
+            yield from _parameters(argument)

@@ -1,0 +1,218 @@
+"""A network as the rest of layerscope uses it: its layers by name, its preprocessing, its predictions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.errors import GeometryError, NetworkError
+from layerscope.geometry import Box, Geometry
+from layerscope.graph import Graph, capture
+from layerscope.layers import Layer, find_layers
+from layerscope.preprocessing import IMAGENET, Preprocessing
+from layerscope.reading import geometry
+
+_FINAL_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
+_BATCH = 8  # pictures a forward pass takes at once
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One channel of a layer; with ``row`` and ``column``, one position of it. Counted from 0."""
+
+    layer: str
+    channel: int
+    row: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        position = "" if self.row is None else f"@{self.row},{self.column}"
+        return f"{self.layer}:{self.channel}{position}"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class the network proposes: its index, its name, its probability in [0, 1]."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """A convolutional network, seen operation by operation. An immutable value: ``to`` gives another one.
+
+    It reads the tensors of the module it came from in place, and never changes them or the module.
+    """
+
+    name: str
+    graph: Graph = field(repr=False)
+    preprocessing: Preprocessing = IMAGENET
+    classes: tuple[str, ...] | None = field(default=None, repr=False)  #: names, in the order of the outputs
+    rename: Mapping[str, str] = field(default_factory=dict, repr=False)  #: layer names in place of module paths
+    weights: str = ""  #: where the weights came from
+    trunk: bool = False  #: whether its fully-connected layers were left out
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        *,
+        name: str | None = None,
+        preprocessing: Preprocessing = IMAGENET,
+        classes: Sequence[str] | None = None,
+    ) -> Network:
+        """Read any module that takes one image tensor (batch, channels, height, width) and returns one tensor.
+
+        The input size is the preprocessing's. Raises NetworkError if the module cannot be read.
+        """
+        graph = capture(module, preprocessing.shape)
+        names = None if classes is None else tuple(classes)
+        return cls(name or type(module).__name__, graph, preprocessing, names)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer in the order they run."""
+        return find_layers(self.graph, self.rename)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Receptive fields of every operation."""
+        return geometry(self.graph)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the input."""
+        channels, height, width = self.graph.operations[0].shape
+        return channels, height, width
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's tensors are."""
+        return next(iter(self.graph.tensors.values()), torch.empty(0)).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision it computes in."""
+        floats = (t.dtype for t in self.graph.tensors.values() if t.is_floating_point())
+        return next(floats, torch.float32)
+
+    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Network:
+        """The network on another device or in another precision, its convolutions laid out channels-last."""
+        return replace(self, graph=replace(self.graph, tensors=dict(self._moved(device, dtype))))
+
+    def _moved(self, device: str | torch.device | None, dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
+        for name, tensor in self.graph.tensors.items():
+            moved = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+            yield name, moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; a module's path also names the layer that its last operation belongs to."""
+        if name in self._by_name:
+            return self._by_name[name]
+        owners = {index: layer for layer in self.layers for index in layer.operations}
+        result = self.graph.modules.get(name) if name else None
+        if result in owners:
+            return owners[result]
+        close = difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"it has {self.layers[0].name} to {self.layers[-1].name}"
+        raise NetworkError(f"{self.name} has no layer {name!r}; {hint} (`layerscope layers` lists them)")
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    def select_layers(self, which: Literal["all", "even"] | Iterable[str]) -> tuple[Layer, ...]:
+        """``all``: every layer. ``even``: every second convolution and the last fully-connected layer, as in the
+        paper's Fig. 4. Otherwise layers by name, in the order of the network."""
+        if which == "all":
+            return self.layers
+        if which == "even":
+            convolutions = [layer for layer in self.layers if layer.kind == "conv2d"]
+            return (*convolutions[::2], *[layer for layer in self.layers if layer.kind == "linear"][-1:])
+        wanted = {self.layer(name).name for name in which}
+        return tuple(layer for layer in self.layers if layer.name in wanted)
+
+    def check_unit(self, unit: Unit) -> Layer:
+        """The unit's layer. Raises NetworkError if the layer has no such channel or position."""
+        layer = self.layer(unit.layer)
+        height, width = layer.size
+        if not 0 <= unit.channel < layer.channels:
+            raise NetworkError(f"{layer.name} has channels 0 to {layer.channels - 1}, not {unit.channel}")
+        if (unit.row is None) != (unit.column is None):
+            raise NetworkError(f"unit {unit} needs both row and column, or neither")
+        if unit.row is not None and unit.column is not None:
+            if not (0 <= unit.row < height and 0 <= unit.column < width):
+                raise NetworkError(f"{layer.name} is {height}x{width}: it has no position {unit.row},{unit.column}")
+        return layer
+
+    def box(self, unit: Unit) -> Box:
+        """The exact pixels under a unit, the part outside the picture included.
+
+        Raises GeometryError where positions of the layer see boxes of no common size.
+        """
+        layer = self.check_unit(unit)
+        if layer.field is None:
+            raise GeometryError(f"{layer.name} ({layer.operation}) has no receptive field of one size")
+        if unit.row is None or unit.column is None:
+            raise GeometryError(f"unit {unit} is a whole feature map; give it a row and a column")
+        return layer.field.box(unit.row, unit.column)
+
+    def representations(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """What each named layer hands on for preprocessed pictures (batch, channels, height, width)."""
+        results = {name: self.layer(name).result for name in layers}
+        parts = [self._run(batch, frozenset(results.values())) for batch in self.prepare(pictures).split(_BATCH)]
+        return {name: torch.cat([part[index] for part in parts]) for name, index in results.items()}
+
+    def prepare(self, pictures: Tensor) -> Tensor:
+        """Preprocessed pictures on the network's device, in its precision, channels-last. Checks their shape."""
+        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != self.input_shape:
+            expected = "x".join(map(str, self.input_shape))
+            got = "x".join(map(str, pictures.shape))
+            raise NetworkError(f"{self.name} takes pictures of batch x {expected}, not {got}; preprocess them first")
+        return pictures.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+
+    def _run(self, pictures: Tensor, keep: frozenset[int]) -> dict[int, Tensor]:
+        with torch.inference_mode():
+            return self.graph.run(pictures, max(keep), keep)
+
+    @property
+    def why_no_predictions(self) -> str | None:
+        """Why the network predicts no classes; None if it does."""
+        if self.trunk:
+            return f"the weights of {self.name} are a trunk without fully-connected layers"
+        if len(self.graph.operations[self.graph.output].shape) != 1:
+            return f"{self.name} ends in feature maps, not in one score per class"
+        return None
+
+    @cached_property
+    def scores(self) -> int:
+        """The operation that gives one score per class, before a last rectification or softmax."""
+        if self.why_no_predictions:
+            raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
+        output = self.graph.operations[self.graph.output]
+        last = output.kind in _FINAL_RECTIFIERS or output.kind in ("softmax", "log_softmax")
+        return output.inputs[0] if last else output.index
+
+    def predict(self, pictures: Tensor, top: int = 5) -> tuple[tuple[Prediction, ...], ...]:
+        """For each preprocessed picture the ``top`` classes, the most probable first.
+
+        Raises NetworkError if the network predicts nothing, or if its class names do not fit.
+        """
+        scores = torch.cat([self._run(b, frozenset({self.scores}))[self.scores] for b in self.prepare(pictures).split(_BATCH)])
+        count = scores.shape[1]
+        names = self.classes or tuple(f"class {i}" for i in range(count))
+        if len(names) != count:
+            raise NetworkError(f"{self.name} has {count} outputs but {len(names)} class names")
+        values, indices = scores.float().softmax(dim=1).topk(min(top, count))
+        return tuple(
+            tuple(Prediction(int(i), names[int(i)], float(v)) for v, i in zip(row, found, strict=True))
+            for row, found in zip(values, indices, strict=True)
+        )

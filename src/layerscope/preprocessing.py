@@ -1,0 +1,56 @@
+"""From a picture to a network's input and back: resize, centre crop, mean and standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize the shorter side, crop the centre, scale to [0, 1], subtract the mean, divide by the deviation."""
+
+    resize: int | None = 256  #: shorter side in pixels before the crop; None: the crop's own size
+    height: int = 224
+    width: int = 224
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the network's input."""
+        return len(self.mean), self.height, self.width
+
+    def apply(self, picture: Image.Image) -> Tensor:
+        """The input (channels, height, width), float32, for a picture of any size; grey for one channel."""
+        cropped = self.crop(picture.convert("L" if len(self.mean) == 1 else "RGB"))
+        values = np.atleast_3d(np.asarray(cropped, dtype=np.float32)) / np.float32(255)
+        values = (values - np.float32(self.mean)) / np.float32(self.deviation)
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+
+    def crop(self, picture: Image.Image) -> Image.Image:
+        """The part of the picture that the network sees, at its size (as torchvision resizes and crops)."""
+        width, height = picture.size
+        covering = max(self.width / width, self.height / height)
+        scale = max(covering, (self.resize or 0) / min(width, height))
+        size = (max(self.width, int(width * scale + 1e-9)), max(self.height, int(height * scale + 1e-9)))
+        filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+        resized = picture.resize(size, filters[self.interpolation])
+        left, top = round((size[0] - self.width) / 2), round((size[1] - self.height) / 2)
+        return resized.crop((left, top, left + self.width, top + self.height))
+
+    def picture(self, values: Tensor) -> npt.NDArray[np.uint8]:
+        """The input (channels, height, width) as the pixels it came from, (height, width, channels) in 0..255."""
+        pixels = values.detach().float().cpu().numpy().transpose(1, 2, 0)
+        pixels = pixels * np.float32(self.deviation) + np.float32(self.mean)
+        return np.clip(np.rint(pixels * 255), 0, 255).astype(np.uint8)
+
+
+IMAGENET = Preprocessing()  #: what torchvision's ImageNet weights expect
