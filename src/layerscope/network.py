@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -113,14 +112,19 @@ class Network:
             moved = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
             yield name, moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
 
-    def layer(self, name: str) -> Layer:
-        """The layer of that name; a module's path also names the layer that its last operation belongs to."""
+    def find_layer(self, name: str) -> Layer | None:
+        """The layer of that name, or the one that the last operation of the module at that path belongs to."""
         if name in self._by_name:
             return self._by_name[name]
         owners = {index: layer for layer in self.layers for index in layer.operations}
         result = self.graph.modules.get(name) if name else None
-        if result in owners:
-            return owners[result]
+        return None if result is None else owners.get(result)
+
+    def layer(self, name: str) -> Layer:
+        """As `find_layer`, but raises NetworkError, with names that come close, if there is none."""
+        found = self.find_layer(name)
+        if found is not None:
+            return found
         close = difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.3)
         hint = f"did you mean {', '.join(close)}?" if close else f"it has {self.layers[0].name} to {self.layers[-1].name}"
         raise NetworkError(f"{self.name} has no layer {name!r}; {hint} (`layerscope layers` lists them)")
@@ -129,15 +133,15 @@ class Network:
     def _by_name(self) -> Mapping[str, Layer]:
         return {layer.name: layer for layer in self.layers}
 
-    def select_layers(self, which: Literal["all", "even"] | Iterable[str]) -> tuple[Layer, ...]:
+    def select_layers(self, which: str | Iterable[str]) -> tuple[Layer, ...]:
         """``all``: every layer. ``even``: every second convolution and the last fully-connected layer, as in the
-        paper's Fig. 4. Otherwise layers by name, in the order of the network."""
+        paper's Fig. 4. Otherwise the layers of these names, in the order of the network."""
         if which == "all":
             return self.layers
         if which == "even":
             convolutions = [layer for layer in self.layers if layer.kind == "conv2d"]
             return (*convolutions[::2], *[layer for layer in self.layers if layer.kind == "linear"][-1:])
-        wanted = {self.layer(name).name for name in which}
+        wanted = {self.layer(name).name for name in ([which] if isinstance(which, str) else which)}
         return tuple(layer for layer in self.layers if layer.name in wanted)
 
     def check_unit(self, unit: Unit) -> Layer:

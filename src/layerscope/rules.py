@@ -67,11 +67,14 @@ def step(graph: Graph, operation: Operation) -> Step:
 
 def supports(rule: Rule, operation: Operation) -> bool:
     """Whether the rule says how a signal goes back through the operation."""
-    if operation.kind in _REVERSALS:
+    if operation.kind in _REVERSALS or _is_linear(operation):
         return True
-    if operation.kind in _LINEAR:
-        return len(operation.inputs) == 1 or operation.kind not in ("mul", "div")
     return not rule.clamp and operation.kind not in _NEVER
+
+
+def _is_linear(operation: Operation) -> bool:
+    product = operation.kind in ("mul", "div") and len(operation.inputs) > 1
+    return operation.kind in _LINEAR and not product
 
 
 def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
@@ -91,7 +94,7 @@ def remember(step: Step, values: Mapping[int, Any], rule: Rule) -> Any:
     reversal = _REVERSALS.get(step.operation.kind)
     if reversal is not None:
         return reversal.remember(step, values, rule)
-    if step.operation.kind in _LINEAR:
+    if _is_linear(step.operation):
         return None
     return [values[index] for index in step.operation.inputs]
 
@@ -229,9 +232,11 @@ def _norm_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Te
         raise UnsupportedOperationError(
             f"{step.operation.place} normalises by the batch at hand; give it running statistics (track_running_stats)"
         )
-    scale = torch.rsqrt(arguments["running_var"].float() + arguments["eps"])
+    variance = arguments["running_var"]
+    variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
+    scale = torch.rsqrt(variance + arguments["eps"])
     if arguments["weight"] is not None:
-        scale = scale * arguments["weight"].float()
+        scale = scale * arguments["weight"]
     return (signal * scale.to(signal.dtype).view(-1, *[1] * (signal.ndim - 2)),)
 
 

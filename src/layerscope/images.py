@@ -1,0 +1,379 @@
+"""Picture files: finding them, decoding them upright into RGB, and saying what is wrong with a bad one."""
+
+import logging
+import os
+import re
+import stat
+import threading
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+
+from layerscope.errors import ImageError
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "BadImage",
+    "Picture",
+    "find_images",
+    "load_image",
+    "picture_names",
+    "read_images",
+]
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""The endings, in lower case, of the files looked for in folders."""
+
+MAX_PIXELS = 178_956_970
+"""The most pixels a picture may have unless told otherwise: half a gigabyte as RGB."""
+
+# Named one by one. Of Pillow's others, EPS starts a program on the file's contents, and JPEG 2000 gives
+# pixels for some truncated files.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_WHITE_IS_ZERO = 258, 262, 0
+
+_NAME_BYTES = 64
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\..*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright RGB, and the file it came from."""
+
+    path: Path
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """A file that is no usable picture; the reason is one line, without the path, and says what to do."""
+
+    path: Path
+    reason: str
+
+
+# ------------------------------------------------------------------ finding
+
+
+def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
+    """The picture files at the given places, each file once, in the order given and sorted within a folder.
+
+    A named file is taken whatever its ending; a folder is searched to its bottom for SUFFIXES in any case.
+    Hidden entries of a folder are left out, links are followed, and no folder is entered twice.
+    Raises ImageError for a place that is absent, a folder that may not be read, or one without any picture.
+    """
+    found: dict[str, Path] = {}
+    for path in map(Path, paths):
+        for picture in _pictures_at(path):
+            found.setdefault(os.path.realpath(picture), picture)
+    return tuple(found.values())
+
+
+def _pictures_at(path: Path) -> tuple[Path, ...]:
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{_shown(path)}: cannot be reached ({_said(error)}); check the path") from error
+    if not is_folder:
+        return (path,)
+    pictures = tuple(_pictures_below(path))
+    if not pictures:
+        looked_for = " ".join(sorted(SUFFIXES))
+        raise ImageError(f"{_shown(path)}: no picture ({looked_for}) in this folder; name the files")
+    return pictures
+
+
+def _pictures_below(top: Path) -> Iterator[Path]:
+    """Depth first with a list instead of recursion, so that the depth of the tree does not matter."""
+    entered: set[str] = set()
+    waiting = [(top, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            if path.suffix.lower() in SUFFIXES:
+                yield path
+        elif (real := os.path.realpath(path)) not in entered:
+            entered.add(real)
+            waiting += reversed(_entries(path))
+
+
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """What is not hidden in a folder, sorted by name, and whether it is a folder itself."""
+    try:
+        with os.scandir(folder) as entries:
+            seen = sorted((entry.name, _is_folder(entry)) for entry in entries if entry.name[0] != ".")
+    except OSError as error:
+        reason = f"folder cannot be read ({_said(error)}); change its permissions or leave it out"
+        raise ImageError(f"{_shown(folder)}: {reason}") from error
+    return [(folder / name, is_folder) for name, is_folder in seen]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Asks the file system about links alone; a link that leads nowhere, or to itself, is no folder."""
+    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read_images(
+    paths: Iterable[str | Path], *, strict: bool = False, max_pixels: int = MAX_PIXELS
+) -> Iterator[Picture | BadImage]:
+    """Decodes one picture at a time, as it is asked for; a bad file is a BadImage in its place.
+
+    With strict, the first bad file raises ImageError instead.
+    """
+    for path in map(Path, paths):
+        if strict:
+            yield Picture(path, load_image(path, max_pixels=max_pixels))
+        else:
+            yield _picture_or_bad(path, max_pixels)
+
+
+def _picture_or_bad(path: Path, max_pixels: int) -> Picture | BadImage:
+    try:
+        return Picture(path, _read(path, max_pixels))
+    except ImageError as error:
+        return BadImage(path, str(error))
+
+
+def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The picture in a file: 8-bit RGB, turned as its EXIF says, the first frame if it has several.
+
+    Transparent parts are laid over white. Greys of 9 to 16 bits are scaled so that white is 255; of 16-bit
+    colours Pillow keeps the high byte. 32-bit and float greys are refused: none of their values means white.
+    Colour profiles are not applied. The size is read from the header, before anything is decoded.
+    Raises ImageError for a file that is absent, broken, truncated, no picture, or of more than max_pixels.
+    """
+    try:
+        return _read(Path(path), max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{_shown(Path(path))}: {error}") from error
+
+
+def _read(path: Path, max_pixels: int) -> Image.Image:
+    """load_image, with the reason alone in the error."""
+    with _opened(path) as file, _PILLOW, _errors_explained(), Image.open(file, formats=_FORMATS) as image:
+        _check_size(image, max_pixels)
+        image.load()
+        return _upright_rgb(image)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot be opened ({_said(error)}); check the path and its permissions") from error
+    if stat.S_ISREG(status.st_mode):
+        raise ImageError("the file is empty; copy it again from where it came")
+    raise ImageError("not a file; name a picture file")
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} = {width * height} pixels are more than the limit of {max_pixels}; "
+            "make it smaller, or raise max_pixels if you trust it"
+        )
+
+
+@contextmanager
+def _errors_explained() -> Iterator[None]:
+    """Turns what Pillow raises on a bad file into ImageError; its decoders raise too many kinds to list.
+
+    The reason keeps Pillow's words, and the cause stays attached.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        known = ", ".join(_FORMATS)
+        raise ImageError(
+            f"no picture of a known format ({known}), or a broken header; convert or replace it"
+        ) from error
+    except Exception as error:
+        raise ImageError(f"broken or truncated ({_said(error)}); copy it again or save it anew") from error
+
+
+class _Shared:
+    """Lets threads share a context: the first one in enters it, the last one out leaves it."""
+
+    def __init__(self, context: Callable[[], AbstractContextManager[None]]) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._undo = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._undo.enter_context(self._context())
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._undo.close()
+
+
+@contextmanager
+def _strict_and_quiet() -> Iterator[None]:
+    """For a while, Pillow refuses truncated files, leaves sizes to us and keeps its warnings to itself."""
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    log, silence = logging.getLogger("PIL"), logging.NullHandler()
+    log.addHandler(silence)  # only keeps Python from printing what no handler of the user's takes
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+        log.removeHandler(silence)
+
+
+_PILLOW = _Shared(_strict_and_quiet)
+
+
+# ------------------------------------------------------------------ to upright RGB
+
+
+def _upright_rgb(image: ImageFile.ImageFile) -> Image.Image:
+    """The loaded picture without its metadata, so that nobody turns it a second time."""
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    rgb = _rgb(image)
+    upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    upright.info = {}
+    return upright
+
+
+def _rgb(image: ImageFile.ImageFile) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _deep_grey(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    over_white = Image.new("RGB", image.size, "white")
+    over_white.paste(layer, mask=layer)
+    return over_white
+
+
+def _deep_grey(image: ImageFile.ImageFile) -> Image.Image:
+    """A grey of more than 8 bits: 0 to 0, its white to 255, in between rounded to the nearest."""
+    white = _white_level(image)
+    shade = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
+    if _tiff_tag(image, _TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO:
+        shade = shade[::-1]
+    if "transparency" in image.info:
+        shade[image.info["transparency"]] = 255
+    return Image.fromarray(shade[np.asarray(image)]).convert("RGB")
+
+
+def _white_level(image: ImageFile.ImageFile) -> int:
+    """The value that means white: 65535, or 4095 in a 12-bit TIFF, which Pillow does not scale."""
+    if image.mode.startswith("I;16"):
+        bits = _tiff_tag(image, _TIFF_BITS)
+        return (1 << bits[0]) - 1 if isinstance(bits, tuple) else 65535
+    if image.format in {"PNG", "PPM"} and image.mode == "I":  # formats of at most 16 bits
+        return 65535
+    raise ImageError(f"its greys (Pillow mode {image.mode}) have no defined white; save it as 8 or 16 bits")
+
+
+def _tiff_tag(image: ImageFile.ImageFile, tag: int) -> object:
+    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+
+
+# ------------------------------------------------------------------ naming
+
+
+def picture_names(paths: Sequence[str | Path]) -> tuple[str, ...]:
+    """A readable name for each picture, in order, all different, each fit for a folder on any system.
+
+    It is the file's stem; where stems clash, the suffix is added, else the folder, else both, else a number.
+    Names differ by more than case and Unicode form and have at most some 200 bytes.
+    """
+    spellings = [_spellings(Path(path)) for path in paths]
+    names = [choices[0] for choices in spellings]
+    for level in range(1, 4):
+        uses = Counter(map(_key, names))
+        clashing = [uses[_key(name)] > 1 for name in names]
+        names = [s[level] if clash else n for n, s, clash in zip(names, spellings, clashing, strict=True)]
+    return _numbered(names)
+
+
+def _spellings(path: Path) -> list[str]:
+    stem, suffix, parent = map(_cleaned, (path.stem, path.suffix, path.parent.name))
+    choices = (stem,), (stem, suffix), (parent, stem), (parent, stem, suffix)
+    return [_unreserved("-".join(filter(None, parts)) or "picture") for parts in choices]
+
+
+def _numbered(names: Sequence[str]) -> tuple[str, ...]:
+    """The first of equal names keeps it, the next become NAME-2, NAME-3, passing over names in use."""
+    taken = {_key(name) for name in names}
+    numbers: dict[str, Iterator[int]] = {}
+    unique = []
+    for name in names:
+        chosen = name
+        if _key(name) in numbers:
+            numbered = (f"{name}-{number}" for number in numbers[_key(name)])
+            chosen = next(candidate for candidate in numbered if _key(candidate) not in taken)
+        numbers.setdefault(_key(name), count(2))
+        unique.append(chosen)
+    return tuple(unique)
+
+
+def _cleaned(text: str) -> str:
+    """Without what some file system forbids, at most _NAME_BYTES long, no dot or space at its ends."""
+    composed = unicodedata.normalize("NFC", text)
+    kept = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in composed)
+    return kept.strip(" .").encode()[:_NAME_BYTES].decode(errors="ignore").strip(" .")
+
+
+def _unreserved(name: str) -> str:
+    """Windows keeps names such as CON and COM1.txt for devices."""
+    return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def _key(name: str) -> str:
+    """Equal for names that some file system holds to be the same."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+# ------------------------------------------------------------------ words
+
+
+def _shown(path: Path) -> str:
+    """The path on one line, quoted if it has characters that do not print."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def _said(error: Exception) -> str:
+    """What an exception says, on one line and without the file's name."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return " ".join(text.split())
