@@ -253,6 +253,15 @@ def test_a_broken_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert path.read_bytes() == b"old"
 
 
+def test_a_write_makes_a_new_file_and_leaves_the_old_one_to_its_readers(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        write_png(path, np.zeros((2, 2, 3), np.uint8))
+        assert reader.read() == b"old"
+    assert read_png(path)[0].shape == (2, 2, 3)
+
+
 def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     write_png(tmp_path / "p.png", np.zeros((2, 2, 3), np.uint8))

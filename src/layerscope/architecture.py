@@ -20,6 +20,7 @@ from layerscope.canvas import (
     NAME_BREAKS,
     Canvas,
     broken,
+    drawable,
     fitted,
     size_for_names,
     text_width,
@@ -224,7 +225,7 @@ def _draw_heading(canvas: Canvas, width: float, title: str, colours: dict[str, s
     canvas.text(_MARGIN, _MARGIN + 8, words, size, ha="left", weight="bold")
     x, y = _MARGIN, _MARGIN + 22
     for kind, colour in colours.items():
-        room = 8 + text_width(kind, 7) + 12
+        room = 8 + text_width(drawable(kind), 7) + 12
         if x + room > width and x > _MARGIN:
             x, y = _MARGIN, y + 10
         canvas.box(x, y - 5.5, 6, 6, colour)

@@ -36,7 +36,9 @@ class _OneLineErrors(click.Group):
             sys.exit(130)
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="layerscope")
 def main() -> None:
     """Show what every layer of a convolutional network represents.
@@ -61,7 +63,11 @@ def _building(command: Command) -> Command:
         click.option("--classes", type=click.IntRange(1), help="Number of classes."),
         click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
         click.option("--channels", type=click.IntRange(1), help="Input channels (alexcnn, vggcnn)."),
-        click.option("--width", type=click.FloatRange(0, min_open=True), help="Factor on the number of filters (alexcnn, vggcnn)."),
+        click.option(
+            "--width",
+            type=click.FloatRange(0, min_open=True),
+            help="Factor on the number of filters (alexcnn, vggcnn).",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -82,7 +88,11 @@ def layers(network: str, as_json: bool, **building: Any) -> None:
 
     read = read_architecture(network, options=Options(**building))
     if as_json:
-        click.echo(json.dumps({"network": read.name, "input": read.input_shape, "layers": layer_records(read)}, indent=1))
+        click.echo(
+            json.dumps(
+                {"network": read.name, "input": read.input_shape, "layers": layer_records(read)}, indent=1
+            )
+        )
     else:
         click.echo(layer_table(read))
 
@@ -132,7 +142,12 @@ def weights(context: click.Context, every: bool) -> None:
 
 @weights.command("fetch")
 @click.argument("network", nargs=-1, required=True)
-@click.option("--name", default="imagenet", show_default=True, help="imagenet, imagenet-trunk, or torchvision's own name.")
+@click.option(
+    "--name",
+    default="imagenet",
+    show_default=True,
+    help="imagenet, imagenet-trunk, or torchvision's own name.",
+)
 def fetch_weights(network: tuple[str, ...], name: str) -> None:
     """Download the named weights of each NETWORK, check them and keep them."""
     from layerscope.weights import fetch
@@ -144,7 +159,9 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
 
 @main.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--network", "-n", "names", multiple=True, required=True, help="A network; repeat it to compare several.")
+@click.option(
+    "--network", "-n", "names", multiple=True, required=True, help="A network; repeat it to compare several."
+)
 @click.option(
     "--weights",
     "-w",
@@ -153,18 +170,62 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
     help="imagenet (torchvision's default), imagenet-trunk, a .safetensors or .pth file, or random. "
     "Once for all networks, or once for each, in their order.",
 )
-@click.option("--layers", default="all", show_default=True, help="all, even (every second convolution and the last FC layer, as in Fig. 4), or names with commas.")
-@click.option("--unit", "units", multiple=True, metavar="LAYER:CHANNEL[@ROW,COLUMN]", help="Also one feature map, or one position of it.")
-@click.option("--class", "class_names", multiple=True, metavar="INDEX|NAME", help="Also a class, by its index or name.")
-@click.option("--rule", default="deconvnet", show_default=True, type=click.Choice(["deconvnet", "guided", "gradient"]), help="How the signal passes a ReLU.")
-@click.option("--overlap", default="sum", show_default=True, type=click.Choice(["sum", "overwrite"]), help="Where overlapping max-pool windows meet.")
-@click.option("--display", default="signed", show_default=True, type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]), help="How a panel shows its values.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the results; a second run goes on where the first stopped.")
+@click.option(
+    "--layers",
+    default="all",
+    show_default=True,
+    help="all, even (every second convolution and the last FC layer, as in Fig. 4), or names with commas.",
+)
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="LAYER:CHANNEL[@ROW,COLUMN]",
+    help="Also one feature map, or one position of it.",
+)
+@click.option(
+    "--class", "class_names", multiple=True, metavar="INDEX|NAME", help="Also a class, by its index or name."
+)
+@click.option(
+    "--rule",
+    default="deconvnet",
+    show_default=True,
+    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    help="How the signal passes a ReLU.",
+)
+@click.option(
+    "--overlap",
+    default="sum",
+    show_default=True,
+    type=click.Choice(["sum", "overwrite"]),
+    help="Where overlapping max-pool windows meet.",
+)
+@click.option(
+    "--display",
+    default="signed",
+    show_default=True,
+    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
+    help="How a panel shows its values.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the results; a second run goes on where the first stopped.",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16", "float64"]), help="Precision of the computation.")
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16", "float64"]),
+    help="Precision of the computation.",
+)
 @_building
-def reconstruct(images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: bool, **options: Any) -> None:
+def reconstruct(
+    images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: bool, **options: Any
+) -> None:
     """Project what each layer keeps of each picture back to pixels (the paper's Fig. 4 and 5).
 
     IMAGES are files and folders. Writes reconstructions.png and .pdf (per picture a row for each network: input,
@@ -187,16 +248,20 @@ def reconstruct(images: tuple[Path, ...], names: tuple[str, ...], out: Path, str
         sys.exit(SOME_SKIPPED)
 
 
-def _networks(names: Sequence[str], weight_names: Sequence[str], options: dict[str, Any]) -> tuple[Network, ...]:
+def _networks(
+    names: Sequence[str], weight_names: Sequence[str], options: dict[str, Any]
+) -> tuple[Network, ...]:
     import torch
 
     from layerscope.zoo import Options, load_network
 
     if len(weight_names) not in (0, 1, len(names)):
-        raise click.UsageError(f"{len(names)} networks but {len(weight_names)} --weights: give one for all or one for each")
+        raise click.UsageError(
+            f"{len(names)} networks but {len(weight_names)} --weights: give one for all or one for each"
+        )
     building = Options(**{key: options.pop(key) for key in ("classes", "input_size", "channels", "width")})
     device, dtype = _device(options.pop("device")), getattr(torch, options.pop("dtype"))
-    each = [*weight_names] * len(names) if len(weight_names) == 1 else [*weight_names] or [None] * len(names)
+    each = weight_names * len(names) if len(weight_names) == 1 else weight_names or [None] * len(names)
     return tuple(
         load_network(name, chosen, options=building, device=device, dtype=dtype, progress=True)
         for name, chosen in zip(names, each, strict=True)
@@ -223,7 +288,9 @@ def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:
 
     named: str = options["layers"]
     return Look(
-        layers=named if named in ("all", "even") else tuple(part.strip() for part in named.split(",") if part.strip()),
+        layers=named
+        if named in ("all", "even")
+        else tuple(part.strip() for part in named.split(",") if part.strip()),
         units=tuple(map(_unit, options["units"])),
         classes=tuple(_class(networks, text) for text in options["class_names"]),
         rule=replace(RULES[options["rule"]], overlap=options["overlap"]),
@@ -238,7 +305,9 @@ def _unit(text: str) -> Unit:
     channel, _, position = rest.partition("@")
     numbers = [channel, *position.split(",")] if position else [channel]
     if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdigit() for n in numbers):
-        raise click.BadParameter(f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit")
+        raise click.BadParameter(
+            f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit"
+        )
     return Unit(layer, *map(int, numbers))
 
 
@@ -258,7 +327,9 @@ def _report_bad(bad: BadImage) -> None:
         click.echo(f"skipped {bad.path}: {bad.reason}", err=True)
 
 
-def _summarise(files: Sequence[Path], networks: Sequence[Network], made: Sequence[Path], bad: Sequence[BadImage]) -> None:
+def _summarise(
+    files: Sequence[Path], networks: Sequence[Network], made: Sequence[Path], bad: Sequence[BadImage]
+) -> None:
     from layerscope.gallery import FIGURE_PICTURES
 
     for network in networks:

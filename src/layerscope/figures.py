@@ -36,6 +36,7 @@ _MARGIN, _GAP, _BETWEEN = 8.0, 3.0, 9.0  # points: page border, between panels, 
 _LABEL = 12.0  # width of an upright label
 _FORECAST = 132.0  # width of the predictions
 _TALLEST_BAR = 17.0
+_LOWEST = 35.0  # height of a row that holds five legible predictions
 _MOST_DOTS = 512  # a wider picture is drawn smaller
 _BAR = "#c3d8ee"
 
@@ -153,24 +154,27 @@ def _sheet(rows: Sequence[Row], per_line: int) -> _Sheet:
     shapes = [
         pixels.shape for row in rows for pixels in (row.input, *(panel.pixels for _, panel in row.panels))
     ]
-    dpi, panel = _panel_size(shapes, longest + 1)
+    predicted = any(row.predictions is not None for row in rows)
+    dpi, panel = _panel_size(shapes, longest + 1, _LOWEST if predicted else 0.0)
     letters = size_for_names([name for row in rows for name in row.layers], panel[0], 7.0)
     titled = len({row.title for row in rows}) > 1
     left = _MARGIN + _LABEL * (2 if titled else 1) + 2
     right = left + (longest + 1) * (panel[0] + _GAP)
-    forecast = right + _GAP if any(row.predictions is not None for row in rows) else None
+    forecast = right + _GAP if predicted else None
     width = (right - _GAP if forecast is None else forecast + _FORECAST) + _MARGIN
     return _Sheet(Canvas.blank(dpi), panel, per_line, left, forecast, width, letters, titled)
 
 
-def _panel_size(shapes: Sequence[tuple[int, ...]], columns: int) -> tuple[float, tuple[float, float]]:
+def _panel_size(
+    shapes: Sequence[tuple[int, ...]], columns: int, lowest: float
+) -> tuple[float, tuple[float, float]]:
     """Dots per inch and a panel's sides in points: the more columns, the narrower; whole dots each way."""
     across = 72 * min(1.12, max(0.6, 11 / columns))
     native = max(shape[1] for shape in shapes)
     dots = min(native * math.ceil(150 * across / 72 / native), _MOST_DOTS)
     aspect = max(shape[0] / shape[1] for shape in shapes)
     dpi = 72 * dots / across
-    return dpi, (across, max(1, round(dots * aspect)) * 72 / dpi)
+    return dpi, (across, max(math.ceil(lowest * dpi / 72), round(dots * aspect), 1) * 72 / dpi)
 
 
 def _heads_wanted(rows: Sequence[Row], sheet: _Sheet) -> list[bool]:
@@ -225,8 +229,9 @@ def _draw_row(sheet: _Sheet, row: Row, headed: bool, y: float) -> tuple[float, f
 
 def _draw_head(sheet: _Sheet, column: int, name: str, y: float) -> None:
     middle = sheet.column(column) + sheet.panel[0] / 2
-    for up, line in enumerate(reversed(sheet.head(name))):
-        sheet.canvas.text(middle, y - 2.5 - up * sheet.letters * LEADING, line, sheet.letters)
+    lines = sheet.head(name)
+    for n, line in enumerate(lines, start=1 - len(lines)):
+        sheet.canvas.text(middle, y - 2.5 + n * sheet.letters * LEADING, line, sheet.letters)
 
 
 def _draw_forecast(sheet: _Sheet, x: float, row: Row, y: float) -> None:

@@ -28,7 +28,7 @@ from layerscope.errors import ImageError, NetworkError
 from layerscope.figures import PictureRows, Row, reconstruction_figure
 from layerscope.images import BadImage, load_image, picture_names
 from layerscope.network import Network, Unit
-from layerscope.reconstruct import Class, Seed, reconstruct
+from layerscope.reconstruction import Class, Seed, reconstruct
 from layerscope.render import Panel, read_png, show_signal, write_png, written_whole
 from layerscope.rules import DECONVNET, Rule
 
@@ -87,7 +87,10 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
     numbers = {
         "predictions": [{"index": p.index, "name": p.name, "probability": p.probability} for p in best],
         "note": row.note,
-        "panels": [_measure(network, seed, found[seed][0], panel) for seed, (_, panel) in zip(seeds, panels, strict=True)],
+        "panels": [
+            _measure(network, seed, found[seed][0], panel)
+            for seed, (_, panel) in zip(seeds, panels, strict=True)
+        ],
     }
     return Exhibit(row, numbers)
 
@@ -100,7 +103,9 @@ def show_reconstructions(
     """The figure of a few pictures, without writing anything; it shows itself in a notebook."""
     networks = [networks] if isinstance(networks, Network) else list(networks)
     images = [p if isinstance(p, Image.Image) else load_image(p) for p in pictures]
-    paths = [Path(f"picture {i + 1}") if isinstance(p, Image.Image) else Path(p) for i, p in enumerate(pictures)]
+    paths = [
+        Path(f"picture {i + 1}") if isinstance(p, Image.Image) else Path(p) for i, p in enumerate(pictures)
+    ]
     blocks = [
         PictureRows(name, tuple(exhibit(network, image, look or Look()).row for network in networks))
         for name, image in zip(picture_names(paths), images, strict=True)
@@ -194,7 +199,9 @@ class Gallery:
     def _made(self, name: str, called: str) -> dict[str, Any]:
         """The numbers of what is there already; empty if there is nothing whole."""
         try:
-            numbers: dict[str, Any] = json.loads((self._place(name, called) / "numbers.json").read_text("utf-8"))
+            numbers: dict[str, Any] = json.loads(
+                (self._place(name, called) / "numbers.json").read_text("utf-8")
+            )
         except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             return {}
         return numbers
@@ -239,7 +246,11 @@ def _about(network: Network, look: Look) -> dict[str, Any]:
         "precision": str(network.dtype).removeprefix("torch."),
         "method": look.rule.name,
         "overlapping_pools": look.rule.overlap,
-        "input": {"height": preprocessing.height, "width": preprocessing.width, "resize": preprocessing.resize},
+        "input": {
+            "height": preprocessing.height,
+            "width": preprocessing.width,
+            "resize": preprocessing.resize,
+        },
     }
 
 
@@ -255,7 +266,9 @@ def check_look(networks: Sequence[Network], look: Look) -> None:
     for network in networks:
         seeds = look.seeds(network)
         if not seeds:
-            raise NetworkError(f"{network.name} has none of the layers {', '.join(names)}; name one of its own too")
+            raise NetworkError(
+                f"{network.name} has none of the layers {', '.join(names)}; name one of its own too"
+            )
         reconstruct(network, torch.empty(0, *network.input_shape), seeds, rule=look.rule)
 
 
@@ -304,6 +317,8 @@ def _folder_written_whole(place: Path) -> Iterator[Path]:
             shutil.rmtree(place)
         os.rename(part, place)  # noqa: PTH104 - says that nothing is replaced
     except OSError as error:
-        raise ImageError(f"cannot write {place}: {error.strerror or error}; free some room or choose --out") from error
+        raise ImageError(
+            f"cannot write {place}: {error.strerror or error}; free some room or choose --out"
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from layerscope.errors import GeometryError
 
@@ -60,7 +61,7 @@ def adaptive(length: int, outputs: int) -> Reader:
     starts = tuple(i * length // outputs for i in range(outputs))
     ends = tuple(-((i + 1) * length // -outputs) for i in range(outputs))
     kernels = {end - start for start, end in zip(starts, ends, strict=True)}
-    strides = {b - a for a, b in zip(starts, starts[1:], strict=False)}
+    strides = {b - a for a, b in pairwise(starts)}
     if outputs == 1:
         return Window(kernel=length, stride=0)
     if len(kernels) == len(strides) == 1:

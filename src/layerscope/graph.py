@@ -46,15 +46,23 @@ class Operation:
     index: int
     kind: str
     target: Callable[..., Any]
-    arguments: Mapping[str, Any]  #: by name, defaults included; results of others as Ref, tensors as Parameter
+    arguments: Mapping[
+        str, Any
+    ]  #: by name, defaults included; results of others as Ref, tensors as Parameter
     inputs: tuple[int, ...]  #: operations whose result is read, in the order of the arguments
     module: str  #: path of the innermost module it happens in; "" is the network itself
     shape: tuple[int, ...]  #: of the result, without the batch axis
+    carries: bool = (
+        True  #: whether a signal goes back to it: its result is real numbers made from the picture
+    )
+    batch_first: bool = True  #: whether the first axis of its result is the batch
 
     @property
     def place(self) -> str:
         """The operation and where it is, for messages."""
-        return f"{self.kind} in {self.module!r}" if self.module else f"{self.kind} in the network's own forward"
+        return (
+            f"{self.kind} in {self.module!r}" if self.module else f"{self.kind} in the network's own forward"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,11 +104,17 @@ class Graph:
         ``observe`` is called after each operation with every result still held; it must not change any.
         """
         last = {source: op.index for op in self.operations[: upto + 1] for source in op.inputs}
+        users = self.users()
         values: dict[int, Any] = {0: pictures}
         for operation in self.operations[1 : upto + 1]:
             index = operation.index
             dying = [s for s in dict.fromkeys(operation.inputs) if last[s] == index and s not in keep]
-            values[index] = self._apply(operation, values, in_place=operation.inputs == tuple(dying))
+            alone = all(
+                users[source] == (index,) for source in dying
+            )  # no view of it, no memory of it elsewhere
+            values[index] = self._apply(
+                operation, values, in_place=alone and operation.inputs == tuple(dying)
+            )
             if observe is not None:
                 observe(operation, values)
             for source in dying:
@@ -113,7 +127,9 @@ class Graph:
         if in_place and operation.kind == "relu":
             source = operation.inputs[0]
             if self.operations[source].kind in _OWN_MEMORY:
-                return torch.relu_(values[source])  # spares a pass over fresh memory, which costs more than the relu
+                return torch.relu_(
+                    values[source]
+                )  # spares a pass over fresh memory, which costs more than the relu
         arguments = [self.resolve(a, values) for a in operation.arguments.values()]
         return operation.target(*arguments)
 
@@ -157,8 +173,12 @@ class _Tidier:
         self.program = program
         self.operations: list[Operation] = []
         self.modules: dict[str, int] = {}
+        self.batch = ""  # the number of pictures, as export calls it
         self.known: dict[Any, Any] = {}  # fx node -> Ref or Parameter
-        self.parts: dict[Any, list[tuple[int, int, int]]] = {}  # chunk-like node -> (axis, start, length) of each
+        self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
+        self.parts: dict[
+            Any, list[tuple[int, int, int]]
+        ] = {}  # chunk-like node -> (axis, start, length) of each
 
     def graph(self) -> Graph:
         """Walk the program once."""
@@ -169,7 +189,9 @@ class _Tidier:
         (output,) = (node for node in self.program.graph.nodes if node.op == "output")
         results = [self.known[node] for node in output.args[0] if node is not None]
         if len(results) != 1 or not isinstance(results[0], Ref):
-            raise NetworkError(f"the network returns {len(results)} values; wrap it so that it returns one tensor")
+            raise NetworkError(
+                f"the network returns {len(results)} values; wrap it so that it returns one tensor"
+            )
         state = {**self.program.state_dict, **self.program.constants}
         used = {name for op in self.operations for name in _parameters(op.arguments.values())}
         tensors = {name: state[name].detach() for name in sorted(used)}
@@ -182,14 +204,17 @@ class _Tidier:
             if spec.target is not None:
                 self.known[node] = Parameter(spec.target)
             elif self.operations:
-                raise NetworkError("the network takes several inputs; wrap it so that it takes one image tensor")
+                raise NetworkError(
+                    "the network takes several inputs; wrap it so that it takes one image tensor"
+                )
             else:
-                shape = tuple(node.meta["val"].shape[1:])
-                self.operations.append(Operation(0, "input", _nothing, {}, (), "", shape))
+                self.batch, *shape = map(str, node.meta["val"].shape)
+                self.operations.append(Operation(0, "input", _nothing, {}, (), "", tuple(map(int, shape))))
                 self.known[node] = Ref(0)
 
     def _call(self, node: Any) -> None:
         kind = _kind(node.target)
+        self._note_memory(node)
         if kind in ("chunk", "split", "split_with_sizes"):
             self._split(node)
             return
@@ -207,6 +232,28 @@ class _Tidier:
             if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
                 self.known[node.args[0]] = self.known[node]
 
+    def _note_memory(self, node: Any) -> None:
+        """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
+        schema = getattr(node.target, "_schema", None)
+        info = (
+            next((r.alias_info for r in schema.returns if r.alias_info), None) if schema is not None else None
+        )
+        if info is None and not (node.target is operator.getitem and node.args[0] in self.parts):
+            return
+        source = node.args[0]
+        owner = self.memory.setdefault(node, self.memory.get(source, source))
+        if info is None or not info.is_write:
+            return
+        for other in [owner, *(n for n, o in self.memory.items() if o is owner)]:
+            apart = other.target is source.target is operator.getitem and other.args[0] is source.args[0]
+            if other not in (source, node) and not apart and any(user > node for user in other.users):
+                path = _path(node)
+                place = f"in {path!r}" if path else "in the network's own forward"
+                raise NetworkError(
+                    f"{_kind(node.target)} {place} changes part of a tensor, or a view of one, that is read again "
+                    f"later; use {_kind(node.target).removesuffix('_')} and its result instead"
+                )
+
     def _split(self, node: Any) -> None:
         axis = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
         lengths = [int(part.shape[axis]) for part in node.meta["val"]]
@@ -218,9 +265,14 @@ class _Tidier:
         index = len(self.operations)
         named = {name: self._translate(argument) for name, argument in arguments.items()}
         inputs = tuple(_references(named.values()))
-        shape = tuple(int(n) for n in getattr(node.meta["val"], "shape", ())[1:])
+        value = node.meta["val"]
+        shape = tuple(int(n) for n in getattr(value, "shape", ())[1:])
+        carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
+        batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
         self.operations.append(
-            Operation(index, kind, target, MappingProxyType(named), inputs, _path(node), shape)
+            Operation(
+                index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
+            )
         )
         self.known[node] = Ref(index)
         self._note_module(node)
@@ -243,11 +295,20 @@ def _nothing() -> None:
     """The picture is given, not computed."""
 
 
+def _is_real(value: Any) -> bool:
+    """Whether a result is floating point, or a tuple with something that is."""
+    if isinstance(value, (tuple, list)):
+        return any(map(_is_real, value))
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
 def _kind(target: Any) -> str:
     if target is operator.getitem:
         return "getitem"
     schema = getattr(target, "_schema", None)
-    return schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
+    return (
+        schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
+    )
 
 
 def _functional(target: Any) -> Any:

@@ -14,7 +14,10 @@ from layerscope.graph import Graph, Operation
 from layerscope.reading import POINTWISE, geometry, map_size, pair, windows
 
 _PLUMBING = frozenset(
-    "input flatten reshape transpose permute narrow slice pad constant_pad_nd sym_size unsqueeze squeeze select".split()
+    (
+        "input flatten reshape transpose permute narrow slice pad constant_pad_nd sym_size unsqueeze "
+        "squeeze select"
+    ).split()
 )
 _WORDS = {
     "max_pool2d": "max pool",
@@ -34,7 +37,9 @@ class Layer:
     operation: str  #: in words: "conv 3x3 + relu"
     channels: int
     size: tuple[int, int]  #: height and width of its feature maps; (1, 1) for a fully-connected layer
-    field: ReceptiveField | None  #: None where positions see boxes of no common size, or geometry knows no rule
+    field: (
+        ReceptiveField | None
+    )  #: None where positions see boxes of no common size, or geometry knows no rule
     inputs: tuple[str, ...]  #: layers it reads; none: the picture
     operations: tuple[int, ...]  #: of the network's graph; the last one's result is its representation
 

@@ -55,7 +55,9 @@ class Network:
     graph: Graph = field(repr=False)
     preprocessing: Preprocessing = IMAGENET
     classes: tuple[str, ...] | None = field(default=None, repr=False)  #: names, in the order of the outputs
-    rename: Mapping[str, str] = field(default_factory=dict, repr=False)  #: layer names in place of module paths
+    rename: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  #: layer names in place of module paths
     weights: str = ""  #: where the weights came from
     trunk: bool = False  #: whether its fully-connected layers were left out
 
@@ -107,7 +109,9 @@ class Network:
         """The network on another device or in another precision, its convolutions laid out channels-last."""
         return replace(self, graph=replace(self.graph, tensors=dict(self._moved(device, dtype))))
 
-    def _moved(self, device: str | torch.device | None, dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
+    def _moved(
+        self, device: str | torch.device | None, dtype: torch.dtype | None
+    ) -> Iterator[tuple[str, Tensor]]:
         for name, tensor in self.graph.tensors.items():
             moved = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
             yield name, moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
@@ -126,7 +130,11 @@ class Network:
         if found is not None:
             return found
         close = difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.3)
-        hint = f"did you mean {', '.join(close)}?" if close else f"it has {self.layers[0].name} to {self.layers[-1].name}"
+        hint = (
+            f"did you mean {', '.join(close)}?"
+            if close
+            else f"it has {self.layers[0].name} to {self.layers[-1].name}"
+        )
         raise NetworkError(f"{self.name} has no layer {name!r}; {hint} (`layerscope layers` lists them)")
 
     @cached_property
@@ -153,8 +161,11 @@ class Network:
         if (unit.row is None) != (unit.column is None):
             raise NetworkError(f"unit {unit} needs both row and column, or neither")
         if unit.row is not None and unit.column is not None:
-            if not (0 <= unit.row < height and 0 <= unit.column < width):
-                raise NetworkError(f"{layer.name} is {height}x{width}: it has no position {unit.row},{unit.column}")
+            inside = 0 <= unit.row < height and 0 <= unit.column < width
+            if not inside:
+                raise NetworkError(
+                    f"{layer.name} is {height}x{width}: it has no position {unit.row},{unit.column}"
+                )
         return layer
 
     def box(self, unit: Unit) -> Box:
@@ -172,7 +183,9 @@ class Network:
     def representations(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """What each named layer hands on for preprocessed pictures (batch, channels, height, width)."""
         results = {name: self.layer(name).result for name in layers}
-        parts = [self._run(batch, frozenset(results.values())) for batch in self.prepare(pictures).split(_BATCH)]
+        parts = [
+            self._run(batch, frozenset(results.values())) for batch in torch.split(self.prepare(pictures), _BATCH)
+        ]
         return {name: torch.cat([part[index] for part in parts]) for name, index in results.items()}
 
     def prepare(self, pictures: Tensor) -> Tensor:
@@ -180,7 +193,9 @@ class Network:
         if pictures.ndim != 4 or tuple(pictures.shape[1:]) != self.input_shape:
             expected = "x".join(map(str, self.input_shape))
             got = "x".join(map(str, pictures.shape))
-            raise NetworkError(f"{self.name} takes pictures of batch x {expected}, not {got}; preprocess them first")
+            raise NetworkError(
+                f"{self.name} takes pictures of batch x {expected}, not {got}; preprocess them first"
+            )
         return pictures.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
 
     def _run(self, pictures: Tensor, keep: frozenset[int]) -> dict[int, Tensor]:
@@ -210,7 +225,12 @@ class Network:
 
         Raises NetworkError if the network predicts nothing, or if its class names do not fit.
         """
-        scores = torch.cat([self._run(b, frozenset({self.scores}))[self.scores] for b in self.prepare(pictures).split(_BATCH)])
+        scores = torch.cat(
+            [
+                self._run(b, frozenset({self.scores}))[self.scores]
+                for b in torch.split(self.prepare(pictures), _BATCH)
+            ]
+        )
         count = scores.shape[1]
         names = self.classes or tuple(f"class {i}" for i in range(count))
         if len(names) != count:

@@ -19,7 +19,10 @@ def layer_table(network: Network) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
     right_aligned = range(2, len(_HEADINGS))
     lines = [
-        "  ".join(c.rjust(w) if i in right_aligned else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            c.rjust(w) if i in right_aligned else c.ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)

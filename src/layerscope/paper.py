@@ -92,7 +92,9 @@ class PaperCNN(nn.Module):
                 self.add_module(part.name, nn.MaxPool2d(2, ceil_mode=part.ceil))
             height, columns = part.output(height), part.output(columns)
         if min(height, columns) < 1:
-            raise NetworkError(f"an input of {input_size} pixels leaves nothing after {plan[-1].name}; use a larger one")
+            raise NetworkError(
+                f"an input of {input_size} pixels leaves nothing after {plan[-1].name}; use a larger one"
+            )
         hidden = max(1, round(4096 * width))
         self.fc6 = nn.Linear(channels * height * columns, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
@@ -116,7 +118,8 @@ def _initialise(layer: nn.Module) -> None:
     """He et al. 2015: keeps the variance through any number of rectified layers; no bias."""
     if isinstance(layer, (nn.Conv2d, nn.Linear)):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 def alexcnn(

@@ -31,9 +31,9 @@ class Preprocessing:
     def apply(self, picture: Image.Image) -> Tensor:
         """The input (channels, height, width), float32, for a picture of any size; grey for one channel."""
         cropped = self.crop(picture.convert("L" if len(self.mean) == 1 else "RGB"))
-        values = np.atleast_3d(np.asarray(cropped, dtype=np.float32)) / np.float32(255)
-        values = (values - np.float32(self.mean)) / np.float32(self.deviation)
-        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+        pixels = torch.from_numpy(np.array(np.atleast_3d(np.asarray(cropped)))).float().div(255)
+        mean, deviation = torch.tensor(self.mean), torch.tensor(self.deviation)
+        return ((pixels - mean) / deviation).permute(2, 0, 1).contiguous()
 
     def crop(self, picture: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at its size (as torchvision resizes and crops)."""
@@ -48,9 +48,10 @@ class Preprocessing:
 
     def picture(self, values: Tensor) -> npt.NDArray[np.uint8]:
         """The input (channels, height, width) as the pixels it came from, (height, width, channels) in 0..255."""
-        pixels = values.detach().float().cpu().numpy().transpose(1, 2, 0)
-        pixels = pixels * np.float32(self.deviation) + np.float32(self.mean)
-        return np.clip(np.rint(pixels * 255), 0, 255).astype(np.uint8)
+        pixels = values.detach().float().cpu().permute(1, 2, 0)
+        pixels = pixels * torch.tensor(self.deviation) + torch.tensor(self.mean)
+        shown: npt.NDArray[np.uint8] = pixels.mul(255).round().clamp(0, 255).byte().numpy()
+        return shown
 
 
 IMAGENET = Preprocessing()  #: what torchvision's ImageNet weights expect

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from layerscope.errors import NetworkError
 from layerscope.geometry import Edge, Geometry, Node, Reader, Window, adaptive
-from layerscope.graph import Graph, Operation
+from layerscope.graph import Graph, Operation, Ref
 
 POINTWISE = frozenset(
-    "batch_norm relu relu6 hardtanh silu sigmoid gelu hardswish hardsigmoid leaky_relu elu tanh mish softplus "
-    "clamp clamp_min dropout add sub mul div neg cat softmax log_softmax".split()
+    (
+        "batch_norm relu relu6 hardtanh silu sigmoid gelu hardswish hardsigmoid leaky_relu elu tanh mish "
+        "softplus clamp clamp_min dropout add sub mul div neg cat softmax log_softmax"
+    ).split()
 )  #: output position i reads input position i (or the only one there is)
 
 Readers = tuple[Reader, Reader] | None  #: rows and columns; None: not known
@@ -39,7 +42,13 @@ def windows(graph: Graph, operation: Operation) -> tuple[Window, Window]:
     """Windows (rows, columns) of a convolution or of a max or average pool."""
     arguments = operation.arguments
     if operation.kind == "conv2d":
-        kernel = pair(graph.tensors[arguments["weight"].name].shape[2:])
+        weight = arguments["weight"]
+        if isinstance(weight, Ref):
+            raise NetworkError(
+                f"{operation.place} computes its weights anew each time; make them plain parameters before "
+                "(torch.nn.utils.parametrize.remove_parametrizations, or fold them by hand)"
+            )
+        kernel = pair(graph.tensors[weight.name].shape[2:])
     else:
         kernel = pair(arguments["kernel_size"])
     stride = pair(arguments["stride"] or kernel)
@@ -65,7 +74,9 @@ def _node(graph: Graph, operation: Operation) -> Node:
             continue
         readers = _readers(graph, operation, shape)
         if readers is None:
-            return Node(map_size(operation.shape), unknown=f"no receptive field is known for {operation.place}")
+            return Node(
+                map_size(operation.shape), unknown=f"no receptive field is known for {operation.place}"
+            )
         edges.append(Edge(source, *readers))
     return Node(map_size(operation.shape), tuple(edges))
 
@@ -119,8 +130,8 @@ def _narrow(operation: Operation, shape: tuple[int, ...]) -> Readers:
 
 
 def _pad(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    left, _, top, *_ = [*operation.arguments["pad"], 0, 0]
-    return Window(pad=top), Window(pad=left)
+    pads: list[int] = [*operation.arguments["pad"], 0, 0]  # left, right, top, bottom
+    return Window(pad=pads[2]), Window(pad=pads[0])
 
 
 _READERS: dict[str, Callable[[Operation, tuple[int, ...]], Readers]] = {

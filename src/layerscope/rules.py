@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Any, Literal
 
 import torch
@@ -54,33 +55,59 @@ class Step:
     operation: Operation
     arguments: Mapping[str, Any]  #: tensors in place, results of other operations as Ref
     sources: tuple[tuple[int, ...], ...]
+    carries: tuple[bool, ...]  #: which of its inputs a signal goes back to
     windows: tuple[Window, Window] | None  #: rows and columns, of convolutions and pools
 
 
 def step(graph: Graph, operation: Operation) -> Step:
     """Make an operation ready to be reversed."""
     arguments = {name: _with_tensors(graph, value) for name, value in operation.arguments.items()}
-    sources = tuple(graph.operations[index].shape for index in operation.inputs)
+    inputs = [graph.operations[index] for index in operation.inputs]
+    sources, carries = tuple(i.shape for i in inputs), tuple(i.carries for i in inputs)
     windowed = operation.kind in ("conv2d", "max_pool2d")
-    return Step(operation, arguments, sources, windows(graph, operation) if windowed else None)
+    return Step(operation, arguments, sources, carries, windows(graph, operation) if windowed else None)
 
 
 def supports(rule: Rule, operation: Operation) -> bool:
     """Whether the rule says how a signal goes back through the operation."""
+    if not operation.carries or not operation.batch_first or _computes_weights(operation):
+        return False
+    if rule.clamp and operation.kind == "hardtanh" and operation.arguments["min_val"] != 0:
+        return False  # its results may be negative: no rectification
     if operation.kind in _REVERSALS or _is_linear(operation):
         return True
     return not rule.clamp and operation.kind not in _NEVER
 
 
 def _is_linear(operation: Operation) -> bool:
+    if operation.kind == "div" and (isinstance(operation.target, partial) or not _reads(operation, "self")):
+        return False  # rounded, or a constant over the input
     product = operation.kind in ("mul", "div") and len(operation.inputs) > 1
     return operation.kind in _LINEAR and not product
+
+
+def _reads(operation: Operation, name: str) -> bool:
+    return isinstance(operation.arguments[name], Ref)
+
+
+def _computes_weights(operation: Operation) -> bool:
+    return operation.kind in ("conv2d", "linear") and _reads(operation, "weight")
+
+
+def _normalises_by_batch(operation: Operation) -> bool:
+    arguments = operation.arguments
+    return operation.kind == "batch_norm" and (arguments["training"] or arguments["running_var"] is None)
 
 
 def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
     """Refuse, by name and place, the first operation that the rule has nothing to say about."""
     for index in sorted(operations):
         operation = graph.operations[index]
+        if _normalises_by_batch(operation):
+            raise UnsupportedOperationError(
+                f"{operation.place} normalises by the batch at hand; "
+                "give it running statistics (track_running_stats=True)"
+            )
         if not supports(rule, operation):
             others = [r.name for r in RULES.values() if supports(r, operation)]
             choice = f"use rule {' or '.join(others)}, or ask" if others else "ask"
@@ -95,12 +122,12 @@ def remember(step: Step, values: Mapping[int, Any], rule: Rule) -> Any:
     if reversal is not None:
         return reversal.remember(step, values, rule)
     if _is_linear(step.operation):
-        return None
-    return [values[index] for index in step.operation.inputs]
+        return _constants(step, values, rule)
+    return {index: values[index] for index in step.operation.inputs}
 
 
 def reverse(step: Step, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor, ...]:
-    """The signal (rows, *shape of the result) at each input of the operation, in the order of its inputs.
+    """The signal (rows, *shape of the result) at each input that carries one, in the order of the inputs.
 
     May overwrite the signal it is given; what it returns shares no memory with another part of it.
     """
@@ -114,7 +141,9 @@ def reverse(step: Step, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor
 class Switches:
     """Where a max-pool found its maxima: for each tap of its window, 1 where the maximum was there, else 0."""
 
-    masks: tuple[Tensor, ...]  #: row-major over the window, each (batch, channels, height, width) of the result
+    masks: tuple[
+        Tensor, ...
+    ]  #: row-major over the window, each (batch, channels, height, width) of the result
     rows: Window
     columns: Window
     size: tuple[int, int]  #: height and width of the pool's input
@@ -135,7 +164,9 @@ def find_switches(source: Tensor, result: Tensor, rows: Window, columns: Window)
     extent = [_extent(n, w) for n, w in zip(map_size(result.shape), (rows, columns), strict=True)]
     after = [max(0, e - w.pad - n) for e, w, n in zip(extent, (rows, columns), size, strict=True)]
     if rows.pad or columns.pad or any(after):
-        source = F.pad(source, (columns.pad, after[1], rows.pad, after[0]), value=-math.inf)
+        source = F.pad(
+            source, (columns.pad, after[1], rows.pad, after[0]), value=math.nan
+        )  # equal to nothing, not even -inf
     free: Tensor | None = None
     masks = []
     empty = Switches((), rows, columns, size)
@@ -155,7 +186,9 @@ def unpool(signal: Tensor, switches: Switches, overlap: Literal["sum", "overwrit
     size, axes = map_size(signal.shape), (switches.rows, switches.columns)
     full = [max(_extent(n, w), w.pad + s) for n, w, s in zip(size, axes, switches.size, strict=True)]
     apart = all(w.kernel <= w.stride and w.dilation == 1 for w in axes)
-    exact = apart and all(w.kernel == w.stride and n * w.stride == f for w, n, f in zip(axes, size, full, strict=True))
+    exact = apart and all(
+        w.kernel == w.stride and n * w.stride == f for w, n, f in zip(axes, size, full, strict=True)
+    )
     shape = (signal.shape[0], signal.shape[1], *full)
     layout = torch.channels_last
     out = torch.empty(shape, dtype=signal.dtype, device=signal.device, memory_format=layout)
@@ -179,7 +212,9 @@ def _extent(outputs: int, window: Window) -> int:
     return (outputs - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
 
 
-def _at_tap(tensor: Tensor, tap: tuple[int, int], rows: Window, columns: Window, size: tuple[int, int]) -> Tensor:
+def _at_tap(
+    tensor: Tensor, tap: tuple[int, int], rows: Window, columns: Window, size: tuple[int, int]
+) -> Tensor:
     """What every window of a pool sees at one of its taps."""
     row, column = tap
     last_row, last_column = (size[0] - 1) * rows.stride + 1, (size[1] - 1) * columns.stride + 1
@@ -206,10 +241,19 @@ def _forget(step: Step, values: Mapping[int, Any], rule: Rule) -> None:
     """Nothing of the forward pass is needed."""
 
 
+def _constants(step: Step, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
+    """The inputs that no signal goes back to: numbers, masks, tensors made without the picture."""
+    return {
+        i: values[i] for i, carries in zip(step.operation.inputs, step.carries, strict=True) if not carries
+    }
+
+
 def _conv_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
     assert step.windows is not None
     size, axes = map_size(step.sources[0]), step.windows
-    missing = [n + 2 * w.pad - _extent(s, w) for n, w, s in zip(size, axes, map_size(signal.shape), strict=True)]
+    missing = [
+        n + 2 * w.pad - _extent(s, w) for n, w, s in zip(size, axes, map_size(signal.shape), strict=True)
+    ]
     back = F.conv_transpose2d(
         signal,
         step.arguments["weight"],
@@ -228,10 +272,6 @@ def _linear_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[
 
 def _norm_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
     arguments = step.arguments
-    if arguments["training"] or arguments["running_var"] is None:
-        raise UnsupportedOperationError(
-            f"{step.operation.place} normalises by the batch at hand; give it running statistics (track_running_stats)"
-        )
     variance = arguments["running_var"]
     variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
     scale = torch.rsqrt(variance + arguments["eps"])
@@ -265,38 +305,43 @@ def _pool_back(step: Step, signal: Tensor, memory: Switches, rule: Rule) -> tupl
     return (unpool(signal, memory, rule.overlap),)
 
 
-def _add_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+def _add_back(step: Step, signal: Tensor, memory: dict[int, Any], rule: Rule) -> tuple[Tensor, ...]:
     broadcast = any(shape != step.operation.shape for shape in step.sources)
     if broadcast or isinstance(step.operation.target, partial):  # partial: a factor alpha
-        return _adjoint(step, signal, None)
-    return (signal, *(signal.clone() for _ in step.sources[1:]))
+        return _adjoint(step, signal, memory)
+    return (signal, *(signal.clone() for _ in range(sum(step.carries) - 1)))
 
 
 def _cat_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
     axis = step.arguments["dim"] % signal.ndim
-    return signal.split([shape[axis - 1] for shape in step.sources], dim=axis)
+    parts = torch.split(signal, [shape[axis - 1] for shape in step.sources], dim=axis)
+    return tuple(compress(parts, step.carries))
 
 
 def _reshape_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
     return (signal.reshape(-1, *step.sources[0]),)
 
 
-def _adjoint(step: Step, signal: Tensor, memory: list[Tensor] | None) -> tuple[Tensor, ...]:
+def _adjoint(step: Step, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
     """Torch's own derivative, at the remembered inputs or, for a linear operation, anywhere."""
     rows = signal.shape[0]
-    points = [torch.zeros(1, *s, dtype=signal.dtype, device=signal.device) for s in step.sources]
-    points = [p.expand(rows, *p.shape[1:]) for p in memory or points]
+    if rows > 1 and any(isinstance(value, int) for value in memory.values()):  # the number of pictures: one
+        parts = [_adjoint(step, row, memory) for row in torch.split(signal, 1)]
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+    carriers = list(compress(zip(step.operation.inputs, step.sources, strict=True), step.carries))
+    zero = signal.new_zeros(1)
+    points = [memory.get(i, zero.expand(1, *shape)).expand(rows, *shape) for i, shape in carriers]
 
     def forward(*inputs: Tensor) -> Tensor:
-        given = dict(zip(step.operation.inputs, inputs, strict=True))
+        given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
         result: Tensor = step.operation.target(*(_fill(a, given) for a in step.arguments.values()))
         return result
 
-    _, pull = torch.func.vjp(forward, *points)
+    pull = torch.func.vjp(forward, *points)[1]
     return tuple(part.clone() if 0 in part.stride() else part for part in pull(signal))
 
 
-def _fill(argument: Any, values: Mapping[int, Tensor]) -> Any:
+def _fill(argument: Any, values: Mapping[int, Any]) -> Any:
     if isinstance(argument, Ref):
         return values[argument.index]
     return [_fill(item, values) for item in argument] if isinstance(argument, list) else argument
@@ -316,14 +361,17 @@ _REVERSALS: Mapping[str, _Reversal] = {
     "relu6": _Reversal(_rectifier_back, _mask),
     "hardtanh": _Reversal(_rectifier_back, _mask),
     "max_pool2d": _Reversal(_pool_back, _switches),
-    "add": _Reversal(_add_back),
+    "add": _Reversal(_add_back, _constants),
     "cat": _Reversal(_cat_back),
     "flatten": _Reversal(_reshape_back),
     "reshape": _Reversal(_reshape_back),
 }
 
 _LINEAR = frozenset(
-    "avg_pool2d adaptive_avg_pool2d mean narrow slice transpose permute pad constant_pad_nd mul div sub neg".split()
+    (
+        "avg_pool2d adaptive_avg_pool2d mean narrow slice transpose permute pad constant_pad_nd mul div "
+        "sub neg"
+    ).split()
 )  #: their adjoint is torch's derivative; mul and div only by a constant
 
-_NEVER = frozenset({"dropout", "feature_dropout", "sym_size"})  #: random at inference, or not a tensor
+_NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference

@@ -214,7 +214,7 @@ def _published(weights: WeightsEnum) -> HubFile:
 
 def _entries(network: str) -> dict[str, WeightsEnum]:
     """Torchvision's weights of a classifier by their names; those with classes, so whole."""
-    import torchvision.models as tv  # noqa: PLC0415 (slow, and only needed for the hub)
+    import torchvision.models as tv
 
     networks = tv.list_models(module=tv)
     if network not in networks:
@@ -277,7 +277,7 @@ def _checked(source: Source, path: Path) -> Fetched | None:
 def _places(source: Source, folder: Path) -> Iterator[Path]:
     yield folder / source.file_name
     if isinstance(source, HubFile):
-        from torch import hub  # noqa: PLC0415 (slow, and only needed for the hub)
+        from torch import hub
 
         yield Path(hub.get_dir()) / "checkpoints" / source.file_name
 
@@ -372,7 +372,7 @@ _HUB_ROW = WeightsRow(
 
 
 def _hub_rows(folder: Path) -> Iterator[WeightsRow]:
-    import torchvision.models as tv  # noqa: PLC0415 (slow, and only needed for the hub)
+    import torchvision.models as tv
 
     for network in tv.list_models(module=tv):
         yield _row(network, _hub_file(network, "imagenet"), folder)

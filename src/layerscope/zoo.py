@@ -187,10 +187,14 @@ def _call_factory(spec: str) -> nn.Module:
         try:
             found = importlib.import_module(module_name)
         except ImportError as error:
-            raise NetworkError(f"cannot import {module_name!r} of {spec!r}: {error}; is it on PYTHONPATH?") from error
+            raise NetworkError(
+                f"cannot import {module_name!r} of {spec!r}: {error}; is it on PYTHONPATH?"
+            ) from error
     factory = getattr(found, factory_name, None)
     if not callable(factory):
-        raise NetworkError(f"{module_name} has no callable {factory_name!r}; name a function that returns a module")
+        raise NetworkError(
+            f"{module_name} has no callable {factory_name!r}; name a function that returns a module"
+        )
     module = factory()
     if not isinstance(module, nn.Module):
         raise NetworkError(f"{spec} returned {type(module).__name__}, not a torch.nn.Module")
@@ -266,7 +270,7 @@ def _trunk_of(module: nn.Module, state: Mapping[str, Tensor]) -> Trunk | None:
 
 def _paper_names(name: str, module: nn.Module) -> Mapping[str, str]:
     """The paper's layer names (c1_1, p1, fc6, ...) for torchvision's AlexNet and VGG networks."""
-    if name != "alexnet" and not name.startswith("vgg") or name in _PAPER:
+    if (name != "alexnet" and not name.startswith("vgg")) or name in _PAPER:
         return {}
     names: dict[str, str] = {}
     group, place = 1, 0

