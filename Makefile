@@ -22,6 +22,8 @@ pytest: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/reconstruct.py
+	$(BIN)/python benchmarks/layers.py resnet50
+	$(BIN)/python benchmarks/layers.py
 
 docs: .venv/.dev
 	$(BIN)/python docs/make_figures.py

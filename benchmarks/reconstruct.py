@@ -133,9 +133,8 @@ def _report(
     pictures: Tensor,
     work: dict[str, Callable[[], object]],
 ) -> None:
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}, {options.size}x{options.size}"
-    )
+    size = f"{options.size}x{options.size}"
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}, {size}")
     with torch.inference_mode():
         work["ours-float32"](), work["ours-bfloat16"]()  # warm up
     times: dict[str, list[float]] = {name: [] for name in (*work, "bare-float32", "bare-bfloat16")}

@@ -61,6 +61,10 @@ def test_slabs_shrink_with_the_feature_map_and_swell_with_the_channels() -> None
     assert widths[2] - widths[1] == pytest.approx(widths[3] - widths[2])  # eight times the channels, twice
 
 
+def test_the_input_has_its_own_channels() -> None:
+    assert "1×28×20" in words(architecture_figure("net", (28, 20), chain("conv 3x3"), input_channels=1))
+
+
 def test_colour_is_the_kind_of_operation() -> None:
     layers = chain("conv 3x3", "conv 5x5/2 in 2 groups", "max pool 2x2/2", "wavelet 3x3", "猫", "wavelet 1x1")
     figure = architecture_figure("net", (8, 8), layers)

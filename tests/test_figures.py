@@ -72,7 +72,7 @@ FIGURES = {
     "many long names": one(row("densenet121", DENSE), row("alex", ALEX)),
     "wide": one(row("alex", ALEX, size=(10, 30)), row("a network of some name", ALEX[:3], size=(10, 30))),
     "tall": one(row("alex", ALEX, size=(30, 10))),
-    "mixed sizes": one(row("alex", ALEX, size=(16, 16)), row("inception", VGG, size=(21, 24))),
+    "mixed sizes": one(row("alex", ALEX, size=(16, 16)), row("inception", VGG, size=(23, 25))),
     "strange letters": one(row("$x^2_$ 猫\n", ("$c_1$", "猫")), name="\t猫 ± é {0} %s"),
 }
 

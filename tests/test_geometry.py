@@ -189,13 +189,26 @@ def test_the_field_holds_what_is_seen_and_equals_it_where_nothing_is_cut(operati
 
 
 @given(networks(only_windows=True))
-def test_windows_always_have_a_field(operations: list[Operation]) -> None:
-    """Only a sum of maps with different strides has none."""
+def test_only_a_sum_of_maps_with_different_strides_has_no_field(operations: list[Operation]) -> None:
     fields = Geometry(tuple(o.node for o in operations)).fields
     for operation, field in zip(operations, fields, strict=True):
-        sources = [fields[edge.source] for edge in operation.node.edges]
-        strides = {None if f is None else f.stride for f in sources}
-        assert (field is None) == (None in strides or len(strides) > 1)
+        strides = {_stride(fields[edge.source], edge.rows) for edge in operation.node.edges}
+        assert (field is None) == (None in strides or (len(strides) > 1 and 0 not in strides))
+
+
+def _stride(source: ReceptiveField | None, reader: Reader) -> int | None:
+    if isinstance(reader, Window) and reader.stride == 0:
+        return 0
+    return None if source is None or not isinstance(reader, Window) else source.rows.stride * reader.stride
+
+
+def test_a_global_pool_of_nothing_but_padding_sees_nothing() -> None:
+    """Legal, if odd: a border of zeros wider than what is kept of it."""
+    nodes = [Node((4, 4)), Node((2, 2), (Edge(0, Window(pad=2), Window(pad=2)),))]
+    nodes.append(Node((1, 1), (Edge(1, Window(2, stride=0), Window(2, stride=0)),)))
+    geometry = Geometry(tuple(nodes))
+    assert geometry.fields[2] == ReceptiveField(Axis(0, 0, 0), Axis(0, 0, 0))
+    assert geometry.seen(2, [0], [0]) == Box(0, 0, 0, 0)
 
 
 @given(st.integers(1, 30), st.integers(1, 12))

@@ -4,195 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+import torchvision
 from torch import Tensor, nn
 
-from layerscope.geometry import Window
-from layerscope.graph import Graph, capture
-from layerscope.rules import (
-    DECONVNET,
-    GRADIENT,
-    GUIDED,
-    RULES,
-    Rule,
-    find_switches,
-    rectify_,
-    remember,
-    reverse,
-    step,
-    unpool,
-)
-from tests.oracles import unpooling
-
-Overlap = Literal["sum", "overwrite"]
-BOTH: tuple[Overlap, ...] = ("sum", "overwrite")
-
-
-class Function(nn.Module):
-    """A network of one function, with modules of its own if it needs any."""
-
-    def __init__(self, function: Callable[..., Tensor], *parts: nn.Module) -> None:
-        super().__init__()
-        self.function = function
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.function(picture, *self.parts)
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def captured(module: nn.Module, picture: Tensor) -> Graph:
-    return capture(module.double().eval(), tuple(picture.shape[1:]))
-
-
-def down(graph: Graph, picture: Tensor, signal: Tensor, rule: Rule) -> Tensor:
-    """A signal (rows, ...) at the result of a graph, brought to the picture operation by operation."""
-    steps = {op.index: step(graph, op) for op in graph.operations[1:] if op.carries}
-    memory: dict[int, Any] = {}
-    with torch.inference_mode():
-        graph.run(
-            picture,
-            graph.output,
-            observe=lambda op, values: memory.update({op.index: remember(steps[op.index], values, rule)})
-            if op.index in steps
-            else None,
-        )
-        signals: dict[int, list[Tensor]] = {graph.output: [signal.clone()]}
-        for index in range(graph.output, 0, -1):
-            if index in signals:
-                whole = torch.stack(signals.pop(index)).sum(0)
-                back = reverse(steps[index], whole, memory[index], rule)
-                carriers = [i for i in steps[index].operation.inputs if graph.operations[i].carries]
-                for source, part in zip(carriers, back, strict=True):
-                    signals.setdefault(source, []).append(part.clone())
-        return torch.stack(signals[0]).sum(0)
-
-
-def autograd(module: nn.Module, picture: Tensor, signal: Tensor) -> Tensor:
-    point = picture.expand(len(signal), *picture.shape[1:]).clone().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(module(point), point, signal)
-    return gradient
-
-
-def assert_adjoint(module: nn.Module, *shape: int, rule: Rule = GRADIENT) -> None:
-    """The way back equals the transposed derivative, for three rows at once and for one alone."""
-    picture = noise(1, *shape)
-    graph = captured(module, picture)
-    signal = noise(3, *graph.operations[graph.output].shape, seed=1)
-    ours = down(graph, picture, signal, rule)
-    torch.testing.assert_close(ours, autograd(module, picture, signal), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(down(graph, picture, signal[1:2], rule), ours[1:2], rtol=1e-10, atol=1e-12)
-
-
-# --- switches -------------------------------------------------------------------------------------------------
-
-
-def pooled(source: Tensor, rows: Window, columns: Window, ceil: bool) -> Tensor:
-    pairs = zip(*((w.kernel, w.stride, w.pad, w.dilation) for w in (rows, columns)), strict=True)
-    return F.max_pool2d(source, *pairs, ceil_mode=ceil)
-
-
-def assert_unpools(source: Tensor, rows: Window, columns: Window, ceil: bool) -> None:
-    result = pooled(source, rows, columns, ceil)
-    signal = noise(2, *result.shape[1:], seed=3)
-    switches = find_switches(source, result, rows, columns)
-    for overlap in BOTH:
-        ours = unpool(signal, switches, overlap)
-        assert ours.shape == (2, *source.shape[1:])
-        for row in range(2):
-            for channel in range(source.shape[1]):
-                twin = unpooling.unpool(
-                    source[0, channel].tolist(),
-                    signal[row, channel].tolist(),
-                    rows,
-                    columns,
-                    overwrite=overlap == "overwrite",
-                )
-                torch.testing.assert_close(ours[row, channel], torch.tensor(twin, dtype=torch.float64))
-
-
-WINDOWS = {
-    "2x2/2": (Window(2, 2), Window(2, 2)),
-    "3x3/2": (Window(3, 2), Window(3, 2)),
-    "3x3/1 padded": (Window(3, 1, 1), Window(3, 1, 1)),
-    "3x3/2 padded": (Window(3, 2, 1), Window(3, 2, 1)),
-    "2x2/2 padded": (Window(2, 2, 1), Window(2, 2, 1)),
-    "2x3": (Window(2, 2), Window(3, 3)),
-    "3x1 overlapping": (Window(3, 1), Window(1, 2)),
-    "dilated": (Window(2, 2, 0, 2), Window(3, 1, 1, 2)),
-    "dilated but apart": (Window(2, 3, 0, 2), Window(2, 4, 0, 3)),
-    "stride > kernel": (Window(2, 3), Window(1, 3)),
-    "overlapping one way": (Window(3, 2), Window(2, 2)),
-}
-
-
-@pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize("name", WINDOWS)
-@pytest.mark.parametrize("size", [(8, 8), (9, 7), (7, 10)])
-def test_unpooling_equals_the_loop(name: str, size: tuple[int, int], ceil: bool) -> None:
-    assert_unpools(noise(1, 2, *size), *WINDOWS[name], ceil)
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-@pytest.mark.parametrize("value", [0.0, -3.0, -math.inf])
-def test_of_equal_values_the_first_counts(name: str, value: float) -> None:
-    assert_unpools(torch.full((1, 2, 8, 8), value, dtype=torch.float64), *WINDOWS[name], True)
-
-
-@st.composite
-def axes(draw: st.DrawFn) -> tuple[Window, int]:
-    kernel, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 2))
-    reach = (kernel - 1) * dilation + 1
-    window = Window(kernel, draw(st.integers(1, 5)), draw(st.integers(0, reach // 2)), dilation)
-    length = draw(st.integers(1, 9))
-    assume(length + 2 * window.pad >= reach)
-    return window, length
-
-
-def _covers_input(window: Window, length: int) -> bool:
-    """Dilated windows may see nothing but padding, where torch has no maximum."""
-    return window.dilation == 1 or (window.pad == 0)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(axes(), axes(), st.booleans(), st.integers(0, 999))
-def test_unpooling_equals_the_loop_for_any_window(
-    one: tuple[Window, int], other: tuple[Window, int], ceil: bool, seed: int
-) -> None:
-    assume(_covers_input(*one) and _covers_input(*other))
-    assume(not ceil or (one[0].dilation == 1 and other[0].dilation == 1))
-    levels = torch.randint(-2, 2, (1, 1, one[1], other[1]), generator=torch.Generator().manual_seed(seed))
-    assert_unpools(levels.double(), one[0], other[0], ceil)  # four levels: many ties
-
-
-@pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize("name", WINDOWS)
-def test_unpooling_is_the_adjoint_of_pooling(name: str, ceil: bool) -> None:
-    rows, columns = WINDOWS[name]
-    assert_adjoint(Function(lambda x: pooled(x, rows, columns, ceil)), 3, 9, 8)
-
-
-def test_overwriting_is_not_summing_where_windows_overlap() -> None:
-    source = torch.zeros(1, 1, 3, 5, dtype=torch.float64)
-    source[0, 0, 1, 2] = 1  # the maximum of both windows
-    result = F.max_pool2d(source, 3, 2)
-    switches = find_switches(source, result, Window(3, 2), Window(3, 2))
-    signal = torch.tensor([[[[5.0, 7.0]]]], dtype=torch.float64)
-    assert unpool(signal, switches)[0, 0, 1, 2] == 12
-    assert unpool(signal, switches, "overwrite")[0, 0, 1, 2] == 7
-
-
-# --- linear operations ----------------------------------------------------------------------------------------
+from layerscope.errors import UnsupportedOperationError
+from layerscope.reconstruction import reconstruct
+from layerscope.rules import DECONVNET, GRADIENT, GUIDED, RULES, Rule, rectify_
+from tests.descent import Function, assert_adjoint, autograd, captured, down, lively, noise, small_network
 
 CONVOLUTIONS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_size": 3},
@@ -234,19 +57,7 @@ def test_reverse_convolution_spreads_each_value_over_the_flipped_window() -> Non
 @pytest.mark.parametrize("kernel", [2, 4, (2, 3), (3, 4), 5])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_padding_same_is_reversed_for_even_kernels_too(kernel: int | tuple[int, int], dilation: int) -> None:
-    # torch warns that it copies the picture to pad an even kernel on one side; the mathematics are the same
-    layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=dilation)
-    with pytest.warns(UserWarning, match="padding='same'") if _even(kernel) else _quiet():
-        assert_adjoint(layer, 2, 9, 8)
-
-
-def _even(kernel: int | tuple[int, int]) -> bool:
-    return False
-
-
-class _quiet:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
+    assert_adjoint(nn.Conv2d(2, 3, kernel, padding="same", dilation=dilation), 2, 9, 8)
 
 
 def _batch_norm(channels: int, *, affine: bool = True, one: bool = False) -> nn.Module:
@@ -284,7 +95,7 @@ EXACT: dict[str, Callable[[], nn.Module]] = {
     "div by a parameter": lambda: Function(lambda x, n: x / n.weight.view(-1, 1, 1), _batch_norm(4)),
     "cat": lambda: Function(lambda x: torch.cat([x, x[:, 1:3], x], 1)),
     "cat of rows": lambda: Function(lambda x: torch.cat([x, x * 2], -2)),
-    "cat with a constant": lambda: Function(lambda x: torch.cat([torch.ones(1, 4, 1, 7, dtype=torch.float64), x], 2)),
+    "cat with a constant": lambda: Function(lambda x: torch.cat([x.new_ones(x.shape[0], 4, 1, 7), x], 2)),
     "flatten": lambda: nn.Flatten(),
     "reshape": lambda: Function(lambda x: x.view(x.shape[0], 2, -1)),
     "channel shuffle": lambda: nn.ChannelShuffle(2),
@@ -311,3 +122,163 @@ EXACT: dict[str, Callable[[], nn.Module]] = {
 def test_linear_operations_go_back_as_their_adjoint_under_every_rule(name: str, rule: Rule) -> None:
     torch.manual_seed(0)
     assert_adjoint(EXACT[name](), 4, 9, 7, rule=rule)
+
+
+# --- rectification --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rectify_sets_negative_values_to_zero_and_touches_nothing_else(dtype: torch.dtype) -> None:
+    tiny = torch.finfo(dtype).tiny
+    values = torch.tensor([-math.inf, -3.5, -tiny, -0.0, 0.0, tiny, 2.25, math.inf], dtype=dtype)
+    result = rectify_(values)
+    assert result is values
+    assert values.tolist() == [0, 0, 0, 0, 0, tiny, 2.25, math.inf]
+    assert rectify_(torch.tensor([math.nan], dtype=dtype)).isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rectify_of_every_layout_is_relu(dtype: torch.dtype) -> None:
+    values = noise(3, 4, 5, 6).to(dtype)
+    for view in (values, values.contiguous(memory_format=torch.channels_last), values[:, ::2], values.mT):
+        expected = F.relu(view)
+        assert torch.equal(rectify_(view.clone()), expected)
+        assert torch.equal(rectify_(view[1:]), expected[1:])
+
+
+RECTIFIERS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "relu": (F.relu, math.inf),
+    "relu in place": (lambda x: F.relu_(x + 0), math.inf),
+    "relu6": (F.relu6, 6),
+    "relu6 in place": (lambda x: nn.ReLU6(inplace=True)(x + 0), 6),
+    "hardtanh": (lambda x: F.hardtanh(x, 0, 2), 2),
+    "torch.relu6 of ATen": (torch.ops.aten.relu6, 6),
+}
+
+
+@pytest.mark.parametrize("name", RECTIFIERS)
+def test_each_rule_at_a_rectifier(name: str) -> None:
+    function, top = RECTIFIERS[name]
+    picture = torch.tensor([-1.0, 0.0, 0.5, 6.0, 7.0], dtype=torch.float64).view(1, 1, 1, 5).expand(1, 1, 2, 5)
+    signal = torch.tensor([[4.0], [-4.0]], dtype=torch.float64).expand(1, 1, 2, 5)
+    passed = [float(0 < x < top) for x in picture[0, 0, 0].tolist()]
+    graph = captured(Function(function), picture)
+    expected = {
+        DECONVNET: [[4.0] * 5, [0.0] * 5],
+        GUIDED: [[4 * p for p in passed], [0.0] * 5],
+        GRADIENT: [[4 * p for p in passed], [-4 * p for p in passed]],
+    }
+    for rule, values in expected.items():
+        assert down(graph, picture, signal, rule)[0, 0].tolist() == values, rule.name
+
+
+# --- what has no rule -----------------------------------------------------------------------------------------
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
+    "silu": (nn.SiLU, "silu", "use rule gradient"),
+    "gelu": (nn.GELU, "gelu", "use rule gradient"),
+    "leaky relu": (nn.LeakyReLU, "leaky_relu", "use rule gradient"),
+    "clamp": (lambda: Function(lambda x: x.clamp(min=0)), "clamp", "use rule gradient"),
+    "hardtanh that goes below zero": (nn.Hardtanh, "hardtanh", "use rule gradient"),
+    "gate": (lambda: Function(lambda x: x * x.mean((2, 3), keepdim=True)), "mul", "use rule gradient"),
+    "square": (lambda: Function(lambda x: x * x), "mul", "use rule gradient"),
+    "quotient": (lambda: Function(lambda x: x / x.mean((2, 3), keepdim=True)), "div", "use rule gradient"),
+    "number over picture": (
+        lambda: Function(lambda x, c: c.weight.sum() / x, nn.Conv2d(1, 1, 1)), "div", "use rule gradient"
+    ),
+    "rounded quotient": (
+        lambda: Function(lambda x: torch.div(x, 2, rounding_mode="floor")), "div", "use rule gradient"
+    ),
+    "max_pool1d": (lambda: Function(lambda x: F.max_pool1d(x.flatten(2), 2)), "max_pool1d", "use rule gradient"),
+    "conv1d": (
+        lambda: Function(lambda x, c: c(x.flatten(2)), nn.Conv1d(4, 4, 2)), "conv1d", "use rule gradient"
+    ),
+    "transposed convolution": (lambda: nn.ConvTranspose2d(4, 2, 2), "conv_transpose2d", "use rule gradient"),
+    "layer norm": (lambda: nn.LayerNorm(7), "layer_norm", "use rule gradient"),
+    "pool with indices": (
+        lambda: Function(lambda x: F.max_pool2d(x, 2, return_indices=True)[0]), "max_pool2d_with_indices", "ask only"
+    ),
+    "weights made on the way": (
+        lambda: Function(lambda x, n: F.linear(x, n.weight * 2), nn.Linear(7, 3)), "linear", "ask only"
+    ),
+    "pictures mixed": (lambda: Function(lambda x: x.transpose(0, 1) + 1), "transpose", "ask only"),
+    "dropout left on": (lambda: Function(lambda x: F.dropout(x, training=True)), "dropout", "ask only"),
+    "batch statistics": (
+        lambda: nn.BatchNorm2d(4, track_running_stats=False), "batch_norm", "track_running_stats=True"
+    ),
+}  #: of a picture 4x9x7: the network, the operation to be named, the remedy
+
+
+@pytest.mark.parametrize("rule", [DECONVNET, GUIDED], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_rule_is_refused_by_name_and_place(name: str, rule: Rule) -> None:
+    build, kind, remedy = REFUSED[name]
+    network = small_network(nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), build()))
+    with pytest.raises(UnsupportedOperationError) as caught:
+        reconstruct(network, noise(1, 4, 9, 7), [network.layers[-1].name], rule=rule)
+    message = str(caught.value)
+    assert kind in message
+    assert "in '2" in message
+    assert remedy in message
+    assert "\n" not in message
+    assert "in place" not in message
+
+
+@pytest.mark.parametrize("name", [n for n, (_, _, remedy) in REFUSED.items() if remedy == "use rule gradient"])
+def test_the_gradient_takes_what_the_others_refuse(name: str) -> None:
+    torch.manual_seed(0)
+    assert_adjoint(nn.Sequential(nn.Conv2d(4, 4, 1), REFUSED[name][0]()), 4, 9, 7)
+
+
+@pytest.mark.parametrize("name", [n for n, (_, _, remedy) in REFUSED.items() if remedy != "use rule gradient"])
+def test_even_the_gradient_refuses_what_has_none(name: str) -> None:
+    network = small_network(nn.Sequential(nn.Conv2d(4, 4, 1), REFUSED[name][0]()))
+    with pytest.raises(UnsupportedOperationError, match=REFUSED[name][1]):
+        reconstruct(network, noise(1, 4, 9, 7), [network.layers[-1].name], rule=GRADIENT)
+
+
+def test_layers_before_a_refused_operation_are_served() -> None:
+    network = small_network(nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.SiLU()))
+    first, last = (layer.name for layer in network.layers)
+    assert reconstruct(network, noise(1, 4, 9, 7), [first])[first].any()
+    with pytest.raises(UnsupportedOperationError, match="silu in '3'"):
+        reconstruct(network, noise(1, 4, 9, 7), [first, last])
+
+
+# --- the gradient of whole networks ---------------------------------------------------------------------------
+
+SHARED: dict[str, Callable[..., Tensor]] = {
+    "silu and relu of the same": lambda x, c: F.silu(y := c(x)) + F.relu(y),
+    "gate and relu of the same": lambda x, c: torch.sigmoid(y := c(x)) * y + F.relu(y),
+    "part and relu of the same": lambda x, c: F.pad((y := c(x))[:, :2], (0, 0, 0, 0, 0, 2)) + F.relu(y),
+    "view and relu of the same": lambda x, c: (y := c(x)).flatten(1) * F.relu(y).flatten(1),
+    "scaled by the number of pictures": lambda x, c: c(x) * x.shape[0] / x.shape[0],
+    "squeeze and excite, expanded": lambda x, c: x * (y := c(x)).mean((2, 3), keepdim=True).expand_as(y),
+    "where": lambda x, c: torch.where((y := c(x)) > 0, y, y.exp()),
+    "constant factor": lambda x, c: c(x).exp() * torch.tensor(2.0, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_nothing_remembered_for_the_gradient_is_overwritten(name: str) -> None:
+    torch.manual_seed(0)
+    module = Function(SHARED[name], nn.Conv2d(4, 4, 3, padding=1))
+    picture = noise(1, 4, 9, 7)
+    graph = captured(module, picture)
+    kept = graph.run(picture, graph.output, frozenset({graph.output}))
+    torch.testing.assert_close(kept[graph.output], module(picture))
+    assert_adjoint(module, 4, 9, 7)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "shufflenet_v2_x1_0"])
+def test_the_gradient_of_networks_with_gates_equals_autograd(name: str) -> None:
+    module = lively(torchvision.models.get_model(name))
+    network = small_network(module, (64, 48))
+    pictures = noise(2, 3, 64, 48)
+    last = network.layers[-1]
+    assert last.result == network.graph.output
+    scores = module(pictures).detach()
+    ours = reconstruct(network, pictures, [last.name], rule=GRADIENT)[last.name]
+    expected = torch.cat([autograd(module, p[None], s[None]) for p, s in zip(pictures, scores, strict=True)])
+    assert ours.any()
+    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=float(expected.abs().max()) * 1e-11)

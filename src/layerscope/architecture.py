@@ -112,7 +112,7 @@ class _Line:
 
 
 def architecture_figure(
-    title: str, input_size: tuple[int, int], layers: Sequence[ArchitectureLayer]
+    title: str, input_size: tuple[int, int], layers: Sequence[ArchitectureLayer], *, input_channels: int = 3
 ) -> Figure:
     """The layers of a network from left to right, in as many lines as it takes; input_size: (height, width).
 
@@ -121,7 +121,7 @@ def architecture_figure(
     an arc from further back; an arc that leaves a line at the right comes back at the left of a later one.
     Raises DisplayError for no layers, an empty one, two of one name, or an input that does not come earlier.
     """
-    nodes = (ArchitectureLayer("input", "input", 3, *input_size, "", ()), *layers)
+    nodes = (ArchitectureLayer("input", "input", input_channels, *input_size, "", ()), *layers)
     edges = _edges(nodes)
     names = size_for_names((node.name for node in nodes), _ROOM, _LETTERS)
     lines = _lines(nodes, edges, names)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from layerscope._version import __version__
 from layerscope.errors import LayerscopeError, NetworkError
 
 if TYPE_CHECKING:
-    from layerscope.gallery import Look
+    from layerscope.gallery import Gallery, Look
     from layerscope.images import BadImage
     from layerscope.network import Network, Unit
 
@@ -24,16 +25,38 @@ Command = Callable[..., Any]
 
 
 class _OneLineErrors(click.Group):
-    """Errors of ours are one line and exit code 1; an interrupt says that nothing is lost."""
+    """Errors are one line, with exit code 1, or 2 for a wrong command; an interrupt says what is kept."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _one_line():
+            return super().make_context(*arguments, **extra)
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
-        except LayerscopeError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            with _one_line():
+                return super().invoke(context)
         except KeyboardInterrupt:
-            click.echo("interrupted; what is done is kept, the same command goes on from there", err=True)
+            click.echo("interrupted; what is finished is kept, the same command goes on from there", err=True)
             sys.exit(130)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except LayerscopeError as error:
+        raise click.ClickException(_joined(str(error))) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        help_of = "" if error.ctx is None else f" ({error.ctx.command_path} --help)"
+        wrong = click.ClickException(_joined(error.format_message()).rstrip(".") + help_of)
+        wrong.exit_code = error.exit_code
+        raise wrong from error
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
 
 
 @click.group(
@@ -52,7 +75,7 @@ def _input_size(context: click.Context, parameter: click.Parameter, value: str |
     if value is None:
         return None
     numbers = value.lower().split("x")
-    if len(numbers) > 2 or not all(n.isdigit() and int(n) > 0 for n in numbers):
+    if len(numbers) > 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
         raise click.BadParameter("a size in pixels: 224, or HEIGHTxWIDTH such as 192x256")
     return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
 
@@ -243,7 +266,7 @@ def reconstruct(
     gallery = Gallery(out, read, _look(read, options))
     with tqdm(total=len(files), unit="picture", disable=None) as bar:
         made, bad = make_gallery(gallery, files, strict=strict, progress=bar.update, report=_report_bad)
-    _summarise(files, read, made, bad)
+    _summarise(gallery, files, made, bad)
     if bad:
         sys.exit(SOME_SKIPPED)
 
@@ -261,10 +284,10 @@ def _networks(
         )
     building = Options(**{key: options.pop(key) for key in ("classes", "input_size", "channels", "width")})
     device, dtype = _device(options.pop("device")), getattr(torch, options.pop("dtype"))
-    each = weight_names * len(names) if len(weight_names) == 1 else weight_names or [None] * len(names)
+    chosen: list[str | None] = [*weight_names] or [None]
     return tuple(
-        load_network(name, chosen, options=building, device=device, dtype=dtype, progress=True)
-        for name, chosen in zip(names, each, strict=True)
+        load_network(name, one, options=building, device=device, dtype=dtype, progress=True)
+        for name, one in zip(names, chosen * len(names), strict=False)
     )
 
 
@@ -273,9 +296,9 @@ def _device(name: str) -> Any:
 
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise NetworkError(f"device {name!r} cannot be used: {reason}; --device cpu always can") from error
     return device
 
@@ -304,7 +327,7 @@ def _unit(text: str) -> Unit:
     layer, _, rest = text.rpartition(":")
     channel, _, position = rest.partition("@")
     numbers = [channel, *position.split(",")] if position else [channel]
-    if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdigit() for n in numbers):
+    if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdecimal() for n in numbers):
         raise click.BadParameter(
             f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit"
         )
@@ -312,29 +335,31 @@ def _unit(text: str) -> Unit:
 
 
 def _class(networks: Sequence[Network], text: str) -> int:
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
-    for network in networks:
-        if text in (network.classes or ()):
-            return (network.classes or ()).index(text)
-    raise click.BadParameter(f"no network has a class called {text!r}; give its index", param_hint="--class")
+    found = {i for network in networks for i, name in enumerate(network.classes or ()) if name == text}
+    if len(found) == 1:
+        return found.pop()
+    several = f"{text!r} is the name of classes {', '.join(map(str, sorted(found)))}"
+    none = f"no network has a class called {text!r}"
+    raise click.BadParameter(f"{several if found else none}; give its index", param_hint="--class")
 
 
 def _report_bad(bad: BadImage) -> None:
     from tqdm import tqdm
 
     with tqdm.external_write_mode(file=sys.stderr):
-        click.echo(f"skipped {bad.path}: {bad.reason}", err=True)
+        click.echo(_joined(f"skipped {bad.path}: {bad.reason}"), err=True)
 
 
 def _summarise(
-    files: Sequence[Path], networks: Sequence[Network], made: Sequence[Path], bad: Sequence[BadImage]
+    gallery: Gallery, files: Sequence[Path], made: Sequence[Path], bad: Sequence[BadImage]
 ) -> None:
     from layerscope.gallery import FIGURE_PICTURES
 
-    for network in networks:
+    for called, network in zip(gallery.names, gallery.networks, strict=True):
         why = network.why_no_predictions
-        click.echo(f"{network.name}: {network.weights}" + (f"; no predictions: {why}" if why else ""))
+        click.echo(f"{called}: {network.weights}" + (f"; no predictions: {why}" if why else ""))
     done = len(files) - len(bad)
     click.echo(f"{done} of {len(files)} pictures" + (f", {len(bad)} skipped" if bad else ""))
     if done > FIGURE_PICTURES:

@@ -209,7 +209,15 @@ class Gallery:
     def _key(self, network: Network, digest: str) -> str:
         """What the result depends on; a different key is a different result."""
         seeds = [repr(seed) for seed in self.look.seeds(network)]
-        parts = [__version__, digest, network.weights, network.dtype, network.preprocessing, seeds, self.look]
+        parts = [
+            __version__,
+            digest,
+            network.graph.digest,
+            network.preprocessing,
+            network.classes,
+            seeds,
+            self.look,
+        ]
         return hashlib.sha256(repr([str(part) for part in parts]).encode()).hexdigest()
 
     def _write(self, place: Path, shown: Exhibit, facts: Mapping[str, Any]) -> None:

@@ -232,7 +232,7 @@ class Geometry:
             taps = self._taps(node, axis, range(self.nodes[node].size[axis]))
         except GeometryError:
             return None
-        return Axis(size=taps[-1] + 1 - taps[0], stride=0, left=taps[0])
+        return Axis(size=taps[-1] + 1 - taps[0], stride=0, left=taps[0]) if taps else Axis(0, 0, 0)
 
     def _reader(self, edge: Edge, axis: int) -> Reader:
         return edge.columns if axis else edge.rows

@@ -6,12 +6,13 @@ that change nothing at inference (dropout, contiguous) vanish, and every argumen
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -65,7 +66,7 @@ class Operation:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Operations in the order they run; operation 0 is the picture. ``modules``: the result of each module."""
 
@@ -73,6 +74,17 @@ class Graph:
     output: int
     modules: Mapping[str, int]
     tensors: Mapping[str, Tensor] = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what the network computes: its operations and the values of its tensors."""
+        whole = hashlib.sha256()
+        for operation in self.operations:
+            whole.update(repr((operation.kind, dict(operation.arguments), operation.shape)).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            whole.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+            whole.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return whole.hexdigest()
 
     def users(self) -> tuple[tuple[int, ...], ...]:
         """For each operation, those that read its result."""

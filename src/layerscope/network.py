@@ -44,7 +44,7 @@ class Prediction:
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """A convolutional network, seen operation by operation. An immutable value: ``to`` gives another one.
 
@@ -184,7 +184,8 @@ class Network:
         """What each named layer hands on for preprocessed pictures (batch, channels, height, width)."""
         results = {name: self.layer(name).result for name in layers}
         parts = [
-            self._run(batch, frozenset(results.values())) for batch in torch.split(self.prepare(pictures), _BATCH)
+            self._run(batch, frozenset(results.values()))
+            for batch in torch.split(self.prepare(pictures), _BATCH)
         ]
         return {name: torch.cat([part[index] for part in parts]) for name, index in results.items()}
 

@@ -45,8 +45,9 @@ def layer_records(network: Network) -> list[dict[str, Any]]:
 
 def show_architecture(network: Network) -> Any:
     """The architecture as a figure; it shows itself in a notebook."""
-    _, height, width = network.input_shape
-    return architecture_figure(network.name, (height, width), [_drawn(layer) for layer in network.layers])
+    channels, height, width = network.input_shape
+    layers = [_drawn(layer) for layer in network.layers]
+    return architecture_figure(network.name, (height, width), layers, input_channels=channels)
 
 
 def _drawn(layer: Layer) -> ArchitectureLayer:
