@@ -40,6 +40,7 @@ def main(folder: Path) -> None:
     run("reconstruct", *photographs, *trunks, "--layers", "all", "--out", folder / "vgg16-alexnet-all")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
+        "--rule", "guided",  # it has no max-pools: the deconvnet, without switches, cannot place anything
         "--out", folder / "mobilenet_v2",
     )  # fmt: skip
     print("\nLook at:")

@@ -42,9 +42,11 @@ def down(graph: Graph, picture: Tensor, signal: Tensor, rule: Rule) -> Tensor:
         graph.run(
             picture,
             graph.output,
-            observe=lambda op, values: memory.update({op.index: remember(steps[op.index], values, rule)})
-            if op.index in steps
-            else None,
+            observe=lambda op, values: (
+                memory.update({op.index: remember(steps[op.index], values, rule)})
+                if op.index in steps
+                else None
+            ),
         )
         signals: dict[int, list[Tensor]] = {graph.output: [signal.clone()]}
         for index in range(graph.output, 0, -1):

@@ -49,7 +49,11 @@ def test_the_recurrence_of_the_paper() -> None:
     axis, size, stride, start = Axis(1, 1, 0), 1, 1, 0.0
     for kernel, step, pad in [(11, 4, 2), (2, 2, 0), (5, 1, 1), (4, 3, 0), (3, 1, 3)]:
         axis = axis.through(Window(kernel, step, pad))
-        size, stride, start = size + (kernel - 1) * stride, stride * step, start + ((kernel - 1) / 2 - pad) * stride
+        size, stride, start = (
+            size + (kernel - 1) * stride,
+            stride * step,
+            start + ((kernel - 1) / 2 - pad) * stride,
+        )
         assert (axis.size, axis.stride, axis.start) == (size, stride, start)
 
 
@@ -134,12 +138,16 @@ def networks(draw: st.DrawFn, *, only_windows: bool = False) -> list[Operation]:
         source = draw(st.sampled_from([len(operations) - 1, draw(st.integers(0, len(operations) - 1))]))
         length = operations[source].step.length
         partners = [
-            i for i, o in enumerate(operations) if i != source and (o.step.length == length or o.step.length == 1)
+            i
+            for i, o in enumerate(operations)
+            if i != source and (o.step.length == length or o.step.length == 1)
         ]
         if partners and draw(st.booleans()):
             operations.append(merge(operations, source, draw(st.sampled_from(partners))))
             continue
-        kinds = [windows] if only_windows else [windows, windows, windows, crops, adaptive_pools, global_readers]
+        kinds = (
+            [windows] if only_windows else [windows, windows, windows, crops, adaptive_pools, global_readers]
+        )
         reader, outputs = draw(draw(st.sampled_from(kinds))(length))
         node = Node((outputs, outputs), (Edge(source, reader, reader),))
         ((_, taps),) = naive(reader, length, outputs).reads
@@ -155,7 +163,9 @@ def merge(operations: list[Operation], one: int, other: int) -> Operation:
     else:
         reader, taps = Window(kernel=1, stride=0), all_taps(1)
     edges = (Edge(one, Window(), Window()), Edge(other, reader, reader))
-    return Operation(Node((length, length), edges), Step(length, ((one, window_taps(1, 1, 0, 1)), (other, taps))))
+    return Operation(
+        Node((length, length), edges), Step(length, ((one, window_taps(1, 1, 0, 1)), (other, taps)))
+    )
 
 
 def hull(positions: set[int]) -> tuple[int, int]:

@@ -21,8 +21,14 @@ BOTH: tuple[Literal["sum", "overwrite"], ...] = ("sum", "overwrite")
 
 
 def pooled(source: Tensor, rows: Window, columns: Window, ceil: bool) -> Tensor:
-    pairs = zip(*((w.kernel, w.stride, w.pad, w.dilation) for w in (rows, columns)), strict=True)
-    return F.max_pool2d(source, *pairs, ceil_mode=ceil)
+    return F.max_pool2d(
+        source,
+        (rows.kernel, columns.kernel),
+        (rows.stride, columns.stride),
+        (rows.pad, columns.pad),
+        (rows.dilation, columns.dilation),
+        ceil_mode=ceil,
+    )
 
 
 def assert_unpools(source: Tensor, rows: Window, columns: Window, ceil: bool) -> None:
@@ -79,7 +85,9 @@ def axes(draw: st.DrawFn) -> tuple[Window, int]:
     window = Window(kernel, draw(st.integers(1, 5)), draw(st.integers(0, reach // 2)), dilation)
     length = draw(st.integers(1, 9))
     assume(length + 2 * window.pad >= reach)
-    assume(dilation == 1 or window.pad == 0)  # a dilated window may see nothing but padding: torch has no maximum
+    assume(
+        dilation == 1 or window.pad == 0
+    )  # a dilated window may see nothing but padding: torch has no maximum
     return window, length
 
 

@@ -40,6 +40,10 @@ class _OneLineErrors(click.Group):
             sys.exit(130)
 
 
+class _WrongCommand(click.ClickException):
+    exit_code = 2
+
+
 @contextmanager
 def _one_line() -> Iterator[None]:
     try:
@@ -50,9 +54,7 @@ def _one_line() -> Iterator[None]:
         raise
     except click.UsageError as error:
         help_of = "" if error.ctx is None else f" ({error.ctx.command_path} --help)"
-        wrong = click.ClickException(_joined(error.format_message()).rstrip(".") + help_of)
-        wrong.exit_code = error.exit_code
-        raise wrong from error
+        raise _WrongCommand(_joined(error.format_message()).rstrip(".") + help_of) from error
 
 
 def _joined(text: str) -> str:
@@ -122,7 +124,7 @@ def layers(network: str, as_json: bool, **building: Any) -> None:
 
 @main.command()
 @click.argument("network")
-@click.option("--out", type=click.Path(path_type=Path), help="File name without ending; default: NETWORK.")
+@click.option("--out", type=click.Path(path_type=Path), help="Name of the two files; default: NETWORK.")
 @_building
 def architecture(network: str, out: Path | None, **building: Any) -> None:
     """Draw the architecture of NETWORK, with layer sizes and receptive fields, as PNG and PDF."""
@@ -131,7 +133,10 @@ def architecture(network: str, out: Path | None, **building: Any) -> None:
     from layerscope.zoo import Options, read_architecture
 
     read = read_architecture(network, options=Options(**building))
-    for path in save_figure(show_architecture(read), out or Path(network.replace(":", "."))):
+    stem = out or Path(network.replace(":", "."))
+    if stem.suffix.lower() in (".png", ".pdf"):
+        stem = stem.with_suffix("")
+    for path in save_figure(show_architecture(read), stem):
         click.echo(path)
 
 
@@ -252,7 +257,8 @@ def reconstruct(
     """Project what each layer keeps of each picture back to pixels (the paper's Fig. 4 and 5).
 
     IMAGES are files and folders. Writes reconstructions.png and .pdf (per picture a row for each network: input,
-    layers from low to high, top-5 predictions), every panel as a PNG of its own, and results.json.
+    layers from low to high, top-5 predictions; many rows make numbered pages), every panel as a PNG of its own,
+    and results.json.
 
     Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed, 130 interrupted.
     """
@@ -279,9 +285,8 @@ def _networks(
     from layerscope.zoo import Options, load_network
 
     if len(weight_names) not in (0, 1, len(names)):
-        raise click.UsageError(
-            f"{len(names)} networks but {len(weight_names)} --weights: give one for all or one for each"
-        )
+        counts = f"{len(names)} network{'s'[: len(names) > 1]} but {len(weight_names)} --weights"
+        raise click.UsageError(f"{counts}: give one for all or one for each")
     building = Options(**{key: options.pop(key) for key in ("classes", "input_size", "channels", "width")})
     device, dtype = _device(options.pop("device")), getattr(torch, options.pop("dtype"))
     chosen: list[str | None] = [*weight_names] or [None]

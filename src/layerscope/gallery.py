@@ -14,11 +14,13 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -29,11 +31,12 @@ from layerscope.figures import PictureRows, Row, reconstruction_figure
 from layerscope.images import BadImage, load_image, picture_names
 from layerscope.network import Network, Unit
 from layerscope.reconstruction import Class, Seed, reconstruct
-from layerscope.render import Panel, read_png, show_signal, write_png, written_whole
+from layerscope.render import Panel, Pixels, read_png, show_signal, write_png, written_whole
 from layerscope.rules import DECONVNET, Rule
 
 _PARTIAL = ".partial-"
 _ROWS_PER_PAGE = 10
+_FIGURE_FILE = re.compile(r"reconstructions(-\d+)?\.(png|pdf)")
 FIGURE_PICTURES = 60  #: the figure shows at most so many pictures; the panels of all are in the folder
 
 
@@ -58,7 +61,7 @@ class Look:
         else:
             layers = network.select_layers(name for name in self.layers if network.find_layer(name))
         units = (unit for unit in self.units if network.find_layer(unit.layer))
-        return (*(layer.name for layer in layers), *units, *map(Class, self.classes))
+        return tuple(dict.fromkeys((*(layer.name for layer in layers), *units, *map(Class, self.classes))))
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
     best = () if why else network.predict(values[None])[0]
     row = Row(
         title=network.name,
-        input=network.preprocessing.picture(values),
+        input=_as_rgb(network.preprocessing.picture(values)),
         panels=panels,
         predictions=None if why else tuple((p.name, p.probability) for p in best),
         note=f"no predictions: {why}" if why else "",
@@ -88,8 +91,8 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
         "predictions": [{"index": p.index, "name": p.name, "probability": p.probability} for p in best],
         "note": row.note,
         "panels": [
-            _measure(network, seed, found[seed][0], panel)
-            for seed, (_, panel) in zip(seeds, panels, strict=True)
+            {"file": _panel_file(n, seed), **_measure(network, seed, found[seed][0], panel)}
+            for n, (seed, (_, panel)) in enumerate(zip(seeds, panels, strict=True))
         ],
     }
     return Exhibit(row, numbers)
@@ -99,18 +102,44 @@ def show_reconstructions(
     networks: Network | Sequence[Network],
     pictures: Sequence[str | Path | Image.Image],
     look: Look | None = None,
-) -> Any:
+) -> Figure:
     """The figure of a few pictures, without writing anything; it shows itself in a notebook."""
-    networks = [networks] if isinstance(networks, Network) else list(networks)
+    networks, look = [networks] if isinstance(networks, Network) else list(networks), look or Look()
+    check_look(networks, look)
+    titles = _distinct([network.name for network in networks])
     images = [p if isinstance(p, Image.Image) else load_image(p) for p in pictures]
     paths = [
         Path(f"picture {i + 1}") if isinstance(p, Image.Image) else Path(p) for i, p in enumerate(pictures)
     ]
     blocks = [
-        PictureRows(name, tuple(exhibit(network, image, look or Look()).row for network in networks))
+        PictureRows(
+            name,
+            tuple(
+                replace(exhibit(network, image, look).row, title=title)
+                for title, network in zip(titles, networks, strict=True)
+            ),
+        )
         for name, image in zip(picture_names(paths), images, strict=True)
     ]
-    return reconstruction_figure(blocks)
+    return _figure(blocks, networks, look)
+
+
+def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Look) -> Figure:
+    """The figure with a caption that says what was done: the rule, the weights, what a pixel means."""
+    weights = dict.fromkeys(f"{network.name}: {network.weights}" for network in networks if network.weights)
+    meanings = dict.fromkeys(panel.rule for block in blocks for row in block.rows for _, panel in row.panels)
+    return reconstruction_figure(blocks, caption="; ".join((look.rule.name, *weights, *meanings)))
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, all with a number if two of them are the same but for case."""
+    if len({name.casefold() for name in names}) == len(names):
+        return tuple(names)
+    return tuple(f"{name}-{number}" for number, name in enumerate(names, start=1))
+
+
+def _as_rgb(pixels: Pixels) -> Pixels:
+    return np.repeat(pixels, 3 // pixels.shape[2], axis=2)
 
 
 def _draw(signal: Tensor, display: str) -> Panel:
@@ -149,8 +178,7 @@ class Gallery:
     @property
     def names(self) -> tuple[str, ...]:
         """A folder name for each network."""
-        plain = [re.sub(r"[^\w.-]+", "_", network.name) for network in self.networks]
-        return tuple(n if plain.count(n) == 1 else f"{n}-{i + 1}" for i, n in enumerate(plain))
+        return _distinct([re.sub(r"[^\w.-]+", "_", network.name) for network in self.networks])
 
     def add(self, name: str, path: Path) -> BadImage | None:
         """Make what is missing of one picture. Returns what is wrong with the file, if anything is."""
@@ -163,48 +191,58 @@ class Gallery:
             key = self._key(network, digest)
             if self._made(name, called).get("key") != key:
                 shown = exhibit(network, image, self.look)
-                facts = {"key": key, "picture": name, "file": str(path), "sha256": digest}
+                facts = {"key": key, "picture": name, "sha256": digest}
                 self._write(self._place(name, called), shown, facts | _about(network, self.look))
         return None
 
-    def finish(self, names: Sequence[str], bad: Sequence[BadImage]) -> tuple[Path, ...]:
-        """Write the figure and ``results.json`` from what the folder holds, and return their paths."""
-        made = [{called: self._made(name, called) for called in self.names} for name in names]
+    def finish(self, good: Mapping[str, Path], bad: Sequence[BadImage]) -> tuple[Path, ...]:
+        """Write the figure and ``results.json`` from what the folder holds, and return their paths.
+
+        ``good``: the names of the pictures to show, and their files.
+        """
+        made = {name: {called: self._made(name, called) for called in self.names} for name in good}
         results = {
             "layerscope": __version__,
-            "pictures": [{"picture": n, "networks": m} for n, m in zip(names, made, strict=True)],
+            "pictures": [{"picture": n, "file": str(good[n]), "networks": m} for n, m in made.items()],
             "skipped": [{"file": str(b.path), "reason": b.reason} for b in bad],
         }
         where = self.folder / "results.json"
         _write_json(where, results)
-        if not names:
-            return (where,)
+        figures = self._save_figures(tuple(good)[:FIGURE_PICTURES])
+        with _errors_explained(self.folder):
+            for path in {p for p in self.folder.iterdir() if _FIGURE_FILE.fullmatch(p.name)} - {*figures}:
+                path.unlink()  # an earlier run's, of more pages
+        return (*figures, where)
+
+    def _save_figures(self, names: Sequence[str]) -> tuple[Path, ...]:
         per_page = max(1, _ROWS_PER_PAGE // len(self.networks))
-        shown = names[:FIGURE_PICTURES]
         pages = [
-            reconstruction_figure([self._block(name) for name in shown[i : i + per_page]])
-            for i in range(0, len(shown), per_page)
+            _figure([self._block(name) for name in names[i : i + per_page]], self.networks, self.look)
+            for i in range(0, len(names), per_page)
         ]
-        return (*save_figure(pages, self.folder / "reconstructions"), where)
+        return save_figure(pages, self.folder / "reconstructions") if pages else ()
 
     def tidy(self) -> None:
         """Make the folder, and remove what an interrupted run left half-written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in (self.folder / "panels").glob(f"*/{_PARTIAL}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        with _errors_explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for folder in [*self.folder.glob(f"panels/*/{_PARTIAL}*")]:
+                shutil.rmtree(folder)
+            for file in [*self.folder.glob("." + 16 * "[0-9a-f]" + ".part")]:
+                file.unlink()
 
     def _place(self, name: str, called: str) -> Path:
         return self.folder / "panels" / name / called
 
     def _made(self, name: str, called: str) -> dict[str, Any]:
         """The numbers of what is there already; empty if there is nothing whole."""
+        place = self._place(name, called)
         try:
-            numbers: dict[str, Any] = json.loads(
-                (self._place(name, called) / "numbers.json").read_text("utf-8")
-            )
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            numbers: dict[str, Any] = json.loads((place / "numbers.json").read_text("utf-8"))
+            files = ["input.png", *(panel["file"] for panel in numbers["panels"])]
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return {}
-        return numbers
+        return numbers if all((place / file).is_file() for file in files) else {}
 
     def _key(self, network: Network, digest: str) -> str:
         """What the result depends on; a different key is a different result."""
@@ -213,6 +251,9 @@ class Gallery:
             __version__,
             digest,
             network.graph.digest,
+            network.name,
+            network.weights,
+            network.trunk,
             network.preprocessing,
             network.classes,
             seeds,
@@ -223,8 +264,8 @@ class Gallery:
     def _write(self, place: Path, shown: Exhibit, facts: Mapping[str, Any]) -> None:
         with _folder_written_whole(place) as part:
             write_png(part / "input.png", shown.row.input)
-            for number, (_, panel) in enumerate(shown.row.panels):
-                write_png(part / _panel_file(number), panel.pixels, panel.text)
+            for numbers, (_, panel) in zip(shown.numbers["panels"], shown.row.panels, strict=True):
+                write_png(part / numbers["file"], panel.pixels, panel.text)
             _write_json(part / "numbers.json", {**facts, **shown.numbers})
 
     def _block(self, name: str) -> PictureRows:
@@ -234,16 +275,17 @@ class Gallery:
     def _row(self, name: str, called: str) -> Row:
         place, numbers = self._place(name, called), self._made(name, called)
         panels = []
-        for number, panel in enumerate(numbers["panels"]):
-            pixels, _ = read_png(place / _panel_file(number))
+        for panel in numbers["panels"]:
+            pixels, _ = read_png(place / panel["file"])
             drawn = Panel(pixels, panel["white"], panel["display"], panel["black"], panel["rule"])
             panels.append((panel["seed"], drawn))
         best = tuple((p["name"], p["probability"]) for p in numbers["predictions"])
         return Row(called, read_png(place / "input.png")[0], tuple(panels), best or None, numbers["note"])
 
 
-def _panel_file(number: int) -> str:
-    return f"{number + 1:03d}.png"
+def _panel_file(number: int, seed: Seed) -> str:
+    words = re.sub(r"[^\w.,@-]+", "_", str(seed))[:80]
+    return f"{number + 1:03d}-{words}.png"
 
 
 def _about(network: Network, look: Look) -> dict[str, Any]:
@@ -263,10 +305,12 @@ def _about(network: Network, look: Look) -> dict[str, Any]:
 
 
 def check_look(networks: Sequence[Network], look: Look) -> None:
-    """Refuse, before any work, a layer or unit that no network has, and what cannot be reconstructed.
+    """Refuse, before any work, a layer or unit that no network has, and what cannot be reconstructed or shown.
 
     Raises NetworkError or UnsupportedOperationError.
     """
+    if not networks:
+        raise NetworkError("there is no network to look into; give at least one")
     names = () if isinstance(look.layers, str) else look.layers
     for name in (*names, *(unit.layer for unit in look.units)):
         if not any(network.find_layer(name) for network in networks):
@@ -274,8 +318,11 @@ def check_look(networks: Sequence[Network], look: Look) -> None:
     for network in networks:
         seeds = look.seeds(network)
         if not seeds:
+            none = f"none of the layers {', '.join(names)}" if names else f"no layers for {look.layers!r}"
+            raise NetworkError(f"{network.name} has {none}; name one of its own too")
+        if network.input_shape[0] not in (1, 3):
             raise NetworkError(
-                f"{network.name} has none of the layers {', '.join(names)}; name one of its own too"
+                f"{network.name} takes {network.input_shape[0]} channels; a picture gives 1 (grey) or 3"
             )
         reconstruct(network, torch.empty(0, *network.input_shape), seeds, rule=look.rule)
 
@@ -295,11 +342,12 @@ def make_gallery(
     """
     check_look(gallery.networks, gallery.look)
     gallery.tidy()
-    good, bad = [], []
+    good: dict[str, Path] = {}
+    bad: list[BadImage] = []
     for name, path in zip(picture_names(files), files, strict=True):
         fault = gallery.add(name, path)
         if fault is None:
-            good.append(name)
+            good[name] = path
         elif strict:
             raise ImageError(f"{fault.path}: {fault.reason}")
         else:
@@ -311,7 +359,8 @@ def make_gallery(
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with written_whole(path) as part:
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        part.write_text(text, "utf-8", "backslashreplace")  # a file name may hold what only JSON can escape
 
 
 @contextmanager
@@ -319,14 +368,22 @@ def _folder_written_whole(place: Path) -> Iterator[Path]:
     """Give a folder to write to; it becomes ``place`` at the end, or is removed if anything is raised."""
     part = place.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
     try:
-        part.mkdir(parents=True)
-        yield part
-        if place.exists():
-            shutil.rmtree(place)
-        os.rename(part, place)  # noqa: PTH104 - says that nothing is replaced
-    except OSError as error:
-        raise ImageError(
-            f"cannot write {place}: {error.strerror or error}; free some room or choose --out"
-        ) from error
+        with _errors_explained(place):
+            part.mkdir(parents=True)
+            yield part
+            if place.exists():
+                shutil.rmtree(place)
+            os.rename(part, place)  # noqa: PTH104 - says that nothing is replaced
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _errors_explained(place: Path) -> Iterator[None]:
+    """What the file system says, and what a file's writer made of it, in terms of what the user knows."""
+    try:
+        yield
+    except (OSError, ImageError) as error:
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        said = getattr(reason, "strerror", None) or reason
+        raise ImageError(f"cannot write {place}: {said}; free some room or choose another folder") from error

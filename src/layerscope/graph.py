@@ -7,6 +7,7 @@ that change nothing at inference (dropout, contiguous) vanish, and every argumen
 from __future__ import annotations
 
 import hashlib
+import logging
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -153,8 +154,7 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     """
     tensor = next(iter(module.parameters()), torch.empty(0))
     example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
-    with _evaluating(module), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _evaluating(module), _quiet(), torch.no_grad():
         try:
             program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
         except Exception as error:
@@ -164,6 +164,19 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
                 "it must take one image tensor of any batch size and have no data-dependent control flow"
             ) from error
     return _Tidier(program).graph()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings or log lines of torch's own: what goes wrong is in the error."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
 
 
 @contextmanager
@@ -196,10 +209,10 @@ class _Tidier:
         """Walk the program once."""
         self._name_inputs()
         for node in self.program.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and _has_result(node.target):
                 self._call(node)
         (output,) = (node for node in self.program.graph.nodes if node.op == "output")
-        results = [self.known[node] for node in output.args[0] if node is not None]
+        results = [self.known.get(value) for value in output.args[0] if value is not None]
         if len(results) != 1 or not isinstance(results[0], Ref):
             raise NetworkError(
                 f"the network returns {len(results)} values; wrap it so that it returns one tensor"
@@ -292,8 +305,7 @@ class _Tidier:
     def _note_module(self, node: Any) -> None:
         known = self.known[node]
         if isinstance(known, Ref):
-            stack = node.meta.get("nn_module_stack") or {}
-            self.modules.update({path: known.index for path, _ in stack.values() if isinstance(path, str)})
+            self.modules.update(dict.fromkeys(_paths(node), known.index))
 
     def _translate(self, argument: Any) -> Any:
         if isinstance(argument, torch.fx.Node):
@@ -305,6 +317,12 @@ class _Tidier:
 
 def _nothing() -> None:
     """The picture is given, not computed."""
+
+
+def _has_result(target: Any) -> bool:
+    """Whether an operation computes something: assertions do not."""
+    schema = getattr(target, "_schema", None)
+    return schema is None or bool(schema.returns)
 
 
 def _is_real(value: Any) -> bool:
@@ -361,9 +379,14 @@ def _changes_nothing(node: Any, kind: str) -> bool:
     return kind in _IDENTITIES
 
 
+def _paths(node: Any) -> list[str]:
+    """The modules that an operation happens in, outermost first; "" is the network itself."""
+    stack = (node.meta.get("nn_module_stack") or {}).values()
+    return [path for path, _ in stack if isinstance(path, str) and not path.startswith("_empty")]
+
+
 def _path(node: Any) -> str:
-    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if isinstance(path, str)]
-    return stack[-1] if stack and not stack[-1].startswith("_empty") else ""
+    return (_paths(node) or [""])[-1]
 
 
 def _references(arguments: Any) -> Iterator[int]:

@@ -81,7 +81,7 @@ def _group(graph: Graph) -> list[list[int]]:
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
     for operation in graph.operations:
-        if operation.kind in _PLUMBING:
+        if operation.kind in _PLUMBING or not operation.carries:
             continue
         source = operation.inputs[0] if len(operation.inputs) == 1 else -1
         follows = operation.kind in POINTWISE and source in group_of and len(users[source]) == 1

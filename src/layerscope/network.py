@@ -130,10 +130,11 @@ class Network:
         if found is not None:
             return found
         close = difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.3)
+        ends = [layer.name for layer in (*self.layers[:1], *self.layers[-1:])]
         hint = (
             f"did you mean {', '.join(close)}?"
             if close
-            else f"it has {self.layers[0].name} to {self.layers[-1].name}"
+            else f"it has {' to '.join(ends) or 'no layer at all'}"
         )
         raise NetworkError(f"{self.name} has no layer {name!r}; {hint} (`layerscope layers` lists them)")
 
@@ -201,7 +202,7 @@ class Network:
 
     def _run(self, pictures: Tensor, keep: frozenset[int]) -> dict[int, Tensor]:
         with torch.inference_mode():
-            return self.graph.run(pictures, max(keep), keep)
+            return self.graph.run(pictures, max(keep, default=0), keep)
 
     @property
     def why_no_predictions(self) -> str | None:

@@ -10,7 +10,7 @@ from layerscope.geometry import ReceptiveField
 from layerscope.layers import Layer
 from layerscope.network import Network
 
-_HEADINGS = ("layer", "operation", "channels", "output", "size", "stride", "start")
+_HEADINGS = ("layer", "operation", "channels", "output", "field", "stride", "start")
 
 
 def layer_table(network: Network) -> str:

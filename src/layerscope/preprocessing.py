@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from layerscope.errors import NetworkError
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -29,7 +31,14 @@ class Preprocessing:
         return len(self.mean), self.height, self.width
 
     def apply(self, picture: Image.Image) -> Tensor:
-        """The input (channels, height, width), float32, for a picture of any size; grey for one channel."""
+        """The input (channels, height, width), float32, for a picture of any size; grey for one channel.
+
+        Raises NetworkError for other than 1 or 3 channels: a picture does not say what the others are.
+        """
+        if len(self.mean) not in (1, 3):
+            raise NetworkError(
+                f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
+            )
         cropped = self.crop(picture.convert("L" if len(self.mean) == 1 else "RGB"))
         pixels = torch.from_numpy(np.array(np.atleast_3d(np.asarray(cropped)))).float().div(255)
         mean, deviation = torch.tensor(self.mean), torch.tensor(self.deviation)

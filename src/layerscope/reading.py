@@ -15,7 +15,8 @@ from layerscope.graph import Graph, Operation, Ref
 POINTWISE = frozenset(
     (
         "batch_norm relu relu6 hardtanh silu sigmoid gelu hardswish hardsigmoid leaky_relu elu tanh mish "
-        "softplus clamp clamp_min dropout add sub mul div neg cat softmax log_softmax"
+        "softplus prelu selu celu clamp clamp_min dropout add sub mul div neg abs exp log sqrt pow to "
+        "cat softmax log_softmax"
     ).split()
 )  #: output position i reads input position i (or the only one there is)
 
@@ -24,7 +25,17 @@ Readers = tuple[Reader, Reader] | None  #: rows and columns; None: not known
 
 def geometry(graph: Graph) -> Geometry:
     """The receptive fields of a graph; an operation that geometry does not know is marked, never guessed."""
-    return Geometry(tuple(_node(graph, operation) for operation in graph.operations))
+    seeing = _seeing(graph)
+    return Geometry(tuple(_node(graph, operation, seeing) for operation in graph.operations))
+
+
+def _seeing(graph: Graph) -> frozenset[int]:
+    """Operations whose result depends on the pixels: neither numbers such as the batch size nor constants."""
+    seeing = {0}
+    for operation in graph.operations:
+        if (operation.carries or operation.batch_first) and not seeing.isdisjoint(operation.inputs):
+            seeing.add(operation.index)
+    return frozenset(seeing)
 
 
 def map_size(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -66,13 +77,14 @@ def _padding(padding: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -
     return pair(padding)
 
 
-def _node(graph: Graph, operation: Operation) -> Node:
+def _node(graph: Graph, operation: Operation, seeing: frozenset[int]) -> Node:
+    if operation.index not in seeing:
+        return Node(map_size(operation.shape), unknown=f"{operation.place} does not see the picture")
     edges = []
     for source in dict.fromkeys(operation.inputs):
-        shape = graph.operations[source].shape
-        if not shape:  # a number, such as the batch size
+        if source not in seeing:
             continue
-        readers = _readers(graph, operation, shape)
+        readers = _readers(graph, operation, graph.operations[source].shape)
         if readers is None:
             return Node(
                 map_size(operation.shape), unknown=f"no receptive field is known for {operation.place}"
@@ -82,13 +94,24 @@ def _node(graph: Graph, operation: Operation) -> Node:
 
 
 def _readers(graph: Graph, operation: Operation, shape: tuple[int, ...]) -> Readers:
-    source, size = map_size(shape), map_size(operation.shape)
     if operation.kind in POINTWISE:
-        return _same_or_only(source[0], size[0]), _same_or_only(source[1], size[1])
+        return _pointwise(operation, shape)
     if operation.kind in ("conv2d", "max_pool2d", "avg_pool2d"):
         return windows(graph, operation)
     reader = _READERS.get(operation.kind)
     return None if reader is None else reader(operation, shape)
+
+
+def _pointwise(operation: Operation, shape: tuple[int, ...]) -> Readers:
+    if operation.kind in ("cat", "softmax", "log_softmax") and _is_spatial(operation.arguments["dim"], shape):
+        return None
+    (rows, columns), (height, width) = map_size(shape), map_size(operation.shape)
+    return _same_or_only(rows, height), _same_or_only(columns, width)
+
+
+def _is_spatial(axis: int, shape: tuple[int, ...]) -> bool:
+    """Whether an axis (0 is the batch) of a result of this shape (without batch) goes along rows or columns."""
+    return len(shape) > 2 and axis % (len(shape) + 1) > len(shape) - 2
 
 
 def _same_or_only(length: int, outputs: int) -> Reader:
@@ -102,6 +125,13 @@ def _all(length: int) -> Window:
 def _whole(operation: Operation, shape: tuple[int, ...]) -> Readers:
     rows, columns = map_size(shape)
     return (_all(rows), _all(columns)) if map_size(operation.shape) == (1, 1) else None
+
+
+def _mean(operation: Operation, shape: tuple[int, ...]) -> Readers:
+    spatial = sum(_is_spatial(axis, shape) for axis in operation.arguments.get("dim") or ())
+    if spatial == 0 and operation.arguments.get("keepdim"):
+        return Window(), Window()  # over channels
+    return _whole(operation, shape) if spatial == 2 else None
 
 
 def _adaptive(operation: Operation, shape: tuple[int, ...]) -> Readers:
@@ -121,15 +151,18 @@ def _transpose(operation: Operation, shape: tuple[int, ...]) -> Readers:
 
 
 def _narrow(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    axis = int(operation.arguments["dim"]) % (len(shape) + 1)
-    start, step = int(operation.arguments["start"] or 0), int(operation.arguments.get("step", 1))
+    axis, arguments = int(operation.arguments["dim"]), operation.arguments
     readers = [Window(), Window()]
-    if axis > len(shape) - 2:
-        readers[axis - len(shape) + 1] = Window(stride=step, pad=-start)
+    if _is_spatial(axis, shape):
+        place = axis % (len(shape) + 1) - 1
+        start, _, step = slice(arguments["start"], None, arguments.get("step", 1)).indices(shape[place])
+        readers[place - len(shape)] = Window(stride=step, pad=-start)
     return readers[0], readers[1]
 
 
 def _pad(operation: Operation, shape: tuple[int, ...]) -> Readers:
+    if operation.arguments.get("mode") == "circular":
+        return None
     pads: list[int] = [*operation.arguments["pad"], 0, 0]  # left, right, top, bottom
     return Window(pad=pads[2]), Window(pad=pads[0])
 
@@ -137,7 +170,7 @@ def _pad(operation: Operation, shape: tuple[int, ...]) -> Readers:
 _READERS: dict[str, Callable[[Operation, tuple[int, ...]], Readers]] = {
     "adaptive_avg_pool2d": _adaptive,
     "linear": _whole,
-    "mean": _whole,
+    "mean": _mean,
     "flatten": _reshape,
     "reshape": _reshape,
     "transpose": _transpose,

@@ -193,7 +193,9 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)  # noqa: PTH105 - the word says that an older file is replaced in one step
     except OSError as error:
-        raise ImageError(f"cannot write {path}: {error.strerror or error}; is its folder there?") from error
+        raise ImageError(
+            f"cannot write {path}: {error.strerror or error}; free some room or write elsewhere"
+        ) from error
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             part.unlink()

@@ -47,6 +47,7 @@ class _Blueprint:
     preprocessing: Preprocessing
     classes: tuple[str, ...] | None = None
     published: bool = False  #: whether it has named weights
+    own: str = ""  #: where a network of the user's has its values from
 
 
 def network_names() -> tuple[str, ...]:
@@ -67,7 +68,8 @@ def load_network(
 
     ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``package.module:factory`` or a module.
     ``weights``: a name (``imagenet``, ``imagenet-trunk``, or torchvision's own), a file (.safetensors or a
-    state dict), or ``random``. None: ``imagenet`` for torchvision's networks, otherwise as built.
+    state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for torchvision's networks,
+    random (seed 0) for the paper's two, and what your own module or factory has.
     A trunk without its fully-connected layers is a valid network, which predicts nothing.
     Raises NetworkError and WeightsError.
     """
@@ -75,10 +77,13 @@ def load_network(
     chosen = str(weights) if weights is not None else ("imagenet" if blueprint.published else "")
     if Path(chosen).suffix.lower() in _WEIGHT_FILES:
         network = _from_file(blueprint, Path(chosen))
-    elif chosen in ("", "random"):
-        network = _as_built(blueprint, seeded=chosen == "random")
+    elif chosen == "" or (chosen == "random" and not blueprint.own):
+        with _seeded():
+            network = _network(blueprint, blueprint.build(), blueprint.own or "random, seed 0")
     elif not blueprint.published:
-        raise NetworkError(f"{blueprint.name} has no weights named {chosen!r}; give a file, or 'random'")
+        raise NetworkError(
+            f"{blueprint.name} has no weights named {chosen!r}; give a file, or leave them out"
+        )
     else:
         network = _from_fetched(blueprint, fetch(blueprint.name, chosen, progress=progress))
     return network.to(device, dtype)
@@ -89,16 +94,24 @@ def read_architecture(spec: str | nn.Module, *, options: Options | None = None) 
     blueprint = _blueprint(spec, options or Options())
     if isinstance(spec, nn.Module) or ":" in spec:
         return _network(blueprint, blueprint.build(), "")
-    with torch.device("meta"):
-        module = blueprint.build()
-    return _network(blueprint, module, "")
+    return _network(blueprint, _without_values(blueprint), "")
+
+
+def _without_values(blueprint: _Blueprint) -> nn.Module:
+    """The module, its random initialisation spared where its constructor allows: RegNet's reads tensors."""
+    try:
+        with torch.device("meta"):
+            return blueprint.build()
+    except NotImplementedError:
+        return blueprint.build()
 
 
 def _blueprint(spec: str | nn.Module, options: Options) -> _Blueprint:
     if isinstance(spec, nn.Module):
-        return _own_blueprint(type(spec).__name__, spec, options)
+        return _own_blueprint(type(spec).__name__, spec, options, "as given")
     if ":" in spec:
-        return _own_blueprint(spec, _call_factory(spec), options)
+        with _seeded():
+            return _own_blueprint(spec, _call_factory(spec), options, "as its factory made it, seed 0")
     if spec in _PAPER:
         return _paper_blueprint(spec, options)
     if spec in tv.list_models(module=tv):
@@ -106,6 +119,14 @@ def _blueprint(spec: str | nn.Module, options: Options) -> _Blueprint:
     close = difflib.get_close_matches(spec, network_names(), n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(close)}?" if close else "`layerscope networks` lists those with a name"
     raise NetworkError(f"no network is called {spec!r}; {hint}; your own: package.module:factory")
+
+
+def _refuse(name: str, options: Options, *refused: str) -> None:
+    for option in refused:
+        if getattr(options, option) is not None:
+            raise NetworkError(
+                f"{name} is not built with {option!r}; only {' and '.join(_PAPER)} take every option"
+            )
 
 
 def _paper_blueprint(name: str, options: Options) -> _Blueprint:
@@ -123,9 +144,7 @@ def _paper_blueprint(name: str, options: Options) -> _Blueprint:
 
 
 def _torchvision_blueprint(name: str, options: Options) -> _Blueprint:
-    for option in ("width", "channels"):
-        if getattr(options, option) is not None:
-            raise NetworkError(f"{name} has no option {option!r}: only {' and '.join(_PAPER)} have")
+    _refuse(name, options, "channels", "width")
     entries = tv.get_model_weights(name).__members__
     entry = entries.get("IMAGENET1K_V1") or next(iter(entries.values()))
     arguments: dict[str, Any] = {} if options.classes is None else {"num_classes": options.classes}
@@ -156,14 +175,15 @@ def _published_preprocessing(name: str, entry: Any) -> Preprocessing:
     )
 
 
-def _own_blueprint(name: str, module: nn.Module, options: Options) -> _Blueprint:
+def _own_blueprint(name: str, module: nn.Module, options: Options, values: str) -> _Blueprint:
     """A module of the user's: its ``preprocessing`` attribute, or ImageNet's for its number of channels."""
+    _refuse(name, options, "classes", "channels", "width")
     preprocessing = getattr(module, "preprocessing", None)
     if not isinstance(preprocessing, Preprocessing):
         convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
         first = next(convolutions, None)
         preprocessing = _for_channels(Preprocessing(), 3 if first is None else first.in_channels)
-    return _Blueprint(name, lambda: module, _sized(preprocessing, options.input_size))
+    return _Blueprint(name, lambda: module, _sized(preprocessing, options.input_size), own=values)
 
 
 def _sized(preprocessing: Preprocessing, size: int | tuple[int, int] | None) -> Preprocessing:
@@ -183,47 +203,60 @@ def _for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
 
 def _call_factory(spec: str) -> nn.Module:
     module_name, _, factory_name = spec.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), factory_name)):
+        raise NetworkError(f"{spec!r} is not package.module:factory, a function that returns a torch module")
     with _importing_from_here():
         try:
             found = importlib.import_module(module_name)
-        except ImportError as error:
+        except Exception as error:  # the user's code may raise anything
             raise NetworkError(
-                f"cannot import {module_name!r} of {spec!r}: {error}; is it on PYTHONPATH?"
+                f"cannot import {module_name!r} of {spec!r}: {_in_a_line(error)}; is it on PYTHONPATH?"
             ) from error
     factory = getattr(found, factory_name, None)
     if not callable(factory):
         raise NetworkError(
             f"{module_name} has no callable {factory_name!r}; name a function that returns a module"
         )
-    module = factory()
+    try:
+        module = factory()
+    except Exception as error:
+        raise NetworkError(
+            f"{spec} failed: {_in_a_line(error)}; it must take no arguments and return a module"
+        ) from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"{spec} returned {type(module).__name__}, not a torch.nn.Module")
     return module
 
 
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 @contextmanager
 def _importing_from_here() -> Iterator[None]:
     """Imports also look in the current folder, as ``python -m`` does."""
-    sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
     try:
         yield
     finally:
-        sys.path.remove(str(Path.cwd()))
+        sys.path.remove(here)
 
 
 def _network(blueprint: _Blueprint, module: nn.Module, weights: str, *, trunk: bool = False) -> Network:
     network = Network.from_module(
         module, name=blueprint.name, preprocessing=blueprint.preprocessing, classes=blueprint.classes
     )
-    return replace(network, weights=weights, trunk=trunk, rename=_paper_names(blueprint.name, module))
+    rename = _paper_names(blueprint.name, module) if blueprint.published else {}
+    return replace(network, weights=weights, trunk=trunk, rename=rename)
 
 
-def _as_built(blueprint: _Blueprint, *, seeded: bool) -> Network:
-    if not seeded:
-        return _network(blueprint, blueprint.build(), "as built")
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Random weights are the same in every run, and the caller's random numbers are as they were."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return _network(blueprint, blueprint.build(), "random, seed 0")
+        yield
 
 
 def _from_file(blueprint: _Blueprint, path: Path) -> Network:
@@ -237,8 +270,7 @@ def _from_fetched(blueprint: _Blueprint, found: Fetched) -> Network:
 
 def _with_state(blueprint: _Blueprint, state: Mapping[str, Tensor], source: str) -> Network:
     if blueprint.published:
-        with torch.device("meta"):  # spares the random initialisation
-            module = blueprint.build()
+        module = _without_values(blueprint)
         module.to_empty(device="cpu")
     else:
         module = blueprint.build()

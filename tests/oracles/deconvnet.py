@@ -95,7 +95,9 @@ def _transposed_conv(module: nn.Conv2d, shape: tuple[int, ...], signal: Array) -
 
 def _pool(module: nn.MaxPool2d, source: Array) -> tuple[Array, npt.NDArray[np.intp]]:
     """Maxima and where each was found: flat index into a channel's map, the first of equals."""
-    (kernel, _), (stride, _), (pad, _) = (_pair(v) for v in (module.kernel_size, module.stride, module.padding))
+    (kernel, _), (stride, _), (pad, _) = (
+        _pair(v) for v in (module.kernel_size, module.stride, module.padding)
+    )
     channels, height, width = source.shape
     rows, columns = (_pooled(n, kernel, stride, pad, module.ceil_mode) for n in (height, width))
     maxima = np.zeros((channels, rows, columns))

@@ -6,7 +6,8 @@ paths cancel and none is cut: a pixel's gradient is zero exactly where no path l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,25 +16,38 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 Edges = tuple[int, int, int, int]  #: top, left, bottom, right; bottom and right excluded
-_SATURATING = (F.relu6, F.hardtanh, F.hardswish, F.hardsigmoid, F.silu, torch.sigmoid, Tensor.sigmoid)
+_SATURATING = (F.relu6, F.hardtanh, F.hardswish)
 
 
 class _Open(TorchFunctionMode):
     """No path is cut while this is on."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is torch.max_pool2d:
+        if func in (F.max_pool2d, torch.max_pool2d):
             return _average(*args, **(kwargs or {}))
         if func in _SATURATING:
             return args[0]
+        if func is F.hardsigmoid:
+            return args[0].sigmoid()
         return func(*args, **(kwargs or {}))
 
 
 def _average(
-    maps: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    maps: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Tensor:
+    assert not return_indices
     if dilation not in (1, (1, 1), [1, 1]):
         raise NotImplementedError("a dilated max-pool has no average pool to stand for it")
     return F.avg_pool2d(maps, kernel_size, stride, padding, ceil_mode)
@@ -70,18 +84,31 @@ def measured(
         for path, positions in units.items()
     ]
     try:
-        with _Open():
+        with _one_thread(), _Open():
             module(pictures)
+            return {path: _edges(total, pictures) for path, total in sums.items()}
     finally:
         for handle in handles:
             handle.remove()
-    return {path: _edges(total, pictures) for path, total in sums.items()}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other in thousands of small operations cost more than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _summing(sums: dict[str, Tensor], path: str, positions: Sequence[tuple[int, int]]) -> Callable[..., None]:
     def hook(module: nn.Module, inputs: Any, result: Tensor) -> None:
         maps = result if result.ndim == 4 else result.reshape(len(result), -1, 1, 1)
-        sums[path] = torch.stack([maps[n, :, row, column].sum() for n, (row, column) in enumerate(positions)]).sum()
+        sums[path] = torch.stack(
+            [maps[n, :, row, column].sum() for n, (row, column) in enumerate(positions)]
+        ).sum()
 
     return hook
 

@@ -34,7 +34,11 @@ class _Replace(TorchFunctionMode):
         self.clamp, self.mask = clamp, mask
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func in (F.relu, torch.relu, torch.relu_, F.relu_):
             return _Rectifier.apply(args[0], 0.0, float("inf"), self.clamp, self.mask)

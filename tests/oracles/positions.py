@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-Taps = Callable[[int], set[int]]  #: from an output position to the input positions it reads, in the input or not
+Taps = Callable[
+    [int], set[int]
+]  #: from an output position to the input positions it reads, in the input or not
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ def window_taps(kernel: int, stride: int, pad: int, dilation: int) -> Taps:
 
 def adaptive_taps(length: int, outputs: int) -> Taps:
     """Torch's rule: window i goes from floor(i*length/outputs) to ceil((i+1)*length/outputs)."""
-    return lambda i: {t for t in range(length) if (t + 1) * outputs > i * length and t * outputs < (i + 1) * length}
+    return lambda i: {
+        t for t in range(length) if (t + 1) * outputs > i * length and t * outputs < (i + 1) * length
+    }
 
 
 def all_taps(length: int) -> Taps:

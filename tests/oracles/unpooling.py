@@ -16,9 +16,9 @@ def switch(source: Map, row: int, column: int, rows: Window, columns: Window) ->
         for j in range(columns.kernel):
             y = row * rows.stride - rows.pad + i * rows.dilation
             x = column * columns.stride - columns.pad + j * columns.dilation
-            if 0 <= y < len(source) and 0 <= x < len(source[0]):
-                if best is None or source[y][x] > source[best[0]][best[1]]:
-                    best = y, x
+            inside = 0 <= y < len(source) and 0 <= x < len(source[0])
+            if inside and (best is None or source[y][x] > source[best[0]][best[1]]):
+                best = y, x
     assert best is not None
     return best
 

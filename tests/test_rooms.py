@@ -1,0 +1,177 @@
+"""Who may import whom. A new module needs a line here and in CONTRIBUTING."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "layerscope"
+SHEET = SOURCE.parent.parent / "CONTRIBUTING.md"
+
+# What each room may import of layerscope, and of other people's packages; "~" marks what must wait inside functions.
+ROOMS = {
+    "errors": "",
+    "geometry": "errors",
+    "graph": "errors torch",
+    "reading": "errors geometry graph",
+    "layers": "geometry graph reading",
+    "preprocessing": "errors numpy PIL torch",
+    "network": "errors geometry graph layers preprocessing reading torch",
+    "rules": "errors geometry graph reading torch",
+    "reconstruction": "errors graph network rules torch",
+    "paper": "errors torch",
+    "downloads": "errors pypi_simple requests tqdm",
+    "weights": "downloads errors platformdirs ~torch ~torchvision",
+    "states": "errors numpy safetensors torch",
+    "zoo": "errors network paper preprocessing states weights torch torchvision",
+    "images": "errors numpy PIL",
+    "render": "errors matplotlib numpy PIL",
+    "canvas": "render matplotlib",
+    "architecture": "canvas render matplotlib numpy",
+    "figures": "architecture canvas render matplotlib numpy",
+    "overview": "architecture geometry layers network",
+    "gallery": "_version canvas errors figures images network reconstruction render rules matplotlib numpy PIL torch",
+    "cli": "_version errors click ~canvas ~gallery ~images ~network ~overview ~rules ~weights ~zoo ~torch ~tqdm",
+    "__init__": "_version lazy_loader",
+    "__main__": "cli",
+    "_version": "",
+}
+HOOKS = ("register_forward", "register_full_backward", "register_backward", "register_module_")
+
+
+class Import(NamedTuple):
+    """One import: of what, and whether it waits until a function is called."""
+
+    name: str
+    waits: bool
+
+
+def imports(text: str) -> set[Import]:
+    """What a module imports: rooms by their own name, other packages by their first; the standard library left out.
+
+    What stands under ``if TYPE_CHECKING`` is never run and counts as waiting.
+    """
+    return set(_found(ast.parse(text), waits=False))
+
+
+def _found(node: ast.AST, *, waits: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        typing_only = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        later = waits or typing_only or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for name in _names(child):
+            room, _, rest = name.partition(".")
+            if room == "layerscope" and rest:
+                yield Import(rest.partition(".")[0], later)
+            elif room not in sys.stdlib_module_names:
+                yield Import(room, later)
+        yield from _found(child, waits=later)
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        home = f"layerscope.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+        return [f"{home}.{alias.name}" for alias in node.names] if home == "layerscope" else [home]
+    return []
+
+
+def forbidden(room: str, text: str) -> set[str]:
+    """What a room imports but may not, or imports at once although it must wait."""
+    allowed = ROOMS[room].split()
+    return {
+        i.name for i in imports(text) if i.name not in allowed and not (i.waits and f"~{i.name}" in allowed)
+    }
+
+
+def at_once(room: str) -> set[str]:
+    """All that comes with importing a room, through other rooms too."""
+    seen: set[str] = set()
+    waiting = [room]
+    while waiting:
+        text = (SOURCE / f"{waiting.pop()}.py").read_text("utf-8")
+        new = {i.name for i in imports(text) if not i.waits} - seen
+        seen |= new
+        waiting += [name for name in new if name in ROOMS]
+    return seen
+
+
+def test_every_module_has_a_room() -> None:
+    assert {path.stem for path in SOURCE.rglob("*.py")} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_stay_in_their_room(room: str) -> None:
+    assert forbidden(room, (SOURCE / f"{room}.py").read_text("utf-8")) == set()
+
+
+def test_what_is_allowed_is_needed() -> None:
+    for room, allowed in ROOMS.items():
+        used = {i.name for i in imports((SOURCE / f"{room}.py").read_text("utf-8"))}
+        assert {name.removeprefix("~") for name in allowed.split()} == used, room
+
+
+@pytest.mark.parametrize(
+    "room", ["geometry", "images", "render", "canvas", "figures", "architecture", "downloads", "weights"]
+)
+def test_rooms_without_torch(room: str) -> None:
+    assert not at_once(room) & {"torch", "torchvision", "safetensors"}
+
+
+@pytest.mark.parametrize("room", ["cli", "__init__"])
+def test_heavy_imports_wait(room: str) -> None:
+    assert at_once(room) <= {"click", "lazy_loader", "errors", "_version"}
+
+
+def test_only_graph_traces_and_nobody_hooks() -> None:
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert path.stem == "graph" or not any(word in text for word in ("torch.export", "torch.fx")), path
+        assert not any(word in text for word in HOOKS), path
+
+
+def test_the_contributors_page_says_the_same() -> None:
+    rows = [row.split("|")[1:4] for row in SHEET.read_text("utf-8").splitlines() if row.startswith("| `")]
+    sheet = {
+        name.strip(" `"): set(rooms.replace(",", " ").split())
+        for name, _, rooms in rows
+        if "make" not in name
+    }
+    public = {room for room in ROOMS if not room.startswith("_")}
+    expected = {r: {n.lstrip("~") for n in ROOMS[r].split()} & public for r in public - {"cli"}} | {
+        "cli": {"all"}
+    }
+    assert sheet == expected
+
+
+@pytest.mark.parametrize(
+    ("room", "text"),
+    [
+        ("geometry", "import torch"),
+        ("geometry", "from layerscope.graph import Graph"),
+        ("rules", "def f():\n    from layerscope.network import Network"),
+        ("cli", "import torch.nn"),
+        ("cli", "if True:\n    from layerscope.gallery import Look"),
+        ("weights", "from torchvision import models"),
+        ("render", "from layerscope import figures"),
+        ("render", "from .figures import Row"),
+        ("images", "class A:\n    import torch"),
+    ],
+)
+def test_a_breach_is_seen(room: str, text: str) -> None:
+    assert forbidden(room, text)
+
+
+@pytest.mark.parametrize(
+    ("room", "text"),
+    [
+        ("cli", "def f():\n    import torch"),
+        ("cli", "if TYPE_CHECKING:\n    from layerscope.gallery import Look"),
+        ("geometry", "import math\nfrom collections import abc"),
+    ],
+)
+def test_what_is_allowed_passes(room: str, text: str) -> None:
+    assert not forbidden(room, text)
