@@ -27,22 +27,32 @@ def conv(inputs: int = 3, outputs: int = 4, **options: Any) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, **options)
 
 
+def shrunk(module: nn.Module) -> nn.Module:
+    """The same network, still without values, AlexNet's and VGG's huge hidden layers made small."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear) and 4096 in part.weight.shape:
+            outputs, inputs = (8 if n == 4096 else n for n in part.weight.shape)
+            part.weight = nn.Parameter(torch.empty(outputs, inputs, device="meta"))
+            part.bias = nn.Parameter(torch.empty(outputs, device="meta"))
+    return module
+
+
 def _aliased(s: Any, x: Tensor) -> Tensor:
-    a = s.c(x)
+    a: Tensor = s.c(x)
     b = a
     a += 1  # b too
     return a * b
 
 
 def _residual(s: Any, x: Tensor) -> Tensor:
-    y = s.c(x)
-    z = s.d(F.relu(y))
+    y: Tensor = s.c(x)
+    z: Tensor = s.d(F.relu(y))
     z += y
     return F.relu_(z)
 
 
 def _chained_in_place(s: Any, x: Tensor) -> Tensor:
-    y = s.c(x)
+    y: Tensor = s.c(x)
     z = y.add_(0.5).relu_().mul_(2)
     return y + z
 
@@ -54,19 +64,19 @@ def _relu_of_one_half(s: Any, x: Tensor) -> Tensor:
 
 def _view_kept_while_rectified(s: Any, x: Tensor) -> Tensor:
     """The reader may rectify in place only what nothing else shares."""
-    y = s.c(x)
+    y: Tensor = s.c(x)
     kept = y[:, :2]
     return torch.cat([kept, F.relu(y)], dim=1)
 
 
 def _flat_view_kept_while_rectified(s: Any, x: Tensor) -> Tensor:
-    y = s.c(x)
+    y: Tensor = s.c(x)
     kept = y.flatten(1)
     return kept - F.relu(y).flatten(1)
 
 
 def _shuffled(s: Any, x: Tensor) -> Tensor:
-    y = s.c(x)
+    y: Tensor = s.c(x)
     batch, channels, height, width = y.size()
     y = y.view(batch, 2, channels // 2, height, width).transpose(1, 2).contiguous()
     return F.relu(y.view(batch, -1, height, width))
@@ -74,14 +84,14 @@ def _shuffled(s: Any, x: Tensor) -> Tensor:
 
 def _dropped_but_shared(s: Any, x: Tensor) -> Tensor:
     """Dropout at inference hands on the very tensor: what happens to it happens to its source."""
-    y = s.c(x)
+    y: Tensor = s.c(x)
     z = F.dropout(y, training=False)
     z.relu_()
     return y
 
 
 def _cloned(s: Any, x: Tensor) -> Tensor:
-    y = s.c(x)
+    y: Tensor = s.c(x)
     z = y.clone()
     z.relu_()
     return y - z
@@ -128,6 +138,7 @@ SMALL: dict[str, nn.Module] = {
     "float()": Written(lambda s, x: s.c(x).float(), c=conv()),
     "gate": Written(_gated, c=conv(), d=nn.Conv2d(4, 4, 1)),
     "crop": Written(lambda s, x: s.c(x)[:, :, 1:-1:2, -3:], c=conv()),
+    "zero pads": nn.Sequential(nn.ZeroPad2d((1, 2, 3, 0)), conv(), nn.ZeroPad2d((-2, 0, -1, 2))),
     "pads": nn.Sequential(nn.ZeroPad2d((1, 2, 3, 0)), conv(), nn.ReflectionPad2d(1), nn.ReplicationPad2d(2)),
     "pooled": nn.Sequential(
         conv(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(3)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
 import torchvision.models as tv
-from torch import nn
+from torch import Tensor, nn
 
+from layerscope.errors import GeometryError
 from layerscope.geometry import Box
 from layerscope.network import Network
+from layerscope.paper import alexcnn, vggcnn
 from layerscope.preprocessing import Preprocessing
 from layerscope.reading import map_size
-from layerscope.zoo import alexcnn, vggcnn
 from tests.oracles.fields import measured, with_positive_weights
+from tests.small_networks import SMALL, Written, conv, shrunk
 
 #: name -> height and width of the picture, arguments that make it cheaper, paths of modules, low to high
 NETWORKS: dict[str, tuple[tuple[int, int], dict[str, object], str]] = {
@@ -24,7 +28,7 @@ NETWORKS: dict[str, tuple[tuple[int, int], dict[str, object], str]] = {
         "features.1 features.2 features.5 features.10 features.12 avgpool classifier.1",
     ),
     "vgg16": ((64, 96), {}, "features.2 features.4 features.9 features.16 features.23 features.30"),
-    "vgg16_bn": ((96, 64), {}, "features.1 features.6 features.13 features.23 features.33 classifier.3"),
+    "vgg16_bn": ((64, 48), {}, "features.1 features.6 features.13 features.23 features.33 classifier.3"),
     "googlenet": (
         (96, 130),
         {"init_weights": False},
@@ -36,12 +40,12 @@ NETWORKS: dict[str, tuple[tuple[int, int], dict[str, object], str]] = {
         "maxpool layer1.0.conv1 layer1.1 layer2.0.downsample layer2.1 layer3.0 layer4.1 fc",
     ),
     "resnet50": (
-        (128, 96),
+        (96, 80),
         {},
         "bn1 layer1.0 layer1.2.conv2 layer2.0 layer2.3 layer3.0.downsample layer3.5 avgpool",
     ),
     "densenet121": (
-        (96, 64),
+        (64, 64),
         {},
         "features.pool0 features.denseblock1.denselayer1.conv2 features.denseblock1.denselayer6 "
         "features.transition1 features.denseblock2.denselayer12 features.transition2 features.denseblock4.denselayer1",
@@ -57,7 +61,7 @@ NETWORKS: dict[str, tuple[tuple[int, int], dict[str, object], str]] = {
         "features.0 features.2.conv.1 features.3 features.4 features.6 features.13 features.18",
     ),
     "inception_v3": (
-        (97, 111),
+        (75, 91),
         {"init_weights": False, "num_classes": 5},
         "maxpool1 maxpool2 Mixed_5b.branch_pool Mixed_5b Mixed_6a Mixed_6b.branch7x7_2 Mixed_6c Mixed_7a Mixed_7c",
     ),
@@ -76,7 +80,6 @@ NETWORKS: dict[str, tuple[tuple[int, int], dict[str, object], str]] = {
         {},
         "features.0 features.1.0.block.0 features.1 features.2.0 features.3.1 avgpool",
     ),
-    "resnext50_32x4d": ((64, 96), {}, "maxpool layer1.0 layer2.0.conv2 layer2.3 layer3.1"),
 }
 PAPER = {
     "alexcnn": (alexcnn, "c1 p1 c2 p2 c3 c4 c5 p5 fc6"),
@@ -85,21 +88,15 @@ PAPER = {
 
 
 def build(name: str, arguments: dict[str, object]) -> nn.Module:
-    """The network without values, AlexNet's and VGG's huge hidden layers made small."""
+    """The network without values."""
     with torch.device("meta"):
-        module: nn.Module = tv.get_model(name, weights=None, **arguments)
-        for part in module.modules():
-            if isinstance(part, nn.Linear) and 4096 in part.weight.shape:
-                outputs, inputs = (8 if n == 4096 else n for n in part.weight.shape)
-                part.weight = nn.Parameter(torch.empty(outputs, inputs))
-                part.bias = nn.Parameter(torch.empty(outputs))
-    return module
+        return shrunk(tv.get_model(name, weights=None, **arguments))
 
 
 def places(height: int, width: int) -> list[tuple[int, int]]:
-    """Two corners, two borders, the centre."""
+    """Two corners, so that every border is met, a border, the centre."""
     bottom, right = height - 1, width - 1
-    return [(0, right), (bottom, 0), (0, right // 2), (bottom // 2, right), (height // 2, width // 2)]
+    return [(0, right), (bottom, 0), (bottom // 2, right), (height // 2, width // 2)]
 
 
 def check(network: Network, module: nn.Module, paths: Sequence[str]) -> None:
@@ -120,7 +117,7 @@ def check(network: Network, module: nn.Module, paths: Sequence[str]) -> None:
 
 
 def _holds(outer: Box, inner: Box) -> bool:
-    return (
+    return inner.height == 0 or (
         outer.top <= inner.top
         and outer.left <= inner.left
         and outer.bottom >= inner.bottom
@@ -153,3 +150,64 @@ def test_units_of_the_papers_networks(name: str) -> None:
         module = factory(width=1 / 16, classes=3, input_size=(160, 224))
     network = Network.from_module(module, preprocessing=Preprocessing(height=160, width=224))
     check(network, module, paths.split())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "zero pads",
+            "crop",
+            "pooled",
+            "x += y",
+            "split",
+            "channels shuffled",
+            "gate",
+            "constants",
+            "reused",
+        ),
+        *("view of part kept", "view with the batch size"),
+    ],
+)
+def test_units_of_small_networks(name: str) -> None:
+    """Crops, pads and merges, as the graph says them."""
+    module = deepcopy(SMALL[name])
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    check(network, module, [path for path in network.graph.modules if path] + [""])
+
+
+def test_padding_that_repeats_the_picture_from_its_other_end_has_no_field() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.layers[0].field is None
+    with pytest.raises(GeometryError, match="no receptive field is known for pad in '0'"):
+        network.geometry.seen(network.layers[0].result, [0], [0])
+
+
+def along_rows(s: Any, x: Tensor) -> Tensor:
+    return torch.cat([x, s.c(x)], dim=2)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        along_rows,
+        lambda s, x: s.c(x).softmax(dim=-1),
+        lambda s, x: s.c(x).mean(dim=2, keepdim=True),
+        lambda s, x: s.c(x).transpose(2, 3),
+        lambda s, x: s.c(x).permute(0, 2, 3, 1),
+        lambda s, x: torch.nn.functional.interpolate(s.c(x), scale_factor=2.0),
+    ],
+)
+def test_what_moves_positions_in_ways_geometry_does_not_know_has_no_field(forward: Any) -> None:
+    module = Written(forward, c=conv(3, 3))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.geometry.fields[network.graph.output] is None
+    with pytest.raises(GeometryError, match="no receptive field is known"):
+        network.geometry.seen(network.graph.output, [0], [0])
+
+
+def test_a_mean_over_channels_keeps_the_field() -> None:
+    module = Written(lambda s, x: s.c(x).mean(dim=1, keepdim=True), c=conv())
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert str(network.geometry.fields[network.graph.output]) == "3/1"

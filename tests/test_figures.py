@@ -306,7 +306,7 @@ def test_the_users_settings_neither_matter_nor_change(tmp_path: Path) -> None:
 
 def test_a_figure_shows_itself_in_a_notebook(tmp_path: Path) -> None:
     figure = reconstruction_figure(FIGURES["one network"])
-    shown = figure._repr_png_()  # type: ignore[attr-defined]
+    shown = figure._repr_png_()
     assert shown == save_figure(figure, tmp_path / "figure")[0].read_bytes()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope.errors import GeometryError
@@ -81,6 +82,14 @@ def test_the_part_of_a_box_in_the_picture_and_how_much_sticks_out() -> None:
     assert Box(1, 2, 3, 4).outside(3, 4) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("box", [Box(-9, 0, -2, 4), Box(0, -5, 4, -1), Box(10, 0, 12, 4), Box(0, 11, 4, 30)])
+def test_a_box_that_misses_the_picture_has_an_empty_part_in_it(box: Box) -> None:
+    inside = box.inside(10, 10)
+    assert inside.height * inside.width == 0
+    assert min(inside.height, inside.width, inside.top, inside.left) >= 0
+    assert max(inside.bottom, inside.right) <= 10
+
+
 @dataclass(frozen=True)
 class Operation:
     """One axis of a random operation, as geometry takes it and as the oracle does."""
@@ -107,6 +116,13 @@ def windows(draw: st.DrawFn, length: int) -> tuple[Reader, int]:
 
 
 @st.composite
+def same_windows(draw: st.DrawFn, length: int) -> tuple[Reader, int]:
+    """A window that keeps the length, so that what it gives can be added to what it reads."""
+    half, dilation = draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    return Window(2 * half + 1, pad=half * dilation, dilation=dilation), length
+
+
+@st.composite
 def crops(draw: st.DrawFn, length: int) -> tuple[Reader, int]:
     """``maps[start:stop:step]``, or a border of zeros where start is below 0."""
     start, step = draw(st.integers(-6, length - 1)), draw(st.integers(1, 3))
@@ -120,6 +136,10 @@ def adaptive_pools(length: int) -> st.SearchStrategy[tuple[Reader, int]]:
 
 def global_readers(length: int) -> st.SearchStrategy[tuple[Reader, int]]:
     return st.just((Window(kernel=length, stride=0), 1))
+
+
+WINDOWS: list[Callable[[int], st.SearchStrategy[tuple[Reader, int]]]] = [windows, same_windows]
+READERS = [*WINDOWS * 2, crops, adaptive_pools, global_readers]
 
 
 def naive(reader: Reader, length: int, outputs: int) -> Step:
@@ -137,17 +157,12 @@ def networks(draw: st.DrawFn, *, only_windows: bool = False) -> list[Operation]:
     for _ in range(draw(st.integers(1, 7))):
         source = draw(st.sampled_from([len(operations) - 1, draw(st.integers(0, len(operations) - 1))]))
         length = operations[source].step.length
-        partners = [
-            i
-            for i, o in enumerate(operations)
-            if i != source and (o.step.length == length or o.step.length == 1)
-        ]
-        if partners and draw(st.booleans()):
+        partners = [i for i, o in enumerate(operations) if i != source and o.step.length in (length, 1)]
+        merges: bool = draw(st.booleans())
+        if partners and merges:
             operations.append(merge(operations, source, draw(st.sampled_from(partners))))
             continue
-        kinds = (
-            [windows] if only_windows else [windows, windows, windows, crops, adaptive_pools, global_readers]
-        )
+        kinds = WINDOWS if only_windows else READERS
         reader, outputs = draw(draw(st.sampled_from(kinds))(length))
         node = Node((outputs, outputs), (Edge(source, reader, reader),))
         ((_, taps),) = naive(reader, length, outputs).reads
@@ -172,12 +187,15 @@ def hull(positions: set[int]) -> tuple[int, int]:
     return (min(positions), max(positions) + 1) if positions else (0, 0)
 
 
+@settings(max_examples=300)
 @given(networks(), st.data())
 def test_seen_is_what_sets_of_positions_say(operations: list[Operation], data: st.DataObject) -> None:
     geometry = Geometry(tuple(o.node for o in operations))
     node = data.draw(st.integers(0, len(operations) - 1))
     last = operations[node].step.length - 1
-    rows = data.draw(st.sets(st.integers(0, last), min_size=1, max_size=4).map(sorted))
+    few = st.sets(st.integers(0, last), min_size=1, max_size=4).map(sorted)
+    first = st.integers(0, last)
+    rows = data.draw(st.one_of(few, st.builds(lambda a, b: range(min(a, b), max(a, b) + 1), first, first)))
     column = data.draw(st.integers(0, last))
     box = geometry.seen(node, rows, [column])
     steps = [o.step for o in operations]
@@ -185,6 +203,7 @@ def test_seen_is_what_sets_of_positions_say(operations: list[Operation], data: s
     assert (box.left, box.right) == hull(pixels(steps, node, {column})[0])
 
 
+@settings(max_examples=200)
 @given(networks())
 def test_the_field_holds_what_is_seen_and_equals_it_where_nothing_is_cut(operations: list[Operation]) -> None:
     steps = [o.step for o in operations]

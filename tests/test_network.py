@@ -331,7 +331,7 @@ def test_pictures_are_prepared_as_torchvision_does(weights: Any, size: tuple[int
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_networks_of_other_trainers_get_what_torchvision_makes_of_it(name: str) -> None:
     """Torchvision changes ImageNet's mean into these networks' own within the network."""
-    entry = tv.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    entry = tv.get_model_weights(name).DEFAULT
     picture = photograph(400, 300)
     theirs = entry.transforms()(picture)
     mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

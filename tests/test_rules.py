@@ -278,7 +278,9 @@ SHARED: dict[str, Callable[..., Tensor]] = {
     "part and relu of the same": lambda x, c: F.pad((y := c(x))[:, :2], (0, 0, 0, 0, 0, 2)) + F.relu(y),
     "view and relu of the same": lambda x, c: (y := c(x)).flatten(1) * F.relu(y).flatten(1),
     "scaled by the number of pictures": lambda x, c: c(x) * x.shape[0] / x.shape[0],
-    "squeeze and excite, expanded": lambda x, c: x * (y := c(x)).mean((2, 3), keepdim=True).expand_as(y),
+    "squeeze and excite, expanded": lambda x, c: (
+        x * c(x).mean((2, 3), keepdim=True).expand(x.shape[0], -1, 9, 7)
+    ),
     "where": lambda x, c: torch.where((y := c(x)) > 0, y, y.exp()),
     "constant factor": lambda x, c: c(x).exp() * torch.tensor(2.0, dtype=torch.float64),
 }

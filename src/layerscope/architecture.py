@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path as Curve
 
@@ -19,6 +18,7 @@ from layerscope.canvas import (
     LEADING,
     NAME_BREAKS,
     Canvas,
+    Page,
     broken,
     drawable,
     fitted,
@@ -113,7 +113,7 @@ class _Line:
 
 def architecture_figure(
     title: str, input_size: tuple[int, int], layers: Sequence[ArchitectureLayer], *, input_channels: int = 3
-) -> Figure:
+) -> Page:
     """The layers of a network from left to right, in as many lines as it takes; input_size: (height, width).
 
     A slab's height and depth go with the square root of its layer's height and width, its thickness with the

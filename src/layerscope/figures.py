@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from layerscope.architecture import ArchitectureLayer, architecture_figure
 from layerscope.canvas import (
@@ -14,6 +13,7 @@ from layerscope.canvas import (
     LEADING,
     NAME_BREAKS,
     Canvas,
+    Page,
     broken,
     fitted,
     save_figure,
@@ -105,7 +105,7 @@ class _Sheet:
 
 def reconstruction_figure(
     pictures: Sequence[PictureRows], *, caption: str | None = None, per_line: int = 20
-) -> Figure:
+) -> Page:
     """One block for each picture, in it a row for each network: input, panels from low to high, predictions.
 
     All panels have one size; where sizes allow, a pixel of theirs is a whole number of the PNG's pixels.

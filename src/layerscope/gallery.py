@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from layerscope._version import __version__
-from layerscope.canvas import save_figure
+from layerscope.canvas import Page, save_figure
 from layerscope.errors import ImageError, NetworkError
 from layerscope.figures import PictureRows, Row, reconstruction_figure
 from layerscope.images import BadImage, load_image, picture_names
@@ -102,7 +101,7 @@ def show_reconstructions(
     networks: Network | Sequence[Network],
     pictures: Sequence[str | Path | Image.Image],
     look: Look | None = None,
-) -> Figure:
+) -> Page:
     """The figure of a few pictures, without writing anything; it shows itself in a notebook."""
     networks, look = [networks] if isinstance(networks, Network) else list(networks), look or Look()
     check_look(networks, look)
@@ -124,7 +123,7 @@ def show_reconstructions(
     return _figure(blocks, networks, look)
 
 
-def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Look) -> Figure:
+def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Look) -> Page:
     """The figure with a caption that says what was done: the rule, the weights, what a pixel means."""
     weights = dict.fromkeys(f"{network.name}: {network.weights}" for network in networks if network.weights)
     meanings = dict.fromkeys(panel.rule for block in blocks for row in block.rows for _, panel in row.panels)

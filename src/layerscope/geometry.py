@@ -118,8 +118,11 @@ class Box:
         return self.right - self.left
 
     def inside(self, height: int, width: int) -> Box:
-        """The part of the box within a picture of ``height`` x ``width``."""
-        return Box(max(0, self.top), max(0, self.left), min(height, self.bottom), min(width, self.right))
+        """The part of the box within a picture of ``height`` x ``width``; empty at its edge if there is none."""
+        rows = (min(max(0, edge), height) for edge in (self.top, self.bottom))
+        columns = (min(max(0, edge), width) for edge in (self.left, self.right))
+        (top, bottom), (left, right) = rows, columns
+        return Box(top, left, bottom, right)
 
     def outside(self, height: int, width: int) -> tuple[int, int, int, int]:
         """How many rows or columns stick out at the top, left, bottom and right of the picture."""

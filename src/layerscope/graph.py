@@ -209,7 +209,7 @@ class _Tidier:
         """Walk the program once."""
         self._name_inputs()
         for node in self.program.graph.nodes:
-            if node.op == "call_function" and _has_result(node.target):
+            if node.op == "call_function" and not _kind(node.target).startswith("_assert"):
                 self._call(node)
         (output,) = (node for node in self.program.graph.nodes if node.op == "output")
         results = [self.known.get(value) for value in output.args[0] if value is not None]
@@ -317,12 +317,6 @@ class _Tidier:
 
 def _nothing() -> None:
     """The picture is given, not computed."""
-
-
-def _has_result(target: Any) -> bool:
-    """Whether an operation computes something: assertions do not."""
-    schema = getattr(target, "_schema", None)
-    return schema is None or bool(schema.returns)
 
 
 def _is_real(value: Any) -> bool:

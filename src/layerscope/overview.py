@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from layerscope.architecture import ArchitectureLayer, architecture_figure
+from layerscope.canvas import Page
 from layerscope.geometry import ReceptiveField
 from layerscope.layers import Layer
 from layerscope.network import Network
@@ -43,7 +44,7 @@ def layer_records(network: Network) -> list[dict[str, Any]]:
     ]
 
 
-def show_architecture(network: Network) -> Any:
+def show_architecture(network: Network) -> Page:
     """The architecture as a figure; it shows itself in a notebook."""
     channels, height, width = network.input_shape
     layers = [_drawn(layer) for layer in network.layers]

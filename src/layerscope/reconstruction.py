@@ -57,7 +57,7 @@ class Reconstructions:
 def reconstruct(
     network: Network,
     pictures: Tensor,
-    seeds: Sequence[Seed],
+    seeds: Seed | Sequence[Seed],
     *,
     rule: Rule = DECONVNET,
     chunk_bytes: int | None = None,
@@ -71,7 +71,7 @@ def reconstruct(
     Source: arXiv 1412.6631, section 4.2.
     """
     pictures = network.prepare(pictures)
-    seeds = tuple(dict.fromkeys(seeds))
+    seeds = (seeds,) if isinstance(seeds, (str, Unit, Class)) else tuple(dict.fromkeys(seeds))
     tops = [_top(network, seed) for seed in seeds]
     precision = torch.promote_types(network.dtype, torch.float32)
     signals = [torch.empty(pictures.shape, dtype=precision) for _ in seeds]

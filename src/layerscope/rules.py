@@ -369,8 +369,8 @@ _REVERSALS: Mapping[str, _Reversal] = {
 
 _LINEAR = frozenset(
     (
-        "avg_pool2d adaptive_avg_pool2d mean narrow slice transpose permute pad constant_pad_nd mul div "
-        "sub neg"
+        "avg_pool2d adaptive_avg_pool2d mean sum narrow slice select squeeze unsqueeze expand transpose "
+        "permute pad constant_pad_nd mul div sub neg"
     ).split()
 )  #: their adjoint is torch's derivative; mul and div only by a constant
 

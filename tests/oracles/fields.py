@@ -65,8 +65,8 @@ def with_positive_weights(module: nn.Module, seed: int = 0) -> nn.Module:
             part.reset_parameters()
         elif next(part.parameters(recurse=False), None) is not None:
             raise NotImplementedError(f"{type(part).__name__} has parameters that this oracle does not know")
-        if getattr(part, "bias", None) is not None:
-            part.bias.data.zero_()
+        if isinstance(bias := getattr(part, "bias", None), Tensor):
+            nn.init.zeros_(bias)
     return module.requires_grad_(False)
 
 
