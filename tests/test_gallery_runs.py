@@ -80,10 +80,10 @@ def stopping(function: Callable[..., Any], after: int) -> Callable[..., Any]:
     """The function, but its call after so many is an interrupt."""
     left = iter(range(after))
 
-    def stopped(*arguments: Any) -> Any:
+    def stopped(*arguments: Any, **named: Any) -> Any:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return function(*arguments)
+        return function(*arguments, **named)
 
     return stopped
 
