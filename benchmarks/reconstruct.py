@@ -1,12 +1,13 @@
 """Whole-layer reconstruction of VGG-16, ours beside Captum's and beside the bare convolutions.
 
-All 13 convolutions and 5 pools, 224x224, batch 8, the same threads, one process: what is compared runs in turn.
+All 13 convolutions and 5 pools, 224x224, batch 8, the same threads; what is compared runs in turn, in one run.
 Run: ``make bench``, or ``python benchmarks/reconstruct.py [--batch N] [--rounds N] [--size N]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,14 @@ from torchvision.models import vgg16
 from layerscope import Network, reconstruct
 
 warnings.filterwarnings("ignore", module="captum")
+
+CONTESTANTS = ("ours-float32", "ours-bfloat16", "captum")
+PAIRS = (
+    ("ours-float32", "captum"),
+    ("ours-bfloat16", "captum"),
+    ("ours-float32", "bare-float32"),
+    ("ours-bfloat16", "bare-bfloat16"),
+)
 
 
 class Projected(nn.Module):
@@ -109,75 +118,67 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--peak", choices=("ours-float32", "ours-bfloat16", "captum"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=CONTESTANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    features = model()
     pictures = torch.randn(options.batch, 3, options.size, options.size)
-    whole = Network.from_module(nn.Sequential(features), name="vgg16")
-    names = [layer.name for layer in whole.layers]
-    networks = {f"ours-{str(t)[6:]}": whole.to(dtype=t) for t in (torch.float32, torch.bfloat16)}
-    work: dict[str, Callable[[], object]] = {
-        name: partial(reconstruct, network, pictures, names) for name, network in networks.items()
-    }
-    work["captum"] = partial(captum, features, pictures)
-    if options.peak:
-        work[options.peak]()
-        print(_peak_of_this_process())
-        return
-    _report(options, features, pictures, work)
+    if options.only:
+        print(json.dumps(run(options.only, pictures)))
+    else:
+        report(options, pictures)
 
 
-def _report(
-    options: argparse.Namespace,
-    features: nn.Sequential,
-    pictures: Tensor,
-    work: dict[str, Callable[[], object]],
-) -> None:
+def run(name: str, pictures: Tensor) -> dict[str, float]:
+    """Seconds of the first call in this process and of a second one, and the most memory held, in MB."""
+    features = model()
+    if name == "captum":
+        work: Callable[[], object] = partial(captum, features, pictures)
+    else:
+        network = Network.from_module(features, name="vgg16").to(
+            dtype=getattr(torch, name.removeprefix("ours-"))
+        )
+        work = partial(reconstruct, network, pictures, [layer.name for layer in network.layers])
+    return {"first": seconds(work), "again": seconds(work), "peak": peak_memory()}
+
+
+def report(options: argparse.Namespace, pictures: Tensor) -> None:
+    """Every contestant in a process of its own, in turn: an allocator remembers who ran before."""
     size = f"{options.size}x{options.size}"
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}, {size}")
-    with torch.inference_mode():
-        work["ours-float32"](), work["ours-bfloat16"]()  # warm up
-    times: dict[str, list[float]] = {name: [] for name in (*work, "bare-float32", "bare-bfloat16")}
+    rounds: list[dict[str, dict[str, float]]] = []
     for _ in range(options.rounds):
-        for name, call in work.items():
-            times[name].append(seconds(call))
+        figures = {name: _in_own_process(name, options) for name in CONTESTANTS}
         with torch.inference_mode():
-            for dtype in (torch.float32, torch.bfloat16):
-                times[f"bare-{str(dtype)[6:]}"].append(bare_seconds(features, pictures, dtype))
-    for name, measured in times.items():
-        print(
-            f"{name:<14} {statistics.median(measured):7.2f} s   ({', '.join(f'{t:.2f}' for t in measured)})"
-        )
-    for name, other in (
-        ("ours-float32", "captum"),
-        ("ours-bfloat16", "captum"),
-        ("ours-float32", "bare-float32"),
-        ("ours-bfloat16", "bare-bfloat16"),
-    ):
-        ratios = [a / b for a, b in zip(times[name], times[other], strict=True)]
-        print(f"{name} / {other}: {statistics.median(ratios):.3f}")
-    for name in work:
-        print(f"peak memory of the process, {name}: {_peak(name, options)} MB")
+            for dtype in ("float32", "bfloat16"):
+                bare = bare_seconds(model(), pictures, getattr(torch, dtype))
+                figures[f"bare-{dtype}"] = {"first": bare, "again": bare, "peak": 0}
+        rounds.append(figures)
+        print({name: {k: round(v, 2) for k, v in f.items()} for name, f in figures.items()}, flush=True)
+    for when in ("first", "again"):
+        for one, other in PAIRS:
+            ratio = statistics.median(figures[one][when] / figures[other][when] for figures in rounds)
+            print(f"{when + ' call:':<12} {one} / {other}: {ratio:.3f}")
 
 
-def _peak_of_this_process() -> int:
-    """Most memory it has held, in MB: Linux's own account, which a new program starts afresh."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
-
-
-def _peak(name: str, options: argparse.Namespace) -> int:
+def _in_own_process(name: str, options: argparse.Namespace) -> dict[str, float]:
     command = [
         sys.executable,
         __file__,
-        "--peak",
+        "--only",
         name,
         "--batch",
         str(options.batch),
         "--size",
         str(options.size),
     ]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures: dict[str, float] = json.loads(said.splitlines()[-1])
+    return figures
+
+
+def peak_memory() -> int:
+    """The most memory this process has held, in MB: Linux's own account, which a new program starts afresh."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 if __name__ == "__main__":
