@@ -117,6 +117,10 @@ EXACT: dict[str, Callable[[], nn.Module]] = {
     "adaptive average pool, uneven": lambda: nn.AdaptiveAvgPool2d((4, 3)),
     "adaptive average pool, growing": lambda: nn.AdaptiveAvgPool2d((12, 9)),
     "mean": lambda: Function(_vector),
+    "sum": lambda: Function(lambda x: x.sum((2, 3))),
+    "select, unsqueeze": lambda: Function(lambda x: x[:, 2].unsqueeze(1)),
+    "squeeze": lambda: Function(lambda x: x[:, :, :1].squeeze(2)),
+    "expand": lambda: Function(lambda x: x[:, 1:2].expand(-1, 5, -1, -1)),
     "dropout at inference": lambda: nn.Dropout(0.5),
 }  #: of a picture 4x9x7
 
