@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -33,13 +32,7 @@ TORCHVISION: dict[str, tuple[int, dict[str, Any]]] = {  #: name -> side of the p
 BATCHES = (1, 2, 5)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other in thousands of small operations cost more than they save."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def result(graph: Graph, pictures: Tensor) -> Tensor:

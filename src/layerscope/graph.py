@@ -10,7 +10,7 @@ import hashlib
 import logging
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -48,15 +48,11 @@ class Operation:
     index: int
     kind: str
     target: Callable[..., Any]
-    arguments: Mapping[
-        str, Any
-    ]  #: by name, defaults included; results of others as Ref, tensors as Parameter
+    arguments: Mapping[str, Any]  #: by name, defaults included; results as Ref, tensors as Parameter
     inputs: tuple[int, ...]  #: operations whose result is read, in the order of the arguments
     module: str  #: path of the innermost module it happens in; "" is the network itself
     shape: tuple[int, ...]  #: of the result, without the batch axis
-    carries: bool = (
-        True  #: whether a signal goes back to it: its result is real numbers made from the picture
-    )
+    carries: bool = True  #: whether a signal goes back to it: real numbers made from the picture
     batch_first: bool = True  #: whether the first axis of its result is the batch
 
     @property
@@ -87,6 +83,7 @@ class Graph:
             whole.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return whole.hexdigest()
 
+    @cached_property
     def users(self) -> tuple[tuple[int, ...], ...]:
         """For each operation, those that read its result."""
         users: list[list[int]] = [[] for _ in self.operations]
@@ -117,17 +114,14 @@ class Graph:
         ``observe`` is called after each operation with every result still held; it must not change any.
         """
         last = {source: op.index for op in self.operations[: upto + 1] for source in op.inputs}
-        users = self.users()
         values: dict[int, Any] = {0: pictures}
         for operation in self.operations[1 : upto + 1]:
             index = operation.index
             dying = [s for s in dict.fromkeys(operation.inputs) if last[s] == index and s not in keep]
-            alone = all(
-                users[source] == (index,) for source in dying
-            )  # no view of it, no memory of it elsewhere
-            values[index] = self._apply(
-                operation, values, in_place=alone and operation.inputs == tuple(dying)
-            )
+            # Alone: nobody else has read it, so nothing is a view of it and nobody remembers it.
+            alone = all(self.users[source] == (index,) for source in dying)
+            in_place = alone and operation.inputs == tuple(dying)
+            values[index] = self._apply(operation, values, in_place=in_place)
             if observe is not None:
                 observe(operation, values)
             for source in dying:
@@ -140,9 +134,7 @@ class Graph:
         if in_place and operation.kind == "relu":
             source = operation.inputs[0]
             if self.operations[source].kind in _OWN_MEMORY:
-                return torch.relu_(
-                    values[source]
-                )  # spares a pass over fresh memory, which costs more than the relu
+                return torch.relu_(values[source])  # spares fresh memory, which costs more than the relu
         arguments = [self.resolve(a, values) for a in operation.arguments.values()]
         return operation.target(*arguments)
 
@@ -218,7 +210,8 @@ class _Tidier:
                 f"the network returns {len(results)} values; wrap it so that it returns one tensor"
             )
         state = {**self.program.state_dict, **self.program.constants}
-        used = {name for op in self.operations for name in _parameters(op.arguments.values())}
+        leaves = (leaf for op in self.operations for leaf in _leaves(op.arguments.values()))
+        used = {leaf.name for leaf in leaves if isinstance(leaf, Parameter)}
         tensors = {name: state[name].detach() for name in sorted(used)}
         return Graph(tuple(self.operations), results[0].index, MappingProxyType(self.modules), tensors)
 
@@ -289,7 +282,7 @@ class _Tidier:
     def _append(self, node: Any, kind: str, target: Any, arguments: Mapping[str, Any]) -> None:
         index = len(self.operations)
         named = {name: self._translate(argument) for name, argument in arguments.items()}
-        inputs = tuple(_references(named.values()))
+        inputs = tuple(leaf.index for leaf in _leaves(named.values()) if isinstance(leaf, Ref))
         value = node.meta["val"]
         shape = tuple(int(n) for n in getattr(value, "shape", ())[1:])
         carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
@@ -383,17 +376,10 @@ def _path(node: Any) -> str:
     return (_paths(node) or [""])[-1]
 
 
-def _references(arguments: Any) -> Iterator[int]:
+def _leaves(arguments: Iterable[Any]) -> Iterator[Any]:
+    """The arguments, those inside lists one by one."""
     for argument in arguments:
-        if isinstance(argument, Ref):
-            yield argument.index
-        elif isinstance(argument, (list, tuple)):
-            yield from _references(argument)
-
-
-def _parameters(arguments: Any) -> Iterator[str]:
-    for argument in arguments:
-        if isinstance(argument, Parameter):
-            yield argument.name
-        elif isinstance(argument, (list, tuple)):
-            yield from _parameters(argument)
+        if isinstance(argument, (list, tuple)):
+            yield from _leaves(argument)
+        else:
+            yield argument

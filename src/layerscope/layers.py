@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from layerscope.geometry import ReceptiveField
+from layerscope.geometry import Geometry, ReceptiveField
 from layerscope.graph import Graph, Operation
-from layerscope.reading import POINTWISE, geometry, map_size, pair, windows
+from layerscope.reading import POINTWISE, map_size, pair, windows
 
 _PLUMBING = frozenset(
     (
@@ -49,11 +49,10 @@ class Layer:
         return self.operations[-1]
 
 
-def find_layers(graph: Graph, rename: Mapping[str, str]) -> tuple[Layer, ...]:
+def find_layers(graph: Graph, geometry: Geometry, rename: Mapping[str, str]) -> tuple[Layer, ...]:
     """The layers of a graph in the order they run. ``rename``: other names for some of them."""
     groups = _group(graph)
     names = _names(graph, groups)
-    fields = geometry(graph).fields
     owner = {index: group[0] for group in groups for index in group}
     final = {first: rename.get(name, name) for first, name in names.items()}
     return tuple(
@@ -63,7 +62,7 @@ def find_layers(graph: Graph, rename: Mapping[str, str]) -> tuple[Layer, ...]:
             operation=" + ".join(_describe(graph, graph.operations[index]) for index in group),
             channels=_channels(graph.operations[group[-1]]),
             size=map_size(graph.operations[group[-1]].shape),
-            field=fields[group[-1]],
+            field=geometry.fields[group[-1]],
             inputs=tuple(final[source] for source in _feeders(graph, group, owner)),
             operations=tuple(group),
         )
@@ -77,7 +76,7 @@ def _channels(operation: Operation) -> int:
 
 def _group(graph: Graph) -> list[list[int]]:
     """Each layer's operations: one that starts it, and the pointwise ones that it alone feeds."""
-    users = graph.users()
+    users = graph.users
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
     for operation in graph.operations:

@@ -81,7 +81,7 @@ class Network:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer in the order they run."""
-        return find_layers(self.graph, self.rename)
+        return find_layers(self.graph, self.geometry, self.rename)
 
     @cached_property
     def geometry(self) -> Geometry:
