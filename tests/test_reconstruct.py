@@ -107,6 +107,14 @@ def test_no_pictures_give_empty_signals() -> None:
         reconstruct(alex(), noise(0, 3, *SIZE), ["c9"])
 
 
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
+    pictures = noise(1, 3, *SIZE)
+    pictures[0, 1, 2, 3] = value
+    with pytest.raises(NetworkError, match="not finite"):
+        reconstruct(alex(), pictures, ["c1"])
+
+
 def test_no_seeds_give_no_signals() -> None:
     assert reconstruct(alex(), noise(1, 3, *SIZE), []).signals == {}
 

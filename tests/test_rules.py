@@ -15,7 +15,8 @@ from torch.nn.grad import conv2d_input
 
 from layerscope.errors import UnsupportedOperationError
 from layerscope.reconstruction import reconstruct
-from layerscope.rules import DECONVNET, GRADIENT, GUIDED, RULES, Rule, rectify_
+from layerscope.convolution import rectify_
+from layerscope.rules import DECONVNET, GRADIENT, GUIDED, RULES, Rule
 from tests.descent import Function, assert_adjoint, autograd, captured, down, lively, noise, small_network
 
 CONVOLUTIONS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from layerscope.geometry import Window
-from layerscope.rules import find_switches, unpool
+from layerscope.switches import find_switches, unpool
 from tests.descent import Function, assert_adjoint, noise
 from tests.oracles import unpooling
 
@@ -116,3 +116,15 @@ def test_overwriting_is_not_summing_where_windows_overlap() -> None:
     signal = torch.tensor([[[[5.0, 7.0]]]], dtype=torch.float64)
     assert unpool(signal, switches)[0, 0, 1, 2] == 12
     assert unpool(signal, switches, "overwrite")[0, 0, 1, 2] == 7
+
+
+def test_found_numbers_the_tap_of_each_maximum() -> None:
+    source = torch.tensor([[[[1.0, 2.0, 5.0, 5.0], [3.0, 0.0, 5.0, 1.0]]]])
+    switches = find_switches(source, F.max_pool2d(source, 2), Window(2, 2), Window(2, 2))
+    assert switches.found.tolist() == [[[[2, 0]]]]
+    assert switches.found.dtype == torch.uint8
+    many = noise(1, 2, 40, 40)
+    found = find_switches(many, F.max_pool2d(many, 20), Window(20, 20), Window(20, 20)).found
+    _, flat = F.max_pool2d(many, 20, return_indices=True)
+    rows, columns = flat // 40 % 20, flat % 40 % 20
+    assert torch.equal(found.long(), rows * 20 + columns)

@@ -108,10 +108,12 @@ class Graph:
         upto: int,
         keep: frozenset[int] = frozenset(),
         observe: Callable[[Operation, Mapping[int, Any]], None] | None = None,
+        prepared: Mapping[int, Callable[[Tensor], Tensor]] = MappingProxyType({}),
     ) -> dict[int, Tensor]:
         """Run operations 0 to ``upto`` and return the results named in ``keep``; others go when last used.
 
         ``observe`` is called after each operation with every result still held; it must not change any.
+        ``prepared`` holds quicker ways for some operations of one input.
         """
         last = {source: op.index for op in self.operations[: upto + 1] for source in op.inputs}
         values: dict[int, Any] = {0: pictures}
@@ -121,7 +123,10 @@ class Graph:
             # Alone: nobody else has read it, so nothing is a view of it and nobody remembers it.
             alone = all(self.users[source] == (index,) for source in dying)
             in_place = alone and operation.inputs == tuple(dying)
-            values[index] = self._apply(operation, values, in_place=in_place)
+            if index in prepared:
+                values[index] = prepared[index](values[operation.inputs[0]])
+            else:
+                values[index] = self._apply(operation, values, in_place=in_place)
             if observe is not None:
                 observe(operation, values)
             for source in dying:

@@ -8,8 +8,8 @@ more than the arithmetic on it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 from math import prod
 from typing import Any
@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from layerscope.convolution import prepare_forward
 from layerscope.errors import NetworkError
 from layerscope.graph import Graph, Operation
 from layerscope.network import Network, Unit
-from layerscope.rules import DECONVNET, Rule, Step, check, remember, reverse, step
+from layerscope.rules import DECONVNET, Rule, Step, check, make_steps, overwrites, remember, reverse
 
-CHUNK_BYTES = {"cpu": 32 << 20}  #: largest piece of signal in flight; measured, see docs/benchmarks.md
+CHUNK_BYTES = {"cpu": 16 << 20}  #: largest piece of signal in flight; measured, see docs/benchmarks.md
 _CHUNK_BYTES_ELSEWHERE = 1 << 30
 
 
@@ -66,18 +67,23 @@ def reconstruct(
     """Project what the seeds hold of each picture back to pixels.
 
     ``pictures``: preprocessed, (batch, channels, height, width); an empty batch gives empty signals.
-    ``progress`` is called with 1 after each picture. Raises NetworkError for an unknown seed and
-    UnsupportedOperationError, before any work, for an operation on the way that the rule does not cover.
+    ``progress`` is called with 1 after each picture. Raises NetworkError for an unknown seed and for values that
+    are not finite, and UnsupportedOperationError, before any work, for an operation on the way that the rule does
+    not cover.
     Source: arXiv 1412.6631, section 4.2.
     """
     pictures = network.prepare(pictures)
+    if not pictures.isfinite().all():
+        raise NetworkError("pictures hold values that are not finite; preprocess them from whole pictures")
     seeds = (seeds,) if isinstance(seeds, (str, Unit, Class)) else tuple(dict.fromkeys(seeds))
     tops = [_top(network, seed) for seed in seeds]
     precision = torch.promote_types(network.dtype, torch.float32)
-    signals = [torch.empty(pictures.shape, dtype=precision) for _ in seeds]
+    layout = torch.channels_last
+    signals = [torch.empty(pictures.shape, dtype=precision, memory_format=layout) for _ in seeds]
     if seeds:
         budget = chunk_bytes or CHUNK_BYTES.get(network.device.type, _CHUNK_BYTES_ELSEWHERE)
         way = plan(network.graph, tops, rule, network.dtype.itemsize)
+        _keep_freed_memory()
         with torch.inference_mode():
             for i in range(len(pictures)):
                 pixels = _one_picture(network, pictures[i : i + 1], seeds, tops, way, rule, budget)
@@ -86,6 +92,14 @@ def reconstruct(
                 if progress is not None:
                     progress(1)
     return Reconstructions(network.name, rule, dict(zip(seeds, signals, strict=True)))
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what is freed, since fresh memory costs more than the arithmetic on it.
+
+    glibc keeps up to twice the largest block that it has ever given back, if that is below 32 MB.
+    """
+    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
 
 
 def _top(network: Network, seed: Seed) -> int:
@@ -99,9 +113,9 @@ def _top(network: Network, seed: Seed) -> int:
 
 
 def seed_signal(seed: Seed, result: Tensor) -> Tensor:
-    """The signal that a seed starts with, of the result (1, channels, ...) of its operation."""
+    """The signal that a seed starts with, of the result (1, channels, ...) of its operation; may be that result."""
     if isinstance(seed, str):
-        return result.clone()
+        return result
     signal = torch.zeros_like(result)
     if isinstance(seed, Class):
         signal[:, seed.index] = 1
@@ -132,14 +146,19 @@ class Way:
 
     steps: Mapping[int, Step]
     segments: tuple[Segment, ...]
+    prepared: Mapping[int, Callable[[Tensor], Tensor]]  #: for the forward pass
 
 
 @dataclass(frozen=True)
 class Signal:
-    """Rows of signal at one operation: whose they are (indices of seeds) and their values (rows, ...)."""
+    """Rows of signal at one operation: whose they are (indices of seeds) and their values (rows, ...).
+
+    ``borrowed``: the values are the forward pass's, to be read only.
+    """
 
     rows: tuple[int, ...]
     values: Tensor
+    borrowed: bool = False
 
 
 def plan(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
@@ -149,8 +168,11 @@ def plan(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
         if operation.index in reached:
             reached.update(i for i in operation.inputs if graph.operations[i].carries)
     check(rule, graph, sorted(reached - {0}))
-    steps = {index: step(graph, graph.operations[index]) for index in reached - {0}}
-    return Way(steps, tuple(_segments(graph, sorted(reached, reverse=True), itemsize)))
+    return Way(
+        make_steps(graph, reached - {0}, rule),
+        tuple(_segments(graph, sorted(reached, reverse=True), itemsize)),
+        prepare_forward(graph, max(tops), frozenset(tops)),
+    )
 
 
 def _segments(graph: Graph, order: Sequence[int], itemsize: int) -> list[Segment]:
@@ -187,10 +209,10 @@ def _one_picture(
         if operation.index in way.steps:
             memory[operation.index] = remember(way.steps[operation.index], values, rule)
 
-    results = network.graph.run(picture, max(tops), frozenset(tops), observe)
+    results = network.graph.run(picture, max(tops), frozenset(tops), observe, way.prepared)
 
     def start(row: int) -> Signal:
-        return Signal((row,), seed_signal(seeds[row], results[tops[row]]))
+        return Signal((row,), seed_signal(seeds[row], results[tops[row]]), borrowed=True)
 
     return _Descent(way, rule, memory, tops, start, budget).run()
 
@@ -247,19 +269,28 @@ class _Descent:
             here = _join(parts)
             if index == 0:
                 return here
-            step = self.way.steps[index]
-            back = reverse(step, here.values, self.memory[index], self.rule)
-            carriers = compress(step.operation.inputs, step.carries)
-            for source, values in zip(carriers, back, strict=True):
-                alive.setdefault(source, []).append(Signal(here.rows, values))
+            for source, part in self._back(index, here):
+                alive.setdefault(source, []).append(part)
         (parts,) = alive.values()
         return _join(parts)
+
+    def _back(self, index: int, here: Signal) -> Iterator[tuple[int, Signal]]:
+        """The signal of an operation at each of its inputs."""
+        step = self.way.steps[index]
+        given = here.values.clone() if here.borrowed and overwrites(step, self.rule) else here.values
+        back = reverse(step, given, self.memory[index], self.rule)
+        for source, values in zip(compress(step.operation.inputs, step.carries), back, strict=True):
+            same = values.untyped_storage().data_ptr() == here.values.untyped_storage().data_ptr()
+            yield source, Signal(here.rows, values, here.borrowed and same)
 
 
 def _split(signal: Signal, most: int) -> list[Signal]:
     """Pieces of at most so many rows, the last first."""
     starts = range(0, len(signal.rows), most)
-    return [Signal(signal.rows[i : i + most], signal.values[i : i + most]) for i in reversed(starts)]
+    return [
+        replace(signal, rows=signal.rows[i : i + most], values=signal.values[i : i + most])
+        for i in reversed(starts)
+    ]
 
 
 def _join(parts: Sequence[Signal]) -> Signal:

@@ -11,20 +11,21 @@ al. 2015; gradient, Simonyan et al. 2013.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import compress
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from layerscope.convolution import Transposed, rectify_, transpose
 from layerscope.errors import UnsupportedOperationError
 from layerscope.geometry import Window
 from layerscope.graph import Graph, Operation, Ref
 from layerscope.reading import map_size, windows
+from layerscope.switches import Switches, apart, find_switches, unpool
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ GRADIENT = Rule("gradient", clamp=False, mask=True)
 RULES: Mapping[str, Rule] = {rule.name: rule for rule in (DECONVNET, GUIDED, GRADIENT)}
 
 
+RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
+
+
 @dataclass(frozen=True)
 class Step:
     """An operation made ready to be reversed. ``sources``: the shapes of its inputs, without batch."""
@@ -56,16 +60,58 @@ class Step:
     arguments: Mapping[str, Any]  #: tensors in place, results of other operations as Ref
     sources: tuple[tuple[int, ...], ...]
     carries: tuple[bool, ...]  #: which of its inputs a signal goes back to
-    windows: tuple[Window, Window] | None  #: rows and columns, of convolutions and pools
+    windows: tuple[Window, Window] | None = None  #: rows and columns, of convolutions and pools
+    transposed: Transposed | None = None  #: the way back through a convolution
+    rectifies: bool = False  #: this convolution sets negatives to zero for the rectifier below it
+    rectified: bool = False  #: this rectifier is given none: what is above it has done its work
 
 
-def step(graph: Graph, operation: Operation) -> Step:
-    """Make an operation ready to be reversed."""
+def step(graph: Graph, operation: Operation, *, rectifies: bool = False, rectified: bool = False) -> Step:
+    """Make an operation ready to be reversed; the rest is for those who know what is above and below it."""
     arguments = {name: _with_tensors(graph, value) for name, value in operation.arguments.items()}
     inputs = [graph.operations[index] for index in operation.inputs]
     sources, carries = tuple(i.shape for i in inputs), tuple(i.carries for i in inputs)
-    windowed = operation.kind in ("conv2d", "max_pool2d")
-    return Step(operation, arguments, sources, carries, windows(graph, operation) if windowed else None)
+    made = Step(operation, arguments, sources, carries, rectifies=rectifies, rectified=rectified)
+    if operation.kind not in ("conv2d", "max_pool2d"):
+        return made
+    axes = windows(graph, operation)
+    if operation.kind == "max_pool2d" or _computes_weights(operation):
+        return replace(made, windows=axes)
+    size = map_size(sources[0])
+    return replace(
+        made, windows=axes, transposed=transpose(arguments["weight"], axes, arguments["groups"], size)
+    )
+
+
+def make_steps(graph: Graph, operations: Iterable[int], rule: Rule) -> dict[int, Step]:
+    """All the steps of a way down: a rectifier's work is done by the convolution above it where there is one."""
+    reached = frozenset(operations)
+    above = {index: _convolution_above(graph, index, reached) for index in reached if rule.clamp}
+    rectified = {index: conv for index, conv in above.items() if conv is not None}
+    doing = frozenset(rectified.values())
+    return {
+        i: step(graph, graph.operations[i], rectifies=i in doing, rectified=i in rectified) for i in reached
+    }
+
+
+def _convolution_above(graph: Graph, index: int, reached: frozenset[int]) -> int | None:
+    """The convolution that all of a rectifier's signal comes from, seeds apart, which have no negatives.
+
+    A max-pool may lie between if its windows do not meet: it moves values, so that it does not matter which
+    side of it they are rectified on.
+    """
+    if graph.operations[index].kind not in RECTIFIERS:
+        return None
+    while True:
+        users = [user for user in graph.users[index] if user in reached]
+        user = graph.operations[users[0]] if len(users) == 1 else None
+        if user is None or user.kind not in ("conv2d", "max_pool2d") or _computes_weights(user):
+            return None
+        if user.kind == "conv2d":
+            return user.index
+        if not apart(*windows(graph, user)):
+            return None
+        index = user.index
 
 
 def supports(rule: Rule, operation: Operation) -> bool:
@@ -129,104 +175,12 @@ def remember(step: Step, values: Mapping[int, Any], rule: Rule) -> Any:
 def reverse(step: Step, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor, ...]:
     """The signal (rows, *shape of the result) at each input that carries one, in the order of the inputs.
 
-    May overwrite the signal it is given; what it returns shares no memory with another part of it.
+    Overwrites the signal it is given where `overwrites` says so; no two parts of what it returns share memory.
     """
     reversal = _REVERSALS.get(step.operation.kind)
     if reversal is not None:
         return reversal.back(step, signal, memory, rule)
     return _adjoint(step, signal, memory)
-
-
-@dataclass(frozen=True)
-class Switches:
-    """Where a max-pool found its maxima: for each tap of its window, 1 where the maximum was there, else 0."""
-
-    masks: tuple[
-        Tensor, ...
-    ]  #: row-major over the window, each (batch, channels, height, width) of the result
-    rows: Window
-    columns: Window
-    size: tuple[int, int]  #: height and width of the pool's input
-
-    @property
-    def taps(self) -> tuple[tuple[int, int], ...]:
-        """Row and column of each tap from the window's first."""
-        return tuple(
-            (i * self.rows.dilation, j * self.columns.dilation)
-            for i in range(self.rows.kernel)
-            for j in range(self.columns.kernel)
-        )
-
-
-def find_switches(source: Tensor, result: Tensor, rows: Window, columns: Window) -> Switches:
-    """The switches of a max-pool from its input and result; the first maximum in row-major order counts."""
-    size = map_size(source.shape)
-    extent = [_extent(n, w) for n, w in zip(map_size(result.shape), (rows, columns), strict=True)]
-    after = [max(0, e - w.pad - n) for e, w, n in zip(extent, (rows, columns), size, strict=True)]
-    if rows.pad or columns.pad or any(after):
-        source = F.pad(
-            source, (columns.pad, after[1], rows.pad, after[0]), value=math.nan
-        )  # equal to nothing, not even -inf
-    free: Tensor | None = None
-    masks = []
-    empty = Switches((), rows, columns, size)
-    for tap in empty.taps:
-        hit = _at_tap(source, tap, rows, columns, map_size(result.shape)) == result
-        if free is None:
-            free = ~hit
-        else:
-            hit &= free
-            free &= ~hit
-        masks.append(hit.to(source.dtype))
-    return Switches(tuple(masks), rows, columns, size)
-
-
-def unpool(signal: Tensor, switches: Switches, overlap: Literal["sum", "overwrite"] = "sum") -> Tensor:
-    """Put each value of the signal (rows, channels, height, width) where its maximum was; zero elsewhere."""
-    size, axes = map_size(signal.shape), (switches.rows, switches.columns)
-    full = [max(_extent(n, w), w.pad + s) for n, w, s in zip(size, axes, switches.size, strict=True)]
-    apart = all(w.kernel <= w.stride and w.dilation == 1 for w in axes)
-    exact = apart and all(
-        w.kernel == w.stride and n * w.stride == f for w, n, f in zip(axes, size, full, strict=True)
-    )
-    shape = (signal.shape[0], signal.shape[1], *full)
-    layout = torch.channels_last
-    out = torch.empty(shape, dtype=signal.dtype, device=signal.device, memory_format=layout)
-    if not exact:
-        out.zero_()
-    # Backwards, so that with "overwrite" the window that starts last has the last word.
-    for tap, mask in reversed(list(zip(switches.taps, switches.masks, strict=True))):
-        place = _at_tap(out, tap, *axes, size)
-        if apart:
-            torch.mul(signal, mask, out=place)
-        elif overlap == "sum":
-            place.addcmul_(signal, mask)
-        else:
-            place.copy_(torch.where(mask.bool(), signal, place))
-    top, left = switches.rows.pad, switches.columns.pad
-    return out[:, :, top : top + switches.size[0], left : left + switches.size[1]]
-
-
-def _extent(outputs: int, window: Window) -> int:
-    """From the first to the last tap of all windows of one axis."""
-    return (outputs - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
-
-
-def _at_tap(
-    tensor: Tensor, tap: tuple[int, int], rows: Window, columns: Window, size: tuple[int, int]
-) -> Tensor:
-    """What every window of a pool sees at one of its taps."""
-    row, column = tap
-    last_row, last_column = (size[0] - 1) * rows.stride + 1, (size[1] - 1) * columns.stride + 1
-    return tensor[..., row : row + last_row : rows.stride, column : column + last_column : columns.stride]
-
-
-def rectify_(signal: Tensor) -> Tensor:
-    """Set negative values to zero, in place."""
-    if signal.dtype == torch.bfloat16:  # same bits as int16, same sign bit, four times as fast
-        signal.view(torch.int16).clamp_min_(0)
-        return signal
-    return signal.relu_()
 
 
 def _with_tensors(graph: Graph, value: Any) -> Any:
@@ -249,21 +203,8 @@ def _constants(step: Step, values: Mapping[int, Any], rule: Rule) -> dict[int, A
 
 
 def _conv_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    assert step.windows is not None
-    size, axes = map_size(step.sources[0]), step.windows
-    missing = [
-        n + 2 * w.pad - _extent(s, w) for n, w, s in zip(size, axes, map_size(signal.shape), strict=True)
-    ]
-    back = F.conv_transpose2d(
-        signal,
-        step.arguments["weight"],
-        stride=[w.stride for w in axes],
-        padding=[w.pad for w in axes],
-        output_padding=[max(0, m) for m in missing],
-        groups=step.arguments["groups"],
-        dilation=[w.dilation for w in axes],
-    )
-    return (back[..., : size[0], : size[1]],)  # "same" padding of an even kernel has one more at the end
+    assert step.transposed is not None
+    return (step.transposed(signal, rectify=step.rectifies),)
 
 
 def _linear_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
@@ -291,7 +232,7 @@ def _mask(step: Step, values: Mapping[int, Any], rule: Rule) -> Tensor | None:
 
 
 def _rectifier_back(step: Step, signal: Tensor, memory: Tensor | None, rule: Rule) -> tuple[Tensor, ...]:
-    if rule.clamp:
+    if rule.clamp and not step.rectified:
         signal = rectify_(signal)
     return (signal if memory is None else signal.mul_(memory),)
 
@@ -345,6 +286,11 @@ def _fill(argument: Any, values: Mapping[int, Any]) -> Any:
     if isinstance(argument, Ref):
         return values[argument.index]
     return [_fill(item, values) for item in argument] if isinstance(argument, list) else argument
+
+
+def overwrites(step: Step, rule: Rule) -> bool:
+    """Whether `reverse` works in the memory of the signal it is given."""
+    return step.operation.kind in RECTIFIERS and (rule.mask or not step.rectified)
 
 
 @dataclass(frozen=True)

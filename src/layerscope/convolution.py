@@ -1,0 +1,173 @@
+"""Convolutions prepared once for many calls: forward, and the way back.
+
+On a CPU torch hands convolutions to oneDNN, which wants the filters in a layout of its own and makes it anew at
+every call; for small maps that takes longer than the convolution. Prepared ones keep it, and rectify what they
+give before it leaves the cache. The operations for that are those that torch.compile emits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layerscope.geometry import Window
+from layerscope.graph import Graph, Operation, Parameter
+from layerscope.reading import windows
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A convolution in oneDNN's layout."""
+
+    weight: Tensor
+    bias: Tensor | None
+    axes: tuple[Window, Window]  #: their ``pad`` is on both sides
+    groups: int
+
+    def __call__(self, values: Tensor, *, rectify: bool = False) -> Tensor:
+        """The convolution of (rows, channels, height, width); ``rectify`` sets negative values to zero."""
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            values,
+            self.weight,
+            self.bias,
+            [w.pad for w in self.axes],
+            [w.stride for w in self.axes],
+            [w.dilation for w in self.axes],
+            self.groups,
+            "relu" if rectify else "none",
+            [],
+            "",
+        )
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Transposed:
+    """The way back through a convolution, to inputs of ``size`` (height, width)."""
+
+    weight: Tensor
+    axes: tuple[Window, Window]
+    groups: int
+    size: tuple[int, int]
+    flipped: Prepared | None  #: of stride 1: the convolution with the flipped filters, which is the same
+
+    def __call__(self, signal: Tensor, *, rectify: bool = False) -> Tensor:
+        """The signal (rows, channels, height, width) at the input; ``rectify`` sets negative values to zero."""
+        if self.flipped is not None:
+            back = self.flipped(signal, rectify=rectify)
+        else:
+            back = self._plain(signal)
+            back = rectify_(back) if rectify else back
+        return back[..., : self.size[0], : self.size[1]]  # "same" padding of an even kernel has one more
+
+    def _plain(self, signal: Tensor) -> Tensor:
+        missing = [
+            n + 2 * w.pad - (s - 1) * w.stride - w.dilation * (w.kernel - 1) - 1
+            for n, w, s in zip(self.size, self.axes, signal.shape[-2:], strict=True)
+        ]
+        return F.conv_transpose2d(
+            signal,
+            self.weight,
+            stride=[w.stride for w in self.axes],
+            padding=[w.pad for w in self.axes],
+            output_padding=[max(0, m) for m in missing],
+            groups=self.groups,
+            dilation=[w.dilation for w in self.axes],
+        )
+
+
+def transpose(weight: Tensor, axes: tuple[Window, Window], groups: int, size: tuple[int, int]) -> Transposed:
+    """Prepare the way back through a convolution with this weight, to inputs of ``size``."""
+    within = all(w.stride == 1 and w.dilation * (w.kernel - 1) >= w.pad for w in axes)
+    if not (_can_prepare(weight) and within and groups == 1):
+        return Transposed(weight, axes, groups, size, None)
+    rows, columns = (Window(w.kernel, 1, w.dilation * (w.kernel - 1) - w.pad, w.dilation) for w in axes)
+    outputs = [n + 2 * w.pad - w.dilation * (w.kernel - 1) for n, w in zip(size, axes, strict=True)]
+    return Transposed(weight, axes, groups, size, _prepare(_turn(weight), None, (rows, columns), 1, outputs))
+
+
+def _turn(weight: Tensor) -> Tensor:
+    """Filters (outputs, inputs, ...) as (inputs, outputs, ...), flipped in both axes, channels-last.
+
+    As one plain transposition, which torch does several times as fast as the copy of a permuted view.
+    """
+    outputs, inputs, height, width = weight.shape
+    taps = weight.permute(0, 2, 3, 1).reshape(outputs, -1).t().contiguous()
+    turned = taps.view(-1, inputs, outputs).flip(0).transpose(0, 1).contiguous()
+    return turned.view(inputs, height, width, outputs).permute(0, 3, 1, 2)
+
+
+def prepare_forward(graph: Graph, upto: int, keep: frozenset[int]) -> dict[int, Callable[[Tensor], Tensor]]:
+    """What ``graph.run`` may do in place of its convolutions up to an operation; a ReLU after one is done with it.
+
+    ``keep`` are the results that will be asked for. Empty where torch has nothing to prepare for.
+    """
+    done: dict[int, Callable[[Tensor], Tensor]] = {}
+    for operation in graph.operations[: upto + 1]:
+        made = _prepare_operation(graph, operation) if operation.kind == "conv2d" else None
+        if made is None:
+            continue
+        users = graph.users[operation.index]
+        rectify = (
+            len(users) == 1 and graph.operations[users[0]].kind == "relu" and operation.index not in keep
+        )
+        done[operation.index] = _Rectified(made) if rectify else made
+        if rectify:
+            done[users[0]] = _same
+    return done
+
+
+@dataclass(frozen=True, eq=False)
+class _Rectified:
+    made: Prepared
+
+    def __call__(self, values: Tensor) -> Tensor:
+        return self.made(values, rectify=True)
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
+
+
+def _prepare_operation(graph: Graph, operation: Operation) -> Prepared | None:
+    weight, bias = (operation.arguments[name] for name in ("weight", "bias"))
+    plain = isinstance(weight, Parameter) and (bias is None or isinstance(bias, Parameter))
+    if not plain or isinstance(operation.arguments["padding"], str) or len(operation.inputs) != 1:
+        return None
+    values = graph.tensors[weight.name]
+    if not _can_prepare(values):
+        return None
+    size = graph.operations[operation.inputs[0]].shape[-2:]
+    given = None if bias is None else graph.tensors[bias.name]
+    return _prepare(values, given, windows(graph, operation), operation.arguments["groups"], size)
+
+
+def _can_prepare(weight: Tensor) -> bool:
+    """Whether oneDNN is there and takes it. Not what is not finite: its rectification makes zeros of that."""
+    available: bool = torch._C._has_mkldnn
+    fits = available and weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
+    return fits and bool(weight.sum().isfinite())
+
+
+def _prepare(
+    weight: Tensor, bias: Tensor | None, axes: tuple[Window, Window], groups: int, size: Sequence[int]
+) -> Prepared:
+    """In the layout that fits inputs of ``size`` (height, width)."""
+    plain = weight.contiguous(memory_format=torch.channels_last).to_mkldnn()
+    shape = [1, weight.shape[1] * groups, *size]
+    packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+        plain, [w.pad for w in axes], [w.stride for w in axes], [w.dilation for w in axes], groups, shape
+    )
+    return Prepared(packed, bias, axes, groups)
+
+
+def rectify_(signal: Tensor) -> Tensor:
+    """Set negative values to zero, in place."""
+    if signal.dtype == torch.bfloat16:  # same bits as int16, same sign bit, four times as fast
+        signal.view(torch.int16).clamp_min_(0)
+        return signal
+    return signal.relu_()
