@@ -18,7 +18,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
-from layerscope import __version__, cli
+from layerscope import __version__, cli_reconstruct
 from layerscope import gallery as room
 from layerscope.cli import main
 from layerscope.images import load_image
@@ -294,12 +294,12 @@ def test_more_pictures_than_the_figure_shows_is_said(tmp_path: Path, monkeypatch
 def test_a_class_name_must_mean_one_class() -> None:
     net = small_network(classes=3)
     one, other = replace(net, classes=("a", "b", "b")), replace(net, classes=("c", "a", "d"))
-    assert cli._class([one, other], "d") == cli._class([one, other], "2") == 2
-    assert cli._class([one], "a") == 0
+    assert cli_reconstruct._class([one, other], "d") == cli_reconstruct._class([one, other], "2") == 2
+    assert cli_reconstruct._class([one], "a") == 0
     with pytest.raises(click.BadParameter, match="'b' is the name of classes 1, 2; give its index"):
-        cli._class([one], "b")
+        cli_reconstruct._class([one], "b")
     with pytest.raises(click.BadParameter, match="'a' is the name of classes 0, 1; give its index"):
-        cli._class([one, other], "a")
+        cli_reconstruct._class([one, other], "a")
 
 
 HANGING = """

@@ -1,0 +1,159 @@
+"""What commands share: errors in one line, options that say how to build and run a network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerscope.errors import LayerscopeError, NetworkError
+
+if TYPE_CHECKING:
+    from layerscope.network import Network
+
+SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave pictures out
+
+Command = Callable[..., Any]
+
+
+class OneLineErrors(click.Group):
+    """Errors are one line, with exit code 1, or 2 for a wrong command; an interrupt says what is kept."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """As click does it, with one line for an error."""
+        with _explained():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, context: click.Context) -> Any:
+        """As click does it, with one line for an error and for an interrupt."""
+        try:
+            with _explained():
+                return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("interrupted; what is finished is kept, the same command goes on from there", err=True)
+            sys.exit(130)
+
+
+class _WrongCommand(click.ClickException):
+    exit_code = 2
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except LayerscopeError as error:
+        raise click.ClickException(one_line(str(error))) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        help_of = "" if error.ctx is None else f" ({error.ctx.command_path} --help)"
+        raise _WrongCommand(one_line(error.format_message()).rstrip(".") + help_of) from error
+
+
+def one_line(text: str) -> str:
+    """The text with all white space as single spaces."""
+    return " ".join(text.split())
+
+
+def _input_size(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    numbers = value.lower().split("x")
+    if len(numbers) > 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
+        raise click.BadParameter("a size in pixels: 224, or HEIGHTxWIDTH such as 192x256")
+    return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+
+
+def building(command: Command) -> Command:
+    """The options that say how to build a network."""
+    options = (
+        click.option("--classes", type=click.IntRange(1), help="Number of classes."),
+        click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
+        click.option("--channels", type=click.IntRange(1), help="Input channels (alexcnn, vggcnn)."),
+        click.option(
+            "--width",
+            type=click.FloatRange(0, min_open=True),
+            help="Factor on the number of filters (alexcnn, vggcnn).",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def networks_named(command: Command) -> Command:
+    """The options that name networks and their weights."""
+    options = (
+        click.option(
+            "--network",
+            "-n",
+            "names",
+            multiple=True,
+            required=True,
+            help="A network; repeat it to compare several.",
+        ),
+        click.option(
+            "--weights",
+            "-w",
+            "weight_names",
+            multiple=True,
+            help="imagenet (torchvision's default), imagenet-trunk, a .safetensors or .pth file, or random. "
+            "Once for all networks, or once for each, in their order.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def computing(command: Command) -> Command:
+    """The options that say where and in which precision a network runs."""
+    options = (
+        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ..."),
+        click.option(
+            "--dtype",
+            default="float32",
+            show_default=True,
+            type=click.Choice(["float32", "bfloat16", "float64"]),
+            help="Precision of the computation.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_networks(
+    names: Sequence[str], weight_names: Sequence[str], options: dict[str, Any]
+) -> tuple[Network, ...]:
+    """The networks that the options mean; takes its own out of ``options``."""
+    import torch
+
+    from layerscope.zoo import Options, load_network
+
+    if len(weight_names) not in (0, 1, len(names)):
+        counts = f"{len(names)} network{'s'[: len(names) > 1]} but {len(weight_names)} --weights"
+        raise click.UsageError(f"{counts}: give one for all or one for each")
+    building = Options(**{key: options.pop(key) for key in ("classes", "input_size", "channels", "width")})
+    device, dtype = _device(options.pop("device")), getattr(torch, options.pop("dtype"))
+    chosen: list[str | None] = [*weight_names] or [None]
+    return tuple(
+        load_network(name, one, options=building, device=device, dtype=dtype, progress=True)
+        for name, one in zip(names, chosen * len(names), strict=False)
+    )
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise NetworkError(f"device {name!r} cannot be used: {reason}; --device cpu always can") from error
+    return device
