@@ -30,6 +30,11 @@ ROOMS = {
     "states": "errors numpy safetensors torch",
     "zoo": "errors network paper preprocessing states weights torch torchvision",
     "images": "errors numpy PIL",
+    "shards": "errors images",
+    "datasets": "errors images numpy PIL",
+    "imagesets": "datasets errors images shards numpy PIL",
+    "reading_ahead": "errors images imagesets PIL",
+    "charts": "canvas render matplotlib",
     "render": "errors matplotlib numpy PIL",
     "canvas": "render matplotlib",
     "architecture": "canvas render matplotlib numpy",
@@ -120,7 +125,9 @@ def test_what_is_allowed_is_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["geometry", "images", "render", "canvas", "figures", "architecture", "downloads", "weights"]
+    "room",
+    ["geometry", "images", "render", "canvas", "figures", "architecture", "downloads", "weights"]
+    + "shards datasets imagesets reading_ahead charts".split(),
 )
 def test_rooms_without_torch(room: str) -> None:
     assert not at_once(room) & {"torch", "torchvision", "safetensors"}

@@ -12,6 +12,9 @@ from .geometry import Box as Box
 from .geometry import ReceptiveField as ReceptiveField
 from .images import find_images as find_images
 from .images import load_image as load_image
+from .imagesets import ImageSet as ImageSet
+from .imagesets import Loaded as Loaded
+from .imagesets import open_images as open_images
 from .layers import Layer as Layer
 from .network import Network as Network
 from .network import Prediction as Prediction

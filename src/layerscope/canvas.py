@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, final
+from typing import final
 
 import matplotlib
 from matplotlib.backends.backend_pdf import PdfPages
@@ -37,10 +37,7 @@ class Page(Figure):
     """A figure that shows itself in a notebook, without pyplot."""
 
     def _repr_png_(self) -> bytes:
-        memory = io.BytesIO()
-        with _saving():
-            _save_png(self, memory)
-        return memory.getvalue()
+        return _png(self)
 
 
 @dataclass(frozen=True)
@@ -163,28 +160,45 @@ def _pieces(words: str, before: str) -> list[str]:
     return re.findall(rf"[{before}]*[^{before}]+|[{before}]+$", words)
 
 
-def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Path, ...]:
-    """Write figures as PNG and PDF and return the paths; the same figures give the same bytes.
+def figure_files(figures: Figure | Sequence[Figure], stem: str) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the PNG and PDF files of figures; the same figures give the same bytes.
 
-    One figure becomes ``stem.png`` and ``stem.pdf``; several become pages of one PDF and ``stem-1.png``, ...
-    Each file is written whole or not at all. Raises DisplayError without figures, ImageError if one cannot be
-    written.
+    One figure becomes ``stem.png`` and ``stem.pdf``; several become ``stem-1.png``, ... and pages of one PDF.
+    Raises DisplayError without figures.
     """
     pages = (figures,) if isinstance(figures, Figure) else tuple(figures)
     if not pages:
-        raise DisplayError(f"{path_stem}: there is no figure to save; give at least one")
+        raise DisplayError(f"{stem}: there is no figure to save; give at least one")
     digits = len(str(len(pages)))
-    tails = [""] if len(pages) == 1 else [f"-{n:0{digits}d}" for n in range(1, len(pages) + 1)]
-    pictures = [path_stem.with_name(f"{path_stem.name}{tail}.png") for tail in tails]
-    document = path_stem.with_name(f"{path_stem.name}.pdf")
+    for number, page in enumerate(pages, 1):
+        tail = "" if len(pages) == 1 else f"-{number:0{digits}d}"
+        yield f"{stem}{tail}.png", _png(page)
+    memory = io.BytesIO()
+    with _saving(), PdfPages(memory, metadata={"CreationDate": None}) as book:
+        for page in pages:
+            book.savefig(page, dpi=page.dpi, facecolor="white")
+    yield f"{stem}.pdf", memory.getvalue()
+
+
+def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Path, ...]:
+    """Write figures as PNG and PDF, named as `figure_files` says, and return the paths.
+
+    Each file is written whole or not at all. Raises DisplayError without figures, ImageError if one cannot be
+    written.
+    """
+    paths = []
+    for name, content in figure_files(figures, path_stem.name):
+        paths.append(path_stem.with_name(name))
+        with written_whole(paths[-1]) as part:
+            part.write_bytes(content)
+    return tuple(paths)
+
+
+def _png(page: Figure) -> bytes:
+    memory = io.BytesIO()
     with _saving():
-        for page, picture in zip(pages, pictures, strict=True):
-            with written_whole(picture) as part:
-                _save_png(page, part)
-        with written_whole(document) as part, PdfPages(part, metadata={"CreationDate": None}) as book:
-            for page in pages:
-                book.savefig(page, dpi=page.dpi, facecolor="white")
-    return (*pictures, document)
+        page.savefig(memory, format="png", dpi=page.dpi, facecolor="white", metadata={"Software": None})
+    return memory.getvalue()
 
 
 @contextmanager
@@ -195,7 +209,3 @@ def _saving() -> Iterator[None]:
         matplotlib.rcParams["image.composite_image"] = False  # each panel as it is, not all in one bitmap
         matplotlib.rcParams["savefig.bbox"] = None  # the whole page
         yield
-
-
-def _save_png(page: Figure, where: Path | IO[bytes]) -> None:
-    page.savefig(where, format="png", dpi=page.dpi, facecolor="white", metadata={"Software": None})

@@ -1,5 +1,6 @@
 """Picture files: finding them, decoding them upright into RGB, and saying what is wrong with a bad one."""
 
+import io
 import logging
 import os
 import re
@@ -21,10 +22,13 @@ from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageEr
 from layerscope.errors import ImageError
 
 __all__ = [
+    "DECODING",
     "MAX_PIXELS",
     "SUFFIXES",
     "BadImage",
     "Picture",
+    "decode_image",
+    "encoded_image",
     "find_images",
     "load_image",
     "picture_names",
@@ -94,13 +98,13 @@ def _pictures_at(path: Path) -> tuple[Path, ...]:
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
-        raise ImageError(f"{_shown(path)}: cannot be reached ({_said(error)}); check the path") from error
+        raise ImageError(f"{shown(path)}: cannot be reached ({said(error)}); check the path") from error
     if not is_folder:
         return (path,)
     pictures = tuple(_pictures_below(path))
     if not pictures:
         looked_for = " ".join(sorted(SUFFIXES))
-        raise ImageError(f"{_shown(path)}: no picture ({looked_for}) in this folder; name the files")
+        raise ImageError(f"{shown(path)}: no picture ({looked_for}) in this folder; name the files")
     return pictures
 
 
@@ -124,8 +128,8 @@ def _entries(folder: Path) -> list[tuple[Path, bool]]:
         with os.scandir(folder) as entries:
             seen = sorted((entry.name, _is_folder(entry)) for entry in entries if entry.name[0] != ".")
     except OSError as error:
-        reason = f"folder cannot be read ({_said(error)}); change its permissions or leave it out"
-        raise ImageError(f"{_shown(folder)}: {reason}") from error
+        reason = f"folder cannot be read ({said(error)}); change its permissions or leave it out"
+        raise ImageError(f"{shown(folder)}: {reason}") from error
     return [(folder / name, is_folder) for name, is_folder in seen]
 
 
@@ -169,12 +173,28 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     try:
         return _read(Path(path), max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_shown(Path(path))}: {error}") from error
+        raise ImageError(f"{shown(Path(path))}: {error}") from error
+
+
+def encoded_image(path: str | Path) -> bytes:
+    """What a picture file holds, undecoded; the ImageError of a file that gives nothing is its reason alone."""
+    with _opened(Path(path)) as file, _errors_explained():
+        return file.read()
+
+
+def decode_image(encoded: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """What `load_image` makes of a file with these bytes; its ImageError is the reason alone."""
+    return _decoded(io.BytesIO(encoded), max_pixels)
 
 
 def _read(path: Path, max_pixels: int) -> Image.Image:
     """load_image, with the reason alone in the error."""
-    with _opened(path) as file, _PILLOW, _errors_explained(), Image.open(file, formats=_FORMATS) as image:
+    with _opened(path) as file:
+        return _decoded(file, max_pixels)
+
+
+def _decoded(file: BinaryIO, max_pixels: int) -> Image.Image:
+    with DECODING, _errors_explained(), Image.open(file, formats=_FORMATS) as image:
         _check_size(image, max_pixels)
         image.load()
         return _upright_rgb(image)
@@ -186,7 +206,7 @@ def _opened(path: Path) -> BinaryIO:
         if stat.S_ISREG(status.st_mode) and status.st_size:
             return path.open("rb")
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot be opened ({_said(error)}); check the path and its permissions") from error
+        raise ImageError(f"cannot be opened ({said(error)}); check the path and its permissions") from error
     if stat.S_ISREG(status.st_mode):
         raise ImageError("the file is empty; copy it again from where it came")
     raise ImageError("not a file; name a picture file")
@@ -217,7 +237,7 @@ def _errors_explained() -> Iterator[None]:
             f"no picture of a known format ({known}), or a broken header; convert or replace it"
         ) from error
     except Exception as error:
-        raise ImageError(f"broken or truncated ({_said(error)}); copy it again or save it anew") from error
+        raise ImageError(f"broken or truncated ({said(error)}); copy it again or save it anew") from error
 
 
 class _Shared:
@@ -258,7 +278,8 @@ def _strict_and_quiet() -> Iterator[None]:
         log.removeHandler(silence)
 
 
-_PILLOW = _Shared(_strict_and_quiet)
+DECODING = _Shared(_strict_and_quiet)
+"""What every decode holds. Hold it around many in threads: Python's warning filters stay put meanwhile."""
 
 
 # ------------------------------------------------------------------ to upright RGB
@@ -368,12 +389,12 @@ def _key(name: str) -> str:
 # ------------------------------------------------------------------ words
 
 
-def _shown(path: Path) -> str:
+def shown(path: str | Path) -> str:
     """The path on one line, quoted if it has characters that do not print."""
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What an exception says, on one line and without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return " ".join(text.split())

@@ -39,10 +39,13 @@ class Preprocessing:
             raise NetworkError(
                 f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
             )
-        cropped = self.crop(picture.convert("L" if len(self.mean) == 1 else "RGB"))
-        pixels = torch.from_numpy(np.array(np.atleast_3d(np.asarray(cropped)))).float().div(255)
-        mean, deviation = torch.tensor(self.mean), torch.tensor(self.deviation)
-        return ((pixels - mean) / deviation).permute(2, 0, 1).contiguous()
+        mode = "L" if len(self.mean) == 1 else "RGB"
+        pixels = np.atleast_3d(
+            np.asarray(self.crop(picture if picture.mode == mode else picture.convert(mode)))
+        )
+        greys = torch.arange(256).float().div(255)[:, None]
+        values = ((greys - torch.tensor(self.mean)) / torch.tensor(self.deviation)).T.contiguous().numpy()
+        return torch.from_numpy(np.stack([values[c][pixels[..., c]] for c in range(len(self.mean))]))
 
     def crop(self, picture: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at its size (as torchvision resizes and crops)."""
