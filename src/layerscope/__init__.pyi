@@ -32,6 +32,10 @@ from .rules import DECONVNET as DECONVNET
 from .rules import GRADIENT as GRADIENT
 from .rules import GUIDED as GUIDED
 from .rules import Rule as Rule
+from .units import UnitAt as UnitAt
+from .units import UnitReconstruction as UnitReconstruction
+from .units import reconstruct_units as reconstruct_units
+from .units import stream_units as stream_units
 from .zoo import Options as Options
 from .zoo import load_network as load_network
 from .zoo import read_architecture as read_architecture
