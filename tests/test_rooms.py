@@ -44,13 +44,38 @@ ROOMS = {
     "figures": "architecture canvas render numpy",
     "overview": "architecture canvas geometry layers network",
     "gallery": "_version canvas errors figures images network reconstruction render rules numpy PIL torch",
-    "command_line": "errors click ~network ~torch ~zoo",
+    "tables": "errors numpy pyarrow",
+    "reduction": "errors ~kernels numpy torch",
+    "kernels": "reduction numba numpy",
+    "exact_sums": "numpy",
+    "reducers": "errors layers network reduction numpy pyarrow torch",
+    "top_patches": "errors network reducers reduction numpy pyarrow",
+    "channel_statistics": "exact_sums network reducers reduction numpy pyarrow",
+    "patch_sample": "errors network reducers numpy pyarrow torch",
+    "predictions": "errors network reducers numpy pyarrow",
+    "sweep": "errors graph imagesets network reading_ahead reducers numpy pyarrow torch",
+    "checkpoints": "reducers sweep tables numpy",
+    "engine": "_version checkpoints errors imagesets network reducers sweep PIL torch",
+    "ray_engine": "checkpoints engine sweep ~ray torch",
+    "study": "tables pyarrow",
+    "making": "checkpoints engine imagesets layers network reducers study sweep tables numpy pyarrow torch",
+    "study_check": "checkpoints study tables",
+    "sparsity": "canvas charts study pyarrow",
+    "pipeline": "canvas channel_statistics engine imagesets making network reducers sparsity study sweep top_patches",
+    "command_line": "errors ~network ~zoo click ~torch",
     "cli_reconstruct": "command_line click ~gallery ~images ~network ~rules ~tqdm",
-    "cli": "_version cli_reconstruct command_line click ~canvas ~overview ~weights ~zoo",
+    "cli_study": "command_line ~engine ~imagesets ~pipeline ~ray_engine ~study ~study_check ~sweep click ~tqdm",
+    "cli": "_version ~canvas cli_reconstruct cli_study command_line ~overview ~weights ~zoo click",
     "__init__": "_version lazy_loader",
     "__main__": "cli",
     "_version": "",
 }
+WITHOUT_TORCH = set(
+    (
+        "geometry windows images shards datasets imagesets reading_ahead render canvas charts figures architecture "
+        "downloads weights"
+    ).split()
+)
 COMMANDS = {room for room in ROOMS if room.startswith(("cli", "command_line"))}
 HOOKS = ("register_forward", "register_full_backward", "register_backward", "register_module_")
 
@@ -127,11 +152,7 @@ def test_what_is_allowed_is_needed() -> None:
         assert {name.removeprefix("~") for name in allowed.split()} == used, room
 
 
-@pytest.mark.parametrize(
-    "room",
-    ["geometry", "images", "render", "canvas", "figures", "architecture", "downloads", "weights"]
-    + "shards datasets imagesets reading_ahead charts".split(),
-)
+@pytest.mark.parametrize("room", sorted(WITHOUT_TORCH))
 def test_rooms_without_torch(room: str) -> None:
     assert not at_once(room) & {"torch", "torchvision", "safetensors"}
 

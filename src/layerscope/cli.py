@@ -10,6 +10,7 @@ import click
 
 from layerscope._version import __version__
 from layerscope.cli_reconstruct import reconstruct
+from layerscope.cli_study import study
 from layerscope.command_line import OneLineErrors, building
 
 
@@ -112,6 +113,7 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
 
 
 main.add_command(reconstruct)
+main.add_command(study)
 
 
 if __name__ == "__main__":

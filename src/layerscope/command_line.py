@@ -85,7 +85,7 @@ def building(command: Command) -> Command:
     return command
 
 
-def networks_named(command: Command) -> Command:
+def networks_named(command: Command, *, required: bool = True) -> Command:
     """The options that name networks and their weights."""
     options = (
         click.option(
@@ -93,7 +93,7 @@ def networks_named(command: Command) -> Command:
             "-n",
             "names",
             multiple=True,
-            required=True,
+            required=required,
             help="A network; repeat it to compare several.",
         ),
         click.option(

@@ -1,0 +1,42 @@
+"""The whole pipeline: from networks and an image set to a study with all that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope.canvas import figure_files
+from layerscope.channel_statistics import ChannelStatistics, Sparsity
+from layerscope.engine import Engine, Progress
+from layerscope.imagesets import ImageSet
+from layerscope.making import make_study
+from layerscope.network import Network
+from layerscope.reducers import Reducer
+from layerscope.sparsity import show_sparsity
+from layerscope.study import Study
+from layerscope.sweep import Pass
+from layerscope.top_patches import TopPatches
+
+
+def standard_reducers(*, top: int = 9) -> tuple[Reducer, ...]:
+    """What a study holds unless told otherwise: the ``top`` patches of every filter, sparsity, statistics."""
+    return TopPatches(top), Sparsity(), ChannelStatistics()
+
+
+def build_study(
+    networks: Sequence[Network],
+    images: ImageSet,
+    reducers: Sequence[Reducer],
+    out: str | Path,
+    *,
+    settings: Pass | None = None,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Make a study, as `make_study` does, and add to it what is drawn of its numbers; what is there is kept."""
+    study = make_study(networks, images, reducers, out, settings=settings, engine=engine, progress=progress)
+    if "sparsity_chart" not in study.steps and any(
+        "sparsity" in study.network(n).results for n in study.networks
+    ):
+        study = study.add("sparsity_chart", dict(figure_files(show_sparsity(study), "sparsity")))
+    return study

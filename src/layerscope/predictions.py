@@ -1,0 +1,120 @@
+"""What the network says each picture shows, and how often it is wrong where the answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from layerscope.errors import LayerscopeError
+from layerscope.network import Network
+from layerscope.reducers import LayerBatch, Reducer, Results, State, Target
+
+_COLUMNS = ("pictures", "classes", "probabilities", "labels", "ranks")
+_TOP = 5  # the paper's other error: the right class is not among the first five
+
+
+@dataclass(frozen=True)
+class Predictions(Reducer):
+    """Each picture's ``top`` classes with their probabilities, from one centred view; equals by class index.
+
+    Where labels are known, the top-1 and top-5 error. State: a row per picture. Results: the table ``predictions``,
+    and ``prediction_errors``, one row: how many pictures, how many with a label, both errors in [0, 1] (null
+    without labels), and why the network predicts nothing (null if it does).
+    """
+
+    top: int = 5
+
+    name: ClassVar[str] = "predictions"
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise LayerscopeError(f"the {self.top} most probable classes: ask for at least 1")
+
+    def targets(self, network: Network) -> tuple[Target, ...]:
+        """The scores, before any softmax; nothing of a network that predicts nothing."""
+        if network.why_no_predictions is not None:
+            return ()
+        classes = network.graph.operations[network.scores].shape[0]
+        return (Target("scores", network.scores, classes, (1, 1)),)
+
+    def update(self, state: State | None, seen: LayerBatch) -> State:
+        """Rank the classes of each picture, and the place of its label among them (-1: no label)."""
+        scores = seen.values.float().cpu().numpy().astype(np.float64)
+        seen.refuse(seen.values.isnan().any(dim=1).cpu().numpy())
+        order = np.argsort(-scores, axis=1, kind="stable")
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities = odds / odds.sum(axis=1, keepdims=True)
+        labels = np.full(len(scores), -1, np.int64) if seen.labels is None else seen.labels
+        first = order[:, : self.top]
+        new: State = {
+            "pictures": seen.pictures,
+            "classes": first.astype(np.int32),
+            "probabilities": np.take_along_axis(probabilities, first, axis=1).astype(np.float32),
+            "labels": labels,
+            "ranks": _ranks(order, labels),
+        }
+        return new if state is None else self.merge(state, new)
+
+    def merge(self, one: State, other: State) -> State:
+        """Rows follow rows."""
+        return {name: np.concatenate([one[name], other[name]]) for name in _COLUMNS}
+
+    def finish(self, states: Mapping[str, State], network: Network) -> Results:
+        """One row per picture and rank; and the errors."""
+        state = states.get("scores")
+        table = _SCHEMA.empty_table() if state is None else _rows(state)
+        return {"predictions": table, "prediction_errors": _errors(state, network.why_no_predictions)}
+
+
+def _ranks(order: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """The place of each label in the order of the classes, from 0; -1 where it is unknown or no class."""
+    hits = order == labels[:, None]
+    return np.where(hits.any(axis=1), hits.argmax(axis=1), -1).astype(np.int32)
+
+
+_SCHEMA = pa.schema(
+    [("picture", pa.int64()), ("rank", pa.int32()), ("class", pa.int32()), ("probability", pa.float32())]
+)
+_ERRORS = pa.schema(
+    [
+        ("pictures", pa.int64()),
+        ("labelled", pa.int64()),
+        ("top1_error", pa.float64()),
+        ("top5_error", pa.float64()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+def _rows(state: State) -> pa.Table:
+    pictures, top = state["classes"].shape
+    rank = np.tile(np.arange(top, dtype=np.int32), pictures)
+    columns = [
+        np.repeat(state["pictures"], top),
+        rank,
+        state["classes"].ravel(),
+        state["probabilities"].ravel(),
+    ]
+    return pa.table(columns, schema=_SCHEMA)
+
+
+def _errors(state: State | None, reason: str | None) -> pa.Table:
+    ranks = np.empty(0, np.int32) if state is None else state["ranks"][state["labels"] >= 0]
+    row = {
+        "pictures": 0 if state is None else len(state["pictures"]),
+        "labelled": len(ranks),
+        "top1_error": _share_of(ranks != 0),
+        "top5_error": _share_of((ranks < 0) | (ranks >= _TOP)),
+        "reason": reason,
+    }
+    return pa.Table.from_pylist([row], _ERRORS)
+
+
+def _share_of(wrong: npt.NDArray[Any]) -> float | None:
+    return int(wrong.sum()) / len(wrong) if len(wrong) else None
