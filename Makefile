@@ -22,6 +22,9 @@ pytest: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/reconstruct.py
+	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/units.py
 	$(BIN)/python benchmarks/layers.py resnet50
 	$(BIN)/python benchmarks/layers.py
 

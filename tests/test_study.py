@@ -25,7 +25,7 @@ from layerscope.reducers import LayerBatch
 from layerscope.study import Study, join, lock
 from layerscope.sweep import Pass, sweep
 from layerscope.tables import StudyError
-from tests.studies import SETTINGS, Sums, bytes_of, every_reducer, small, write_pictures
+from tests.studies import SETTINGS, OtherSums, Sums, bytes_of, every_reducer, small, write_pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NETWORKS = ("alexcnn", "vggcnn")
@@ -335,7 +335,7 @@ def test_nothing_to_make_it_of(tmp_path: Path, shown: Path) -> None:
         "two reducers are called sums": {"reducers": [Sums(), Sums()]},
         "a b for the results": {"networks": [replace(small(), name="a b"), replace(small(), name="A?b")]},
         "the folder work for": {"networks": [replace(small(), name="work")]},
-        "makes a second result called sums": {"reducers": [Sums(), Sums("other")]},
+        "makes a second result called sums": {"reducers": [Sums(), OtherSums()]},
         "the options of reducer sums are no JSON": {"reducers": [Sums(scale=1j)]},  # type: ignore[arg-type]
     }
     for number, (said, case) in enumerate(cases.items()):
@@ -365,7 +365,11 @@ def test_a_second_process_is_refused(tmp_path: Path, shown: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        for attempt in (lambda: make(tmp_path, shown, reducers=[Sums()]), lambda: study.add("step", {})):
+        attempts: list[Callable[[], Study]] = [
+            lambda: make(tmp_path, shown, reducers=[Sums()]),
+            lambda: study.add("step", {}),
+        ]
+        for attempt in attempts:
             with pytest.raises(StudyError, match="is in use by another process; wait for it"):
                 attempt()
         other.kill()
@@ -426,7 +430,7 @@ def test_the_manifest_is_true_when_adding_fails(study: Study, monkeypatch: pytes
     def full(folder: Path, stem: str, content: object) -> dict[str, Any]:
         if stem == "b":
             raise StudyError("disk is full")
-        return publish(folder, stem, content)  # type: ignore[arg-type]
+        return publish(folder, stem, content)
 
     from layerscope.study import publish_result as publish
 

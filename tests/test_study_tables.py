@@ -25,7 +25,7 @@ ARRAYS = (
 
 
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{list(array.shape)}")
-def test_an_array_comes_back(tmp_path: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_array_comes_back(tmp_path: Path, array: tables.Array) -> None:
     path, written = publish_content(tmp_path / "deep" / "one", array)
     back = np.load(path, allow_pickle=False)  # numpy alone reads it
     assert back.dtype == array.dtype

@@ -1,5 +1,8 @@
 """The public names, explicitly; each is imported when it is first used."""
 
+from .channel_statistics import ChannelStatistics as ChannelStatistics
+from .channel_statistics import Sparsity as Sparsity
+from .engine import Local as Local
 from .errors import GeometryError as GeometryError
 from .errors import ImageError as ImageError
 from .errors import LayerscopeError as LayerscopeError
@@ -16,6 +19,7 @@ from .imagesets import ImageSet as ImageSet
 from .imagesets import Loaded as Loaded
 from .imagesets import open_images as open_images
 from .layers import Layer as Layer
+from .making import make_study as make_study
 from .network import Network as Network
 from .network import Prediction as Prediction
 from .network import Unit as Unit
@@ -23,15 +27,35 @@ from .overview import layer_table as layer_table
 from .overview import show_architecture as show_architecture
 from .paper import alexcnn as alexcnn
 from .paper import vggcnn as vggcnn
+from .patch_sample import PatchSample as PatchSample
+from .pipeline import build_study as build_study
+from .pipeline import standard_reducers as standard_reducers
+from .portraits import Drawing as Drawing
+from .portraits import make_portraits as make_portraits
+from .predictions import Predictions as Predictions
 from .preprocessing import Preprocessing as Preprocessing
+from .ray_engine import RayEngine as RayEngine
 from .reconstruction import Class as Class
 from .reconstruction import Reconstructions as Reconstructions
 from .reconstruction import reconstruct as reconstruct
+from .reducers import LayerBatch as LayerBatch
+from .reducers import Reducer as Reducer
+from .reducers import Target as Target
+from .reducers import every_layer as every_layer
 from .render import show_signal as show_signal
 from .rules import DECONVNET as DECONVNET
 from .rules import GRADIENT as GRADIENT
 from .rules import GUIDED as GUIDED
 from .rules import Rule as Rule
+from .sparsity import show_sparsity as show_sparsity
+from .sparsity import sparsity_table as sparsity_table
+from .study import Study as Study
+from .study_check import Fault as Fault
+from .study_check import check_study as check_study
+from .sweep import Pass as Pass
+from .sweep import Sweep as Sweep
+from .sweep import sweep as sweep
+from .top_patches import TopPatches as TopPatches
 from .units import UnitAt as UnitAt
 from .units import UnitReconstruction as UnitReconstruction
 from .units import reconstruct_units as reconstruct_units

@@ -130,7 +130,7 @@ class ChannelStatistics(Reducer):
 
     def merge(self, one: State, other: State) -> State:
         """Integers add up; extremes are compared."""
-        joined = {name: np.add for name in one} | {"least": np.minimum, "most": np.maximum}
+        joined = dict.fromkeys(one, np.add) | {"least": np.minimum, "most": np.maximum}
         return {name: np.asarray(join(one[name], other[name])) for name, join in joined.items()}
 
     def finish(self, states: Mapping[str, State], network: Network) -> Results:

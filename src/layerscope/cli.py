@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from layerscope._version import __version__
+from layerscope.cli_filters import filters
 from layerscope.cli_reconstruct import reconstruct
 from layerscope.cli_study import study
 from layerscope.command_line import OneLineErrors, building
@@ -112,6 +113,7 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
         click.echo(f"{one} {name}: {found.path} ({found.scope}; {found.source}; SHA-256 {found.sha256})")
 
 
+main.add_command(filters)
 main.add_command(reconstruct)
 main.add_command(study)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope.cli_filters import chosen_channels, portray
 from layerscope.command_line import (
     SOME_SKIPPED,
     building,
@@ -20,6 +21,7 @@ from layerscope.command_line import (
 
 if TYPE_CHECKING:
     from layerscope.engine import Engine
+    from layerscope.sources import Loading
     from layerscope.study import Study
 
 _SHOWN = 10  # bad pictures named at the end; the study lists them all
@@ -59,6 +61,14 @@ _SHOWN = 10  # bad pictures named at the end; the study lists them all
     help="Where shards run: here, or as tasks of a Ray cluster.",
 )
 @click.option("--address", help="Of the Ray cluster; without it one is started here.")
+@click.option(
+    "--filters",
+    "chosen",
+    default="all",
+    show_default=True,
+    metavar="all|none|0-31,77",
+    help="Which filters of each convolution to portray, as `layerscope filters` does.",
+)
 @click.option("--strict", is_flag=True, help="Exit code 1 if any picture cannot be read.")
 @click.option("--check", type=click.Path(path_type=Path), metavar="DIR", help="Only check the study in DIR.")
 @computing
@@ -68,7 +78,7 @@ def study(images: tuple[Path, ...], check: Path | None, out: Path | None, **opti
 
     IMAGES are files, folders, one list file (.txt or .csv: path and perhaps label) or WebDataset shards (.tar).
     The study holds each filter's strongest patches, sparsity, statistics of every channel and predictions, as
-    tables; docs/study-format.md describes them.
+    tables, and the portraits of filters: their patches with their reconstructions (`layerscope filters` adds more).
 
     Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed, 130 interrupted.
     """
@@ -88,17 +98,36 @@ def _make(images: tuple[Path, ...], out: Path, options: dict[str, Any]) -> Study
 
     from layerscope.imagesets import open_images
     from layerscope.pipeline import build_study, standard_reducers
+    from layerscope.sources import remember_sources
     from layerscope.sweep import Pass
 
+    channels = chosen_channels(options.pop("chosen"), none=True)
     settings = Pass(*(options.pop(name) for name in ("batch", "shard", "workers")))
     pictures = open_images(list(images), labels=options.pop("labels"))
     engine = _engine(options.pop("engine"), options.pop("address"))
     reducers = standard_reducers(top=options.pop("top"))
+    loads = _loading(options)
     networks = load_networks(options.pop("names"), options.pop("weight_names"), options)
     with tqdm(total=len(pictures) * len(networks), unit="picture", disable=None) as bar:
-        return build_study(
+        made = build_study(
             networks, pictures, reducers, out, settings=settings, engine=engine, progress=bar.update
         )
+    named = zip((network.name for network in networks), loads, strict=True)
+    made = remember_sources(made, images, dict(named))
+    for network in networks if channels != () else ():
+        made = portray(made, network, pictures, channels=channels)
+    return made
+
+
+def _loading(options: dict[str, Any]) -> list[Loading]:
+    """How each of the networks is loaded again."""
+    from layerscope.sources import Loading
+    from layerscope.zoo import Options
+
+    building = Options(**{name: options[name] for name in ("classes", "input_size", "channels", "width")})
+    weights: list[str | None] = [*options["weight_names"]] or [None]
+    every = weights * len(options["names"]) if len(weights) == 1 else weights
+    return [Loading(name, one, building) for name, one in zip(options["names"], every, strict=False)]
 
 
 def _engine(name: str, address: str | None) -> Engine:

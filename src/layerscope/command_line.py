@@ -139,7 +139,7 @@ def load_networks(
         counts = f"{len(names)} network{'s'[: len(names) > 1]} but {len(weight_names)} --weights"
         raise click.UsageError(f"{counts}: give one for all or one for each")
     building = Options(**{key: options.pop(key) for key in ("classes", "input_size", "channels", "width")})
-    device, dtype = _device(options.pop("device")), getattr(torch, options.pop("dtype"))
+    device, dtype = open_device(options.pop("device")), getattr(torch, options.pop("dtype"))
     chosen: list[str | None] = [*weight_names] or [None]
     return tuple(
         load_network(name, one, options=building, device=device, dtype=dtype, progress=True)
@@ -147,7 +147,8 @@ def load_networks(
     )
 
 
-def _device(name: str) -> Any:
+def open_device(name: str) -> Any:
+    """The torch device of that name. Raises NetworkError if it cannot be used."""
     import torch
 
     try:

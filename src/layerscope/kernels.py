@@ -18,7 +18,8 @@ from layerscope.reduction import BLOCK, OCTAVES, SMALLEST
 
 Array = npt.NDArray[Any]
 _ROWS = 16  # positions taken together: what is known of a channel stays in a register for so long
-_ONE, _MAGNITUDE, _INFINITY = np.uint32(1), np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
+_ONE, _SIGN = np.uint32(1), np.uint32(0x80000000)
+_MAGNITUDE, _INFINITY = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
 _inlined = njit(nogil=True, error_model="numpy", inline="always")
 
@@ -42,6 +43,15 @@ def _widen_for(bits: Any) -> Any:
 @_inlined
 def _number(bits: Any) -> Any:
     return np.uint32(_widen(bits)).view(np.float32)
+
+
+@_inlined
+def _rectify(block: Array) -> None:
+    """Set to zero what is not above it; NaN stays. A loop of its own, since in it nothing else can overlap."""
+    bits = block.reshape(-1)
+    for j in range(bits.size):
+        if np.uint32(np.uint32(_widen(bits[j])) ^ _SIGN) <= _INFINITY:
+            bits[j] = 0
 
 
 @_inlined
@@ -74,63 +84,73 @@ def _take_rows(
     return largest
 
 
+@_inlined
+def _take_picture(picture: Array, rectify: bool, best: Array, where: Array, live: Array, fresh: Array) -> Any:
+    """The same for all positions of a picture."""
+    whole, largest = len(picture) - len(picture) % _ROWS, np.uint32(0)
+    for p in range(0, whole, _ROWS):
+        block = picture[p : p + _ROWS]
+        if rectify:
+            _rectify(block)
+        largest = max(largest, _take_rows(block, p, _ROWS, best, where, live, fresh))
+    for p in range(whole, len(picture)):
+        block = picture[p : p + 1]
+        if rectify:
+            _rectify(block)
+        largest = max(largest, _take_rows(block, p, 1, best, where, live, fresh))
+    return largest
+
+
 @_compiled
 def reduce_peaks(
-    bits: Array, first: int, last: int, best: Array, where: Array, zeros: Array, undefined: Array
+    bits: Array, i: int, rectify: bool, best: Array, where: Array, zeros: Array, undefined: Array
 ) -> None:
-    """For the pictures from ``first`` up to ``last``: maximum, first place that has it, number of exact zeros.
+    """For picture ``i``: maximum, first place that has it, number of exact zeros, and whether there is NaN.
 
-    ``bits`` (pictures, positions, channels): uint32 for float32, uint16 for bfloat16. Results (pictures, channels):
-    ``best`` float32, ``where`` and ``zeros`` int32; and ``undefined`` (pictures,), whether there is NaN.
+    ``bits`` (pictures, positions, channels): uint32 for float32, uint16 for bfloat16; with ``rectify``, what is
+    below zero becomes zero in it first. Results (pictures, channels): ``best`` float32, ``where`` and ``zeros``
+    int32; and ``undefined`` (pictures,).
     """
     positions, channels = bits.shape[1:]
-    whole = positions - positions % _ROWS
-    live, fresh = np.empty(channels, np.uint32), np.empty(channels, np.float32)
-    for i in range(first, last):
-        top, place, picture, largest = best[i], where[i], bits[i], np.uint32(0)
-        top[:], place[:], live[:] = -np.inf, 0, 0
-        for p in range(0, whole, _ROWS):
-            block = picture[p : p + _ROWS]
-            largest = max(largest, _take_rows(block, p, _ROWS, top, place, live, fresh))
-        for p in range(whole, positions):
-            block = picture[p : p + 1]
-            largest = max(largest, _take_rows(block, p, 1, top, place, live, fresh))
-        zeros[i] = positions - live.astype(np.int32)
-        undefined[i] = largest > _INFINITY
+    live, fresh = np.zeros(channels, np.uint32), np.empty(channels, np.float32)
+    best[i], where[i] = -np.inf, 0
+    if rectify:
+        largest = _take_picture(bits[i], True, best[i], where[i], live, fresh)
+    else:
+        largest = _take_picture(bits[i], False, best[i], where[i], live, fresh)
+    zeros[i] = positions - live.astype(np.int32)
+    undefined[i] = largest > _INFINITY
 
 
 @_compiled
-def reduce_moments(bits: Array, first: int, last: int, sums: Array, squares: Array, least: Array) -> None:
+def reduce_moments(bits: Array, i: int, sums: Array, squares: Array, least: Array) -> None:
     """Sums and sums of squares (float64), block by block, and least values (float32), all (pictures, channels)."""
     positions, channels = bits.shape[1:]
-    one, two = np.empty(channels), np.empty(channels)
-    for i in range(first, last):
-        sums[i], squares[i], least[i] = 0, 0, np.inf
-        low = least[i]
-        for start in range(0, positions, BLOCK):
-            one[:], two[:] = 0, 0
-            for p in range(start, min(start + BLOCK, positions)):
-                for c in range(channels):
-                    v = _number(bits[i, p, c])
-                    low[c] = v if v < low[c] else low[c]
-                    one[c] += np.float64(v)
-                    two[c] += np.float64(v) * np.float64(v)
-            sums[i] += one
-            squares[i] += two
+    one, two, low = np.empty(channels), np.empty(channels), least[i]
+    sums[i], squares[i], low[:] = 0, 0, np.inf
+    for start in range(0, positions, BLOCK):
+        one[:], two[:] = 0, 0
+        for p in range(start, min(start + BLOCK, positions)):
+            for c in range(channels):
+                v = _number(bits[i, p, c])
+                low[c] = v if v < low[c] else low[c]
+                one[c] += np.float64(v)
+                two[c] += np.float64(v) * np.float64(v)
+        sums[i] += one
+        squares[i] += two
 
 
 @_compiled
-def count_bins(bits: Array, first: int, last: int, counts: Array) -> None:
-    """How many values of each picture and channel fall into each bin: adds to ``counts``, int32."""
-    for i in range(first, last):
-        for p in range(bits.shape[1]):
-            for c in range(bits.shape[2]):
-                b = np.uint32(_widen(bits[i, p, c]))
-                magnitude: Any = np.int32((b >> np.uint32(23)) & np.uint32(255)) - 127 - SMALLEST
-                octave = max(0, min(OCTAVES - 1, magnitude))
-                v = b.view(np.float32)
-                place = OCTAVES if v == 0 else (OCTAVES + 1 + octave if v > 0 else OCTAVES - 1 - octave)
-                counts[i, c, place] += 1
+def count_bins(bits: Array, i: int, counts: Array) -> None:
+    """How many values of picture ``i`` and each channel fall into each bin: adds to ``counts``, int32."""
+    for p in range(bits.shape[1]):
+        for c in range(bits.shape[2]):
+            b = np.uint32(_widen(bits[i, p, c]))
+            magnitude: Any = np.int32((b >> np.uint32(23)) & np.uint32(255)) - 127 - SMALLEST
+            octave = max(0, min(OCTAVES - 1, magnitude))
+            v = b.view(np.float32)
+            place = OCTAVES if v == 0 else (OCTAVES + 1 + octave if v > 0 else OCTAVES - 1 - octave)
+            counts[i, c, place] += 1
 
 
 @_compiled

@@ -11,6 +11,7 @@ from layerscope.engine import Engine, Progress
 from layerscope.imagesets import ImageSet
 from layerscope.making import make_study
 from layerscope.network import Network
+from layerscope.predictions import Predictions
 from layerscope.reducers import Reducer
 from layerscope.sparsity import show_sparsity
 from layerscope.study import Study
@@ -19,8 +20,8 @@ from layerscope.top_patches import TopPatches
 
 
 def standard_reducers(*, top: int = 9) -> tuple[Reducer, ...]:
-    """What a study holds unless told otherwise: the ``top`` patches of every filter, sparsity, statistics."""
-    return TopPatches(top), Sparsity(), ChannelStatistics()
+    """What a study holds unless told otherwise; ``top``: how many patches of every filter."""
+    return TopPatches(top), Sparsity(), ChannelStatistics(), Predictions()
 
 
 def build_study(

@@ -34,7 +34,8 @@ class RayEngine(Engine):
     """Each shard is a task of Ray Core. Pictures must be where every worker finds them under the same path.
 
     ``address``: of a running cluster, or "auto"; None: one of its own on this machine, ended afterwards. A task
-    reserves ``cpus`` (None: as many as it has threads) and ``gpus`` (None: 1 if the network is on one).
+    reserves ``cpus`` (None: as many as it has threads; if the network is on a GPU, as many as decode) and ``gpus``
+    (None: 1 if the network is on one; Ray then starts a new process for each shard).
     ``retries``: how often a shard is tried again after its worker died.
     Raises EngineError if Ray is missing, the cluster cannot be reached, a shard keeps killing its worker, or a
     worker has other software than this process.
@@ -50,12 +51,13 @@ class RayEngine(Engine):
         if not shards:
             return
         ray = _ray()
-        cpus = job.threads if self.cpus is None else self.cpus
-        gpus = int(job.network.device.type == "cuda") if self.gpus is None else self.gpus
+        on_gpu = job.network.device.type == "cuda"
+        cpus = (job.settings.workers if on_gpu else job.threads) if self.cpus is None else self.cpus
+        gpus = int(on_gpu) if self.gpus is None else self.gpus
         with self._cluster(ray):
             _check_room(ray, cpus, gpus)
             packed = _Packed(uuid4().hex, (ray.put(pack(job)),))
-            task = ray.remote(_compute).options(num_cpus=cpus, num_gpus=gpus, max_retries=self.retries)
+            task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=self.retries)(_compute)
             ahead = max(8, 2 * int(ray.cluster_resources()["CPU"] / cpus))
             for shard, result in _in_flight(ray, lambda shard: task.remote(packed, shard), shards, ahead):
                 progress(len(shard.indices))

@@ -67,6 +67,7 @@ class LayerBatch:
     batch: Batch
     values: Tensor
     needs: frozenset[str] = field(default=frozenset())
+    found: Reduced | None = field(default=None, repr=False)  #: what that pass found, if it was made already
 
     @property
     def pictures(self) -> npt.NDArray[np.int64]:
@@ -121,10 +122,12 @@ class LayerBatch:
 
     @cached_property
     def _all_needs(self) -> Reduced:
-        return self._reduce(self.needs)
+        return self._reduce(self.needs, self.found)
 
-    def _reduce(self, needs: frozenset[str]) -> Reduced:
-        reduced = reduce_activations(self.values, moments="moments" in needs, histogram="histogram" in needs)
+    def _reduce(self, needs: frozenset[str], found: Reduced | None = None) -> Reduced:
+        reduced = found or reduce_activations(
+            self.values, moments="moments" in needs, histogram="histogram" in needs
+        )
         self.refuse(reduced.undefined)
         return reduced
 

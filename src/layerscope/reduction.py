@@ -27,6 +27,7 @@ SMALLEST, OCTAVES = -20, 32  #: octaves of magnitude that a histogram tells apar
 BINS = 2 * OCTAVES + 1  #: bins of a histogram: negative values, exact zeros, positive ones
 BLOCK = 256  #: positions summed by themselves before their sum joins the others
 
+_AS_BITS = {torch.float32: torch.uint32, torch.bfloat16: torch.uint16}
 _POWERS = 2.0 ** np.arange(SMALLEST + 1, SMALLEST + OCTAVES)
 EDGES = np.array([-np.inf, *-_POWERS[::-1], 0.0, 0.0, *_POWERS, np.inf])
 """Ends of the bins, BINS + 1 of them: bin i goes from EDGES[i] to EDGES[i + 1], the end nearer to zero included.
@@ -75,37 +76,53 @@ def reduce_activations(values: Tensor, *, moments: bool = False, histogram: bool
 
     Channels-last memory is walked as it lies; any other is copied into that order first.
     """
-    if values.dtype not in (torch.float32, torch.bfloat16):
+    if values.dtype not in _AS_BITS:
         values = values.float()
-    pictures, channels = values.shape[0], values.shape[1] if values.ndim > 1 else 1
-    rows = values.reshape(pictures, channels, -1) if values.ndim < 3 else values
-    rows = rows.movedim(1, -1).contiguous().reshape(pictures, -1, channels)
+    rows = _rows(values).contiguous()
     if values.device.type == "cpu":
-        return _reduce_compiled(rows, moments, histogram)
+        return _reduce_compiled(rows, moments, histogram, rectify=False)
     return reduce_with_torch(rows, moments=moments, histogram=histogram)
+
+
+def can_rectify(values: Tensor) -> bool:
+    """Whether `rectify_and_reduce` takes them: on the CPU, float32 or bfloat16, channels last in memory."""
+    return values.device.type == "cpu" and values.dtype in _AS_BITS and _rows(values).is_contiguous()
+
+
+def rectify_and_reduce(values: Tensor, *, moments: bool = False, histogram: bool = False) -> Reduced:
+    """Set what is below zero to zero, in place, and reduce what is left, in one walk: NaN stays NaN.
+
+    A walk over memory costs as much as all the arithmetic on it, so this costs what the rectification alone does.
+    """
+    return _reduce_compiled(_rows(values), moments, histogram, rectify=True)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Activations as (pictures, positions, channels), a view where their memory is channels last."""
+    pictures, channels = values.shape[0], values.shape[1] if values.ndim > 1 else 1
+    mapped = values if values.ndim > 2 else values.reshape(pictures, channels, 1)
+    return mapped.movedim(1, -1).reshape(pictures, -1, channels)
 
 
 # ------------------------------------------------------------------ compiled
 
 
-def _reduce_compiled(values: Tensor, moments: bool, histogram: bool) -> Reduced:
+def _reduce_compiled(values: Tensor, moments: bool, histogram: bool, *, rectify: bool) -> Reduced:
     pictures, _, channels = values.shape
     shape = (pictures, channels)
-    half = values.dtype == torch.bfloat16
-    bits = values.view(torch.uint16 if half else torch.uint32).numpy()
+    bits = values.view(_AS_BITS[values.dtype]).numpy()
     best, where, zeros = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, np.int32)
     undefined = np.empty(pictures, np.bool_)
-    found: list[Array] = [best, where, zeros, undefined]
-    sums, squares, least = np.zeros(shape), np.zeros(shape), np.empty(shape, np.float32)
+    sums, squares, least = np.empty(shape), np.empty(shape), np.empty(shape, np.float32)
     counts = np.zeros((pictures, channels, BINS) if histogram else (0, 0, 0), np.int32)
+    kernels = _kernels()
 
-    def work(first: int, last: int) -> None:
-        kernels = _kernels()
-        kernels.reduce_peaks(bits, first, last, *found)
+    def work(picture: int) -> None:
+        kernels.reduce_peaks(bits, picture, rectify, best, where, zeros, undefined)
         if moments:
-            kernels.reduce_moments(bits, first, last, sums, squares, least)
+            kernels.reduce_moments(bits, picture, sums, squares, least)
         if histogram:
-            kernels.count_bins(bits, first, last, counts)
+            kernels.count_bins(bits, picture, counts)
 
     _share_out(work, pictures)
     return Reduced(
@@ -117,13 +134,21 @@ def _reduce_compiled(values: Tensor, moments: bool, histogram: bool) -> Reduced:
     )
 
 
-def _share_out(work: Callable[[int, int], None], pictures: int) -> None:
-    """Call work(first, last) for parts of the pictures, on as many threads as torch uses, this one among them."""
+def _share_out(work: Callable[[int], None], pictures: int) -> None:
+    """Call work(i) for every picture, on as many threads as torch uses, this one among them.
+
+    Each takes the next picture when it is free: torch's own threads wait busily for a while after each operation.
+    """
+    waiting = iter(range(pictures))
+
+    def work_on() -> None:
+        while (picture := next(waiting, None)) is not None:
+            work(picture)
+
     threads = max(1, min(torch.get_num_threads(), pictures))
-    ends = [pictures * i // threads for i in range(threads + 1)]
-    others = [_pool(threads, os.getpid()).submit(work, *ends[i : i + 2]) for i in range(1, threads)]
+    others = [_pool(threads, os.getpid()).submit(work_on) for _ in range(1, threads)]
     try:
-        work(ends[0], ends[1])
+        work_on()
     finally:
         for other in others:
             other.result()

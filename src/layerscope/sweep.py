@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +23,9 @@ from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.reading_ahead import Ready, read_ahead
 from layerscope.reducers import Batch, LayerBatch, Reducer, Results, State, Target
+from layerscope.reduction import Reduced, can_rectify, rectify_and_reduce
 
+_NEW_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  # operations whose results share nothing
 Key = tuple[str, str]  #: names of a reducer and of a target of it
 
 
@@ -68,23 +71,53 @@ class Watcher:
         self._views: dict[int, list[tuple[Target, list[Reducer]]]] = {}
         for target, readers in views.items():
             self._views.setdefault(target.operation, []).append((target, readers))
+        self._needs = {
+            index: frozenset[str]().union(*(r.needs for _, readers in seen for r in readers))
+            for index, seen in self._views.items()
+        }
 
     def see(self, pictures: Tensor, batch: Batch) -> None:
         """Run preprocessed pictures forward; the reducers see the first ones, those that ``batch`` names."""
+        found: dict[int, Reduced] = {}
 
         def observe(operation: Operation, values: Mapping[int, Any]) -> None:
             for target, readers in self._views.get(operation.index, ()):
-                self._show(target, readers, values[operation.index], batch)
+                shown = values[operation.index][: len(batch.pictures)]
+                needs, ready = self._needs[operation.index], found.get(operation.index)
+                self._show(LayerBatch(target, batch, shown, needs, ready), readers)
 
         with torch.inference_mode():
             prepared = self.network.prepare(pictures)
-            self.network.graph.run(prepared, max(self._views, default=0), frozenset(), observe)
+            ways = self._rectifying(found) if len(batch.pictures) == len(pictures) else {}
+            self.network.graph.run(prepared, max(self._views, default=0), frozenset(), observe, ways)
 
-    def _show(self, target: Target, readers: Sequence[Reducer], values: Tensor, batch: Batch) -> None:
-        needs = frozenset[str]().union(*(reader.needs for reader in readers))
-        seen = LayerBatch(target, batch, values[: len(batch.pictures)], needs)
+    def _rectifying(self, found: dict[int, Reduced]) -> dict[int, Callable[[Tensor], Tensor]]:
+        """For each relu whose result is wanted and whose operand nobody else needs: do and reduce it in one walk."""
+
+        def rectify(index: int, values: Tensor) -> Tensor:
+            if not can_rectify(values):
+                return torch.relu_(values)
+            needs = self._needs[index]
+            found[index] = rectify_and_reduce(
+                values, moments="moments" in needs, histogram="histogram" in needs
+            )
+            return values
+
+        wanted = [index for index, needs in self._needs.items() if needs and self._rectifies(index)]
+        return {index: partial(rectify, index) for index in wanted}
+
+    def _rectifies(self, index: int) -> bool:
+        """Whether the operation is a relu of new memory that nothing else reads."""
+        graph = self.network.graph
+        operation = graph.operations[index]
+        if operation.kind != "relu":
+            return False
+        (source,) = operation.inputs
+        return graph.users[source] == (index,) and graph.operations[source].kind in _NEW_MEMORY
+
+    def _show(self, seen: LayerBatch, readers: Sequence[Reducer]) -> None:
         for reader in readers:
-            key = (reader.name, target.name)
+            key = (reader.name, seen.target.name)
             self.states[key] = reader.update(self.states.get(key), seen)
 
 

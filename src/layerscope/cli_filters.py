@@ -1,0 +1,166 @@
+"""The command `layerscope filters`: the portraits of a study's filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerscope.command_line import computing, open_device
+
+if TYPE_CHECKING:
+    from layerscope.imagesets import ImageSet
+    from layerscope.network import Network
+    from layerscope.portraits import Done
+    from layerscope.study import Study
+
+
+def chosen_channels(text: str, *, none: bool = False) -> tuple[int, ...] | None:
+    """The channels that 0-31,77 means; None: all; () for the word none, if that may be said."""
+    if text == "all":
+        return None
+    if text == "none" and none:
+        return ()
+    found: set[int] = set()
+    for part in text.split(","):
+        ends = part.strip().split("-")
+        if len(ends) > 2 or not all(end.isdecimal() for end in ends) or int(ends[0]) > int(ends[-1]):
+            words = "all, none," if none else "all,"
+            raise click.BadParameter(f"{text!r}: {words} or numbers and ranges such as 0-31,77")
+        found.update(range(int(ends[0]), int(ends[-1]) + 1))
+    return tuple(sorted(found))
+
+
+def _channels(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...] | None:
+    return chosen_channels(value)
+
+
+def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> Study:
+    """`make_portraits` with a bar."""
+    from tqdm import tqdm
+
+    from layerscope.portraits import make_portraits
+
+    with tqdm(total=1.0, desc=network.name, disable=None, bar_format=_BAR) as bar:
+        return make_portraits(study, network, images, progress=_Shown(bar), **what)
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
+)
+@click.option(
+    "--layers",
+    default="conv",
+    show_default=True,
+    help="conv (every convolution), all, even (every second convolution and the last FC layer), or names with "
+    "commas.",
+)
+@click.option(
+    "--channels",
+    default="all",
+    show_default=True,
+    callback=_channels,
+    metavar="all|0-31,77",
+    help="Which filters.",
+)
+@click.option(
+    "--images",
+    "places",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
+)
+@click.option("--weights", "-w", help="Where the weights of the one --network are now, if they have moved.")
+@click.option(
+    "--rule",
+    default="deconvnet",
+    show_default=True,
+    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    help="How the signal passes a ReLU.",
+)
+@click.option(
+    "--display",
+    default="signed",
+    show_default=True,
+    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
+    help="How a reconstruction shows its values.",
+)
+@computing
+def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **options: Any) -> None:
+    """Show what excites each filter of STUDY, and what the filter keeps of it (the paper's Fig. 7).
+
+    Adds to the study, for each network: a picture of every filter's top patches above their reconstructions, pages
+    of filters for each layer (PNG and PDF), the weights of the first layer, and the table `filters`. A second run
+    goes on where the first stopped, and adds to what is there.
+    """
+    from layerscope.sources import images_of
+    from layerscope.study import Study
+
+    found = Study.open(study)
+    chosen = names or found.networks
+    if options["weights"] is not None and len(chosen) != 1:
+        raise click.UsageError("--weights is for one network; name it with --network")
+    for name in chosen:
+        found.network(name)
+    images = images_of(found, places)
+    for name in chosen:
+        found = _portray(found, name, images, options)
+        _summarise(found, name)
+
+
+def _portray(study: Study, name: str, images: ImageSet, options: dict[str, Any]) -> Study:
+    import torch
+
+    from layerscope.portraits import Drawing
+    from layerscope.rules import RULES
+    from layerscope.sources import network_of
+
+    network = network_of(
+        study,
+        name,
+        weights=options["weights"],
+        device=open_device(options["device"]),
+        dtype=getattr(torch, options["dtype"]),
+    )
+    named: str = options["layers"]
+    words = [part.strip() for part in named.split(",") if part.strip()]
+    return portray(
+        study,
+        network,
+        images,
+        layers=named if named in ("conv", "all", "even") else words,
+        channels=options["channels"],
+        drawing=Drawing(RULES[options["rule"]], options["display"]),
+    )
+
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+
+
+class _Shown:
+    """Moves a bar by the share of the work, from which time is left follows, and says the number of units."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.begun = bar, False
+
+    def __call__(self, done: Done) -> None:
+        """As `make_portraits` calls it."""
+        if not self.begun:
+            self.bar.initial = self.bar.n = self.bar.last_print_n = done.share
+            self.begun = True
+        self.bar.set_postfix_str(f"{done.units} of {done.of} units", refresh=False)
+        self.bar.update(done.share - self.bar.n)
+
+
+def _summarise(study: Study, name: str) -> None:
+    table = study.network(name).table("filters")
+    dead = sum(table.column("dead").to_pylist())
+    layers = len(table.column("layer").unique())
+    click.echo(
+        f"{name}: {table.num_rows} filter{'s'[: table.num_rows != 1]} of {layers} layer{'s'[: layers != 1]}"
+        + (f", {dead} dead" if dead else "")
+    )
+    click.echo(study.path / study.network(name).folder / "filters")
