@@ -192,7 +192,8 @@ def reference(options: argparse.Namespace, module: nn.Module) -> None:
         for values, _ in torch.utils.data.DataLoader(pictures, batch_size=BATCH):
             known.update(values.numpy().tobytes())
             module(values)
-    np.savez(options.folder / REFERENCE, **{path: torch.cat(parts).numpy() for path, parts in peaks.items()})
+    arrays: Any = {path: torch.cat(parts).numpy() for path, parts in peaks.items()}
+    np.savez(options.folder / REFERENCE, **arrays)
     (options.folder / INPUTS).write_text(json.dumps(known.hexdigest()), "ascii")
 
 

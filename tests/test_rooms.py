@@ -66,14 +66,27 @@ ROOMS = {
     "sources": "errors imagesets network study tables zoo torch",
     "sprites": "errors geometry render numpy PIL",
     "filter_pages": "canvas render sprites numpy PIL",
-    "portrait_sheets": "filter_pages geometry graph layers network steps study tables top_filters numpy pyarrow",
-    "portraits": "geometry imagesets layers network portrait_sheets reading_ahead render rules sources sprites steps study tables top_filters units torch",
-    "pipeline": "canvas channel_statistics engine imagesets making network predictions reducers sparsity study sweep top_patches",
+    "portrait_sheets": (
+        "filter_pages geometry graph layers network steps study tables top_filters numpy pyarrow"
+    ),
+    "portraits": (
+        "geometry imagesets layers network portrait_sheets reading_ahead render rules sources "
+        "sprites steps study tables top_filters units torch"
+    ),
+    "pipeline": (
+        "canvas channel_statistics engine imagesets making network predictions reducers sparsity "
+        "study sweep top_patches"
+    ),
     "command_line": "errors ~network ~zoo click ~torch",
     "cli_reconstruct": "command_line click ~gallery ~images ~network ~rules ~tqdm",
-    "cli_study": "cli_filters command_line ~engine ~imagesets ~pipeline ~ray_engine ~sources ~study ~study_check ~sweep ~zoo click ~tqdm",
+    "cli_study": (
+        "cli_filters command_line ~engine ~imagesets ~pipeline ~ray_engine ~sources ~study "
+        "~study_check ~sweep ~zoo click ~tqdm"
+    ),
     "cli_filters": "command_line ~imagesets ~network ~portraits ~rules ~sources ~study click ~torch ~tqdm",
-    "cli": "_version ~canvas cli_filters cli_reconstruct cli_study command_line ~overview ~weights ~zoo click",
+    "cli": (
+        "_version ~canvas cli_filters cli_reconstruct cli_study command_line ~overview ~weights ~zoo click"
+    ),
     "__init__": "_version lazy_loader",
     "__main__": "cli",
     "_version": "",

@@ -13,9 +13,9 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from layerscope.convolution import rectify_
 from layerscope.errors import UnsupportedOperationError
 from layerscope.reconstruction import reconstruct
-from layerscope.convolution import rectify_
 from layerscope.rules import DECONVNET, GRADIENT, GUIDED, RULES, Rule
 from tests.descent import Function, assert_adjoint, autograd, captured, down, lively, noise, small_network
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,13 +53,18 @@ def same(one: Mapping[str, Results], other: Mapping[str, Results]) -> bool:
     )
 
 
+def rows_of(content: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = content.to_pylist()
+    return rows
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_whole_pass_against_the_twin(dtype: torch.dtype) -> None:
     network, pictures = small_network(dtype), noise(11)
     swept = sweep(network, given(pictures), [TopPatches(3), Sparsity()], settings=SMALL)
-    top = swept.results["top_patches"]["top_patches"].to_pylist()
-    silent = swept.results["sparsity"]["channel_sparsity"].to_pylist()
-    layers = swept.results["sparsity"]["sparsity"].to_pylist()
+    top = rows_of(swept.results["top_patches"]["top_patches"])
+    silent = rows_of(swept.results["sparsity"]["channel_sparsity"])
+    layers = rows_of(swept.results["sparsity"]["sparsity"])
     assert [row["layer"] for row in layers] == [layer.name for layer in network.layers]
     for layer, summary in zip(network.layers, layers, strict=True):
         maps = activations(network, list(pictures), layer.name)
@@ -118,16 +124,16 @@ def test_bad_pictures_leave_no_trace(network: Network) -> None:
             if isinstance(expected, np.ndarray):
                 assert np.array_equal(found, expected)
                 continue
-            rows = expected.to_pylist()
+            rows = rows_of(expected)
             moved = [{**row, "picture": places[row["picture"]]} if "picture" in row else row for row in rows]
-            assert found.to_pylist() == moved
+            assert rows_of(found) == moved
 
 
 def test_a_set_of_bad_pictures_gives_empty_results(network: Network) -> None:
     swept = sweep(network, given(["empty file", "empty file"]), REDUCERS, settings=SMALL)
     tables = [c for results in swept.results.values() for n, c in results.items() if n != "histogram_edges"]
     assert {len(table) for table in tables[:-1]} == {0}
-    errors = swept.results["predictions"]["prediction_errors"].to_pylist()
+    errors = rows_of(swept.results["predictions"]["prediction_errors"])
     assert errors == [{"pictures": 0, "labelled": 0, "top1_error": None, "top5_error": None, "reason": None}]
     assert swept.pictures["reason"].to_pylist() == ["empty file", "empty file"]
 
@@ -139,11 +145,11 @@ def test_predictions_are_those_of_the_network(network: Network) -> None:
     right = [row[0].index for row in expected]
     labels = [right[0], right[1], *[(i + 1) % 6 for i in right[2:8]], -1, -1]
     swept = sweep(network, given(pictures, labels=labels), [Predictions(top=2)], settings=SMALL)
-    rows = swept.results["predictions"]["predictions"].to_pylist()
+    rows = rows_of(swept.results["predictions"]["predictions"])
     assert [row["class"] for row in rows] == [p.index for row in expected for p in row]
     probabilities = [p.probability for row in expected for p in row]
     assert [row["probability"] for row in rows] == pytest.approx(probabilities, rel=1e-4)
-    (errors,) = swept.results["predictions"]["prediction_errors"].to_pylist()
+    (errors,) = rows_of(swept.results["predictions"]["prediction_errors"])
     assert (errors["pictures"], errors["labelled"], errors["top1_error"]) == (10, 8, 6 / 8)
     assert errors["top5_error"] <= 6 / 8
     assert swept.pictures["label"].to_pylist() == [*labels[:8], None, None]
@@ -151,14 +157,14 @@ def test_predictions_are_those_of_the_network(network: Network) -> None:
 
 def test_a_network_without_predictions_says_why(network: Network) -> None:
     swept = sweep(replace(network, trunk=True), given(noise(2)), [Predictions()], settings=SMALL)
-    (errors,) = swept.results["predictions"]["prediction_errors"].to_pylist()
+    (errors,) = rows_of(swept.results["predictions"]["prediction_errors"])
     assert "trunk" in errors["reason"]
     assert len(swept.results["predictions"]["predictions"]) == 0
 
 
 def test_inside_only_samples_what_sees_the_picture_alone(network: Network) -> None:
     swept = sweep(network, given(noise(3)), [PatchSample("0", 1000, inside_only=True)], settings=SMALL)
-    rows = swept.results["patch_sample"]["patches"].to_pylist()
+    rows = rows_of(swept.results["patch_sample"]["patches"])
     inside = set(range(1, SIZE - 1))
     assert {row["row"] for row in rows} == {row["column"] for row in rows} == inside
     assert len(rows) == 3 * len(inside) ** 2

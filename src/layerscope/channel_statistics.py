@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from layerscope.exact_sums import add_exactly, exact_zeros, mean_and_variance
@@ -117,7 +118,8 @@ class ChannelStatistics(Reducer):
     def update(self, state: State | None, seen: LayerBatch) -> State:
         """Each picture's own sums join the exact ones."""
         moments, zero = seen.moments, exact_zeros(seen.target.channels)
-        seen.refuse(~np.isfinite(moments.squares).all(axis=1), "infinity")
+        infinite: npt.NDArray[np.bool_] = np.any(~np.isfinite(moments.squares), axis=1)
+        seen.refuse(infinite, "infinity")
         new = {
             "count": np.array(len(seen.pictures) * seen.target.positions, np.int64),
             "sums": add_exactly(zero, moments.sums),
