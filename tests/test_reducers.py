@@ -17,7 +17,16 @@ from layerscope.exact_sums import add_exactly, exact_value, exact_zeros, mean_an
 from layerscope.patch_sample import PatchSample, position_keys
 from layerscope.predictions import Predictions
 from layerscope.reducers import Reducer
-from layerscope.reduction import BINS, EDGES, OCTAVES, SMALLEST, reduce_activations, reduce_with_torch
+from layerscope.reduction import (
+    BINS,
+    EDGES,
+    OCTAVES,
+    SMALLEST,
+    can_rectify,
+    rectify_and_reduce,
+    reduce_activations,
+    reduce_with_torch,
+)
 from layerscope.top_patches import TopPatches
 from tests.oracles import reducing
 from tests.watching import layer_batch, state_of
@@ -94,6 +103,44 @@ def test_torch_finds_the_same_bits(kind: str, dtype: torch.dtype, size: tuple[in
         ({"h": compiled.histogram, "z": compiled.zeros}, {"h": by_torch.histogram, "z": by_torch.zeros}),
     ):
         assert reducing.same_bits(one, other)
+
+
+@pytest.mark.parametrize("kind", ["negative", "few values", "wild"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (16, 16)])
+def test_rectifying_on_the_way_is_rectifying_first(
+    kind: str, dtype: torch.dtype, size: tuple[int, int]
+) -> None:
+    values = maps(kind, 5, size=size).to(dtype)
+    expected = torch.relu(values)
+    first = reduce_activations(expected, moments=True, histogram=True)
+    assert can_rectify(values)
+    at_once = rectify_and_reduce(values, moments=True, histogram=True)
+    assert torch.equal(values, expected)
+    assert reducing.same_bits(vars(at_once.peaks), vars(first.peaks))
+    assert reducing.same_bits(vars(at_once.moments), vars(first.moments))
+    assert np.array_equal(at_once.zeros, first.zeros)
+    assert np.array_equal(at_once.histogram, first.histogram)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("place", [0, 17, 34])
+def test_rectifying_keeps_nan_and_reports_it(dtype: torch.dtype, sign: float, place: int) -> None:
+    nan = torch.copysign(torch.tensor(float("nan")), torch.tensor(sign)).to(dtype)
+    values = maps("negative", 3).to(dtype)
+    values[1, 2, place // 7, place % 7] = nan
+    reduced = rectify_and_reduce(values)
+    assert reduced.undefined.tolist() == [False, True, False]
+    assert values.isnan().sum() == values[1, 2, place // 7, place % 7].isnan() == 1
+
+
+def test_what_cannot_be_rectified_on_the_way() -> None:
+    values = maps("rectified", 2)
+    assert not can_rectify(values.contiguous())
+    assert not can_rectify(values.half())
+    assert not can_rectify(values.to("meta"))
+    assert can_rectify(values[:, :, 0, 0].contiguous())
 
 
 def test_layout_does_not_matter() -> None:

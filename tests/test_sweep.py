@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -16,9 +17,10 @@ from layerscope.channel_statistics import ChannelStatistics, Sparsity
 from layerscope.patch_sample import PatchSample
 from layerscope.predictions import Predictions
 from layerscope.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
-from layerscope.sweep import Pass, Watcher, finish, merge_shards, run_shard, sweep
+from layerscope.sweep import Pass, Sweep, Watcher, finish, merge_shards, run_shard, sweep
 from layerscope.top_patches import TopPatches
 from tests.oracles import reducing
+from tests.small_networks import Written, conv
 from tests.watching import SIZE, given, noise, small_network
 
 REDUCERS = [
@@ -44,6 +46,13 @@ def activations(network: Network, pictures: list[object], layer: str) -> list[np
         result = network.representations(torch.stack([one] * 4), [layer])[layer][0]
         found.append(result.float().numpy().reshape(result.shape[0], *(result.shape[1:] or (1, 1))))
     return found
+
+
+def table(swept: Sweep, reducer: str, name: str) -> list[dict[str, Any]]:
+    found = swept.results[reducer][name]
+    assert isinstance(found, pa.Table)
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
 
 
 def same(one: Mapping[str, Results], other: Mapping[str, Results]) -> bool:
@@ -79,6 +88,32 @@ def test_the_whole_pass_against_the_twin(dtype: torch.dtype) -> None:
             assert found == reducing.strongest(maps, c, 3)
             assert [row["rank"] for row in rows] == [0, 1, 2]
     assert layers[0]["dead_channels"] == 1
+
+
+def test_what_others_read_is_not_rectified_for_them() -> None:
+    """A convolution's result goes through a relu, and is read again; another relu's operand is read by it alone."""
+    torch.manual_seed(0)
+
+    def forward(s: Any, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = s.c(x)
+        return s.p(torch.relu(y) - y) + torch.relu(s.d(x))  # type: ignore[no-any-return]
+
+    module = Written(forward, c=conv(), d=conv(), p=torch.nn.MaxPool2d(3, 1, 1))
+    network = Network.from_module(module, preprocessing=small_network().preprocessing)
+    pictures = noise(8)
+    swept = sweep(network, given(pictures), [Sparsity()], settings=SMALL)
+    rows = table(swept, "sparsity", "sparsity")
+    with torch.no_grad():
+        inputs = torch.stack([network.preprocessing.apply(picture) for picture in pictures])
+        y = module.get_submodule("c")(inputs)
+        expected = {
+            "c": y, "d": torch.relu(module.get_submodule("d")(inputs)), "p": module.get_submodule("p")(torch.relu(y) - y), "add": module(inputs),
+        }  # fmt: skip
+    zeros = {row["layer"]: row["zeros"] for row in rows}
+    for name, values in expected.items():
+        if name in zeros:
+            assert zeros[name] == int((values == 0).sum()), name
+    assert {"d", "p"} <= set(zeros)
 
 
 @pytest.mark.parametrize("settings", [Pass(4, 4), Pass(4, 12, workers=1), Pass(4, 400)])
@@ -159,7 +194,7 @@ def test_a_network_without_predictions_says_why(network: Network) -> None:
     swept = sweep(replace(network, trunk=True), given(noise(2)), [Predictions()], settings=SMALL)
     (errors,) = rows_of(swept.results["predictions"]["prediction_errors"])
     assert "trunk" in errors["reason"]
-    assert len(swept.results["predictions"]["predictions"]) == 0
+    assert table(swept, "predictions", "predictions") == []
 
 
 def test_inside_only_samples_what_sees_the_picture_alone(network: Network) -> None:

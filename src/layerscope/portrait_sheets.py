@@ -1,4 +1,4 @@
-"""What sums up the portraits of a network's filters: the table, the pages, the manifest. No torch."""
+"""What sums up the portraits of a network's filters: the table, the pages, the manifest."""
 
 from __future__ import annotations
 
