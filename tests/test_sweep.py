@@ -107,8 +107,11 @@ def test_what_others_read_is_not_rectified_for_them() -> None:
         inputs = torch.stack([network.preprocessing.apply(picture) for picture in pictures])
         y = module.get_submodule("c")(inputs)
         expected = {
-            "c": y, "d": torch.relu(module.get_submodule("d")(inputs)), "p": module.get_submodule("p")(torch.relu(y) - y), "add": module(inputs),
-        }  # fmt: skip
+            "c": y,
+            "d": torch.relu(module.get_submodule("d")(inputs)),
+            "p": module.get_submodule("p")(torch.relu(y) - y),
+            "add": module(inputs),
+        }
     zeros = {row["layer"]: row["zeros"] for row in rows}
     for name, values in expected.items():
         if name in zeros:
