@@ -44,9 +44,8 @@ LAYERS = {  # the ReLU after each convolution
 PICTURES = {"alexnet": 128, "vgg16": 16}  # so that a round takes about a minute
 PAIRS = (("zennit-crp", 15.0), ("semanticlens", 1.0), ("semanticlens-workers", 1.0))
 
-Found = dict[
-    str, npt.NDArray[np.int64]
-]  # of each layer (channels, TOP) places of pictures, the strongest first
+#: of each layer (channels, TOP) places of pictures, the strongest first
+Found = dict[str, npt.NDArray[np.int64]]
 
 
 # ------------------------------------------------------------------ what all contestants are given
@@ -252,19 +251,10 @@ def peak_memory() -> int:
 def in_own_process(name: str, options: argparse.Namespace) -> dict[str, float]:
     """Run a contestant, ours in this Python, a peer in the one named for it."""
     python = sys.executable if name in ("layerscope", "reference") else options.peers_python
-    command = [
-        python,
-        __file__,
-        "--only",
-        name,
-        "--folder",
-        str(options.folder),
-        "--network",
-        options.network,
-    ]
-    done = subprocess.run(
-        [*command, "--layers", *options.layers], check=False, capture_output=True, text=True
-    )
+    command = [python, __file__, "--only", name, "--folder", str(options.folder)]
+    command += ["--network", options.network, "--layers", *options.layers]
+    command += ["--trunk"] if options.trunk else []
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(
             f"{name} failed in {python}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}"

@@ -246,3 +246,16 @@ def test_what_cannot_be_read_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(NetworkError, match=words) as caught:
         capture(module, (3, 8, 8))
     assert "\n" not in str(caught.value)
+
+
+def test_the_digest_knows_what_is_computed() -> None:
+    class Scaled(nn.Module):
+        def __init__(self, alpha: float) -> None:
+            super().__init__()
+            self.alpha = alpha
+
+        def forward(self, picture: Tensor) -> Tensor:
+            return torch.sub(picture, picture.relu(), alpha=self.alpha)
+
+    digests = [capture(Scaled(alpha), (3, 8, 8)).digest for alpha in (0.5, 2.0, 0.5)]
+    assert digests[0] == digests[2] != digests[1]

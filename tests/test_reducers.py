@@ -117,6 +117,7 @@ def test_rectifying_on_the_way_is_rectifying_first(
     assert can_rectify(values)
     at_once = rectify_and_reduce(values, moments=True, histogram=True)
     assert torch.equal(values, expected)
+    assert torch.equal(values.signbit(), expected.signbit())  # of zeros too
     assert reducing.same_bits(vars(at_once.peaks), vars(first.peaks))
     assert reducing.same_bits(vars(at_once.moments), vars(first.moments))
     assert np.array_equal(at_once.zeros, first.zeros)

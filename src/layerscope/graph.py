@@ -77,7 +77,9 @@ class Graph:
         """SHA-256 of what the network computes: its operations and the values of its tensors."""
         whole = hashlib.sha256()
         for operation in self.operations:
-            whole.update(repr((operation.kind, dict(operation.arguments), operation.shape)).encode())
+            keywords = sorted(getattr(operation.target, "keywords", {}).items())
+            known = (operation.kind, dict(operation.arguments), keywords, operation.shape)
+            whole.update(repr(known).encode())
         for name, tensor in sorted(self.tensors.items()):
             whole.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
             whole.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -47,10 +47,11 @@ def _number(bits: Any) -> Any:
 
 @_inlined
 def _rectify(block: Array) -> None:
-    """Set to zero what is not above it; NaN stays. A loop of its own, since in it nothing else can overlap."""
+    """Set to zero what is below it; NaN stays, and -0.0, as in torch. A loop of its own: nothing overlaps in it."""
     bits = block.reshape(-1)
     for j in range(bits.size):
-        if np.uint32(np.uint32(_widen(bits[j])) ^ _SIGN) <= _INFINITY:
+        below = np.uint32(np.uint32(_widen(bits[j])) ^ _SIGN)  # the magnitude, if the sign is minus
+        if np.uint32(below - _ONE) < _INFINITY:
             bits[j] = 0
 
 
