@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layerscope.command_line import computing, open_device
+from layerscope.command_line import computing, display_option, listed, open_device, rule_option
 
 if TYPE_CHECKING:
     from layerscope.imagesets import ImageSet
@@ -74,20 +74,8 @@ def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> St
     help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
 )
 @click.option("--weights", "-w", help="Where the weights of the one --network are now, if they have moved.")
-@click.option(
-    "--rule",
-    default="deconvnet",
-    show_default=True,
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
-    help="How the signal passes a ReLU.",
-)
-@click.option(
-    "--display",
-    default="signed",
-    show_default=True,
-    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
-    help="How a reconstruction shows its values.",
-)
+@rule_option
+@display_option
 @computing
 def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **options: Any) -> None:
     """Show what excites each filter of STUDY, and what the filter keeps of it (the paper's Fig. 7).
@@ -126,12 +114,11 @@ def _portray(study: Study, name: str, images: ImageSet, options: dict[str, Any])
         dtype=getattr(torch, options["dtype"]),
     )
     named: str = options["layers"]
-    words = [part.strip() for part in named.split(",") if part.strip()]
     return portray(
         study,
         network,
         images,
-        layers=named if named in ("conv", "all", "even") else words,
+        layers=named if named in ("conv", "all", "even") else listed(named),
         channels=options["channels"],
         drawing=Drawing(RULES[options["rule"]], options["display"]),
     )

@@ -13,9 +13,12 @@ from layerscope.command_line import (
     SOME_SKIPPED,
     building,
     computing,
+    display_option,
+    listed,
     load_networks,
     networks_named,
     one_line,
+    rule_option,
 )
 
 if TYPE_CHECKING:
@@ -43,13 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--class", "class_names", multiple=True, metavar="INDEX|NAME", help="Also a class, by its index or name."
 )
-@click.option(
-    "--rule",
-    default="deconvnet",
-    show_default=True,
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
-    help="How the signal passes a ReLU.",
-)
+@rule_option
 @click.option(
     "--overlap",
     default="sum",
@@ -57,13 +54,7 @@ if TYPE_CHECKING:
     type=click.Choice(["sum", "overwrite"]),
     help="Where overlapping max-pool windows meet.",
 )
-@click.option(
-    "--display",
-    default="signed",
-    show_default=True,
-    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
-    help="How a panel shows its values.",
-)
+@display_option
 @click.option(
     "--out",
     required=True,
@@ -107,9 +98,7 @@ def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:
 
     named: str = options["layers"]
     return Look(
-        layers=named
-        if named in ("all", "even")
-        else tuple(part.strip() for part in named.split(",") if part.strip()),
+        layers=named if named in ("all", "even") else listed(named),
         units=tuple(map(_unit, options["units"])),
         classes=tuple(_class(networks, text) for text in options["class_names"]),
         rule=replace(RULES[options["rule"]], overlap=options["overlap"]),

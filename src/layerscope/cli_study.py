@@ -13,10 +13,12 @@ from layerscope.cli_filters import chosen_channels, portray
 from layerscope.command_line import (
     SOME_SKIPPED,
     building,
+    building_options,
     computing,
     load_networks,
     networks_named,
     one_line,
+    weights_of_each,
 )
 
 if TYPE_CHECKING:
@@ -124,10 +126,9 @@ def _loading(options: dict[str, Any]) -> list[Loading]:
     from layerscope.sources import Loading
     from layerscope.zoo import Options
 
-    building = Options(**{name: options[name] for name in ("classes", "input_size", "channels", "width")})
-    weights: list[str | None] = [*options["weight_names"]] or [None]
-    every = weights * len(options["names"]) if len(weights) == 1 else weights
-    return [Loading(name, one, building) for name, one in zip(options["names"], every, strict=False)]
+    specs, build = options["names"], Options(**building_options(options))
+    weights = weights_of_each(specs, options["weight_names"])
+    return [Loading(spec, one, build) for spec, one in zip(specs, weights, strict=True)]
 
 
 def _engine(name: str, address: str | None) -> Engine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,27 @@ def computing(command: Command) -> Command:
     return command
 
 
+rule_option = click.option(
+    "--rule",
+    default="deconvnet",
+    show_default=True,
+    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    help="How the signal passes a ReLU.",
+)
+display_option = click.option(
+    "--display",
+    default="signed",
+    show_default=True,
+    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
+    help="How a panel shows its values.",
+)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a text, which has commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def load_networks(
     names: Sequence[str], weight_names: Sequence[str], options: dict[str, Any]
 ) -> tuple[Network, ...]:
@@ -135,16 +156,29 @@ def load_networks(
 
     from layerscope.zoo import Options, load_network
 
+    weights = weights_of_each(names, weight_names)
+    build = building_options(options)
+    for key in build:
+        del options[key]
+    device, dtype = open_device(options.pop("device")), getattr(torch, options.pop("dtype"))
+    return tuple(
+        load_network(name, one, options=Options(**build), device=device, dtype=dtype, progress=True)
+        for name, one in zip(names, weights, strict=True)
+    )
+
+
+def building_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that say how to build a network."""
+    return {key: options[key] for key in ("classes", "input_size", "channels", "width")}
+
+
+def weights_of_each(names: Sequence[str], weight_names: Sequence[str]) -> list[str | None]:
+    """The weights of each network: one for all, one for each, or none. Raises click.UsageError for other numbers."""
     if len(weight_names) not in (0, 1, len(names)):
         counts = f"{len(names)} network{'s'[: len(names) > 1]} but {len(weight_names)} --weights"
         raise click.UsageError(f"{counts}: give one for all or one for each")
-    building = Options(**{key: options.pop(key) for key in ("classes", "input_size", "channels", "width")})
-    device, dtype = open_device(options.pop("device")), getattr(torch, options.pop("dtype"))
-    chosen: list[str | None] = [*weight_names] or [None]
-    return tuple(
-        load_network(name, one, options=building, device=device, dtype=dtype, progress=True)
-        for name, one in zip(names, chosen * len(names), strict=False)
-    )
+    each: list[str | None] = [*weight_names] or [None]
+    return each * len(names) if len(each) == 1 else each
 
 
 def open_device(name: str) -> Any:
