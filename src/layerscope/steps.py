@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from layerscope.study import MANIFEST, Study, join, lock, publish_result
-from layerscope.tables import Content, StudyError, measure, publish_json, read_json, remove_partials, shape_of
+from layerscope.study import MANIFEST, Study, facts, join, lock, publish_result, without_step
+from layerscope.tables import Content, StudyError, measure, publish_json, read_json, remove_partials
 
 Facts = dict[str, Any]  # what the manifest says of one file
 
@@ -28,7 +28,7 @@ class OpenStep:
         self._put: dict[str, Facts] = {}
         before = read_json(self.path / MANIFEST)
         mine = before["steps"].get(self.step, {"files": [], "options": self.options})
-        self._others = frozenset(self._without(before)["files"])
+        self._others = frozenset(without_step(before, self.step)["files"])
         self._listed: dict[str, Facts] = {file: before["files"][file] for file in mine["files"]}
         if mine["options"] != self.options:
             self.withdraw()
@@ -60,7 +60,7 @@ class OpenStep:
         """Take the step off the manifest, its files stay: from here on they may be replaced."""
         manifest = read_json(self.path / MANIFEST)
         if self.step in manifest["steps"]:
-            publish_json(self.path / MANIFEST, self._without(manifest))
+            publish_json(self.path / MANIFEST, without_step(manifest, self.step))
 
     def finish(self, kept: Iterable[str]) -> Study:
         """List all files put in place now, and those kept from before; remove what the step had besides."""
@@ -68,7 +68,7 @@ class OpenStep:
         for name in kept:
             file = join(self.folder, name)
             files[file] = files.get(file) or self._listed.get(file) or self._measured(file)
-        manifest = self._without(read_json(self.path / MANIFEST))
+        manifest = without_step(read_json(self.path / MANIFEST), self.step)
         manifest["steps"][self.step] = {"options": self.options, "files": sorted(files)}
         manifest["files"] = dict(sorted({**manifest["files"], **files}.items()))
         publish_json(self.path / MANIFEST, manifest)
@@ -77,14 +77,7 @@ class OpenStep:
         return Study.open(self.path)
 
     def _measured(self, file: str) -> Facts:
-        written = measure(self.path / file)
-        return {"bytes": written.size, "sha256": written.sha256, **shape_of(self.path / file)}
-
-    def _without(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        gone = set(manifest["steps"].get(self.step, {"files": []})["files"])
-        steps = {name: about for name, about in manifest["steps"].items() if name != self.step}
-        files = {name: about for name, about in manifest["files"].items() if name not in gone}
-        return {**manifest, "steps": steps, "files": files}
+        return facts(self.path / file, measure(self.path / file))
 
 
 @contextmanager

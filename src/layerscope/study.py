@@ -22,6 +22,7 @@ from layerscope.tables import (
     Array,
     Content,
     StudyError,
+    Written,
     publish_content,
     publish_json,
     read_array,
@@ -123,7 +124,7 @@ class Study:
         with lock(self.path):
             remove_partials(self.path)
             before = read_json(self.path / MANIFEST)
-            kept = _without(before, whole)
+            kept = without_step(before, whole)
             _refuse_others(self.path, named, kept["files"])
             publish_json(self.path / MANIFEST, kept)
             for file in before["files"].keys() - kept["files"].keys():
@@ -187,8 +188,12 @@ class NetworkResults:
 def publish_result(folder: Path, stem: str, content: Content) -> dict[str, dict[str, Any]]:
     """Write one result; what the manifest says of it, by its path below the study's folder."""
     path, written = publish_content(folder / stem, content)
-    about = {"bytes": written.size, "sha256": written.sha256, **shape_of(path)}
-    return {path.relative_to(folder).as_posix(): about}
+    return {path.relative_to(folder).as_posix(): facts(path, written)}
+
+
+def facts(path: Path, written: Written) -> dict[str, Any]:
+    """What the manifest says of a file."""
+    return {"bytes": written.size, "sha256": written.sha256, **shape_of(path)}
 
 
 def join(folder: str, name: str) -> str:
@@ -207,8 +212,9 @@ def is_plain(path: str) -> bool:
     return all(_PART.fullmatch(part) for part in path.split("/"))
 
 
-def _without(manifest: dict[str, Any], step: str) -> dict[str, Any]:
-    gone = manifest["steps"].get(step, {"files": []})["files"]
+def without_step(manifest: Mapping[str, Any], step: str) -> dict[str, Any]:
+    """The manifest without a step and its files; the same if it has no such step."""
+    gone = set(manifest["steps"].get(step, {"files": []})["files"])
     steps = {name: about for name, about in manifest["steps"].items() if name != step}
     files = {name: about for name, about in manifest["files"].items() if name not in gone}
     return {**manifest, "steps": steps, "files": files}
