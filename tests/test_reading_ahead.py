@@ -80,7 +80,7 @@ def test_it_reads_ahead_but_not_far() -> None:
     assert sorted(images.begun) == list(range(8))
     assert next(results).value == 2
     wait_for(lambda: len(images.begun) == 9)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def wait_for(true: Callable[[], bool]) -> None:
@@ -208,5 +208,5 @@ def test_filters_of_warnings_and_pillow_stay_as_they_were(tmp_path: Path) -> Non
             load_image(path)
         if number == 150:
             break
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS, LOG.handlers) == (filters, limit, handlers)

@@ -115,17 +115,20 @@ def prepare_forward(graph: Graph, upto: int, keep: frozenset[int]) -> dict[int, 
         rectify = (
             len(users) == 1 and graph.operations[users[0]].kind == "relu" and operation.index not in keep
         )
-        done[operation.index] = _Rectified(made) if rectify else made
+        done[operation.index] = Rectified(made) if rectify else made
         if rectify:
             done[users[0]] = _same
     return done
 
 
 @dataclass(frozen=True, eq=False)
-class _Rectified:
+class Rectified:
+    """A prepared convolution that does the work of the ReLU after it, too."""
+
     made: Prepared
 
     def __call__(self, values: Tensor) -> Tensor:
+        """The rectified result for (rows, channels, height, width)."""
         return self.made(values, rectify=True)
 
 

@@ -24,7 +24,7 @@ from torch.export import Dim, ExportedProgram, export
 from layerscope.errors import NetworkError
 
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
-_OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  # results nothing else shares
+OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  #: results nothing else shares
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Graph:
     def _apply(self, operation: Operation, values: Mapping[int, Any], *, in_place: bool) -> Any:
         if in_place and operation.kind == "relu":
             source = operation.inputs[0]
-            if self.operations[source].kind in _OWN_MEMORY:
+            if self.operations[source].kind in OWN_MEMORY:
                 return torch.relu_(values[source])  # spares fresh memory, which costs more than the relu
         arguments = [self.resolve(a, values) for a in operation.arguments.values()]
         return operation.target(*arguments)

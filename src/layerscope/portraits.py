@@ -282,4 +282,4 @@ class _Pictures:
 
     def close(self) -> None:
         """Read no further."""
-        self._ahead.close()  # type: ignore[attr-defined]  # a generator, called an iterator
+        self._ahead.close()

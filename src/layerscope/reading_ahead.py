@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -45,7 +45,7 @@ def read_ahead(
     workers: int = 2,
     *,
     ahead: int = AHEAD,
-) -> Iterator[Ready[T]]:
+) -> Generator[Ready[T], None, None]:
     """Loads and prepares pictures in ``workers`` threads, and yields them in the order of ``indices``.
 
     At most ``ahead`` pictures are under way or waiting. An ImageError becomes the reason in its picture's place;

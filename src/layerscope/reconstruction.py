@@ -81,7 +81,7 @@ def reconstruct(
     layout = torch.channels_last
     signals = [torch.empty(pictures.shape, dtype=precision, memory_format=layout) for _ in seeds]
     if seeds:
-        budget = chunk_bytes or CHUNK_BYTES.get(network.device.type, _CHUNK_BYTES_ELSEWHERE)
+        budget = chunk_bytes or default_chunk_bytes(network)
         way = plan(network.graph, tops, rule, network.dtype.itemsize)
         _keep_freed_memory()
         with torch.inference_mode():
@@ -92,6 +92,11 @@ def reconstruct(
                 if progress is not None:
                     progress(1)
     return Reconstructions(network.name, rule, dict(zip(seeds, signals, strict=True)))
+
+
+def default_chunk_bytes(network: Network) -> int:
+    """The largest piece of signal in flight, where the network is, unless told otherwise."""
+    return CHUNK_BYTES.get(network.device.type, _CHUNK_BYTES_ELSEWHERE)
 
 
 def _keep_freed_memory() -> None:

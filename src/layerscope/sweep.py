@@ -6,11 +6,11 @@ how many interruptions, does not show in the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import LayerscopeError
-from layerscope.graph import Operation
+from layerscope.graph import OWN_MEMORY, Operation
 from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.reading_ahead import Ready, read_ahead
 from layerscope.reducers import Batch, LayerBatch, Reducer, Results, State, Target
 from layerscope.reduction import Reduced, can_rectify, rectify_and_reduce
 
-_NEW_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  # operations whose results share nothing
 Key = tuple[str, str]  #: names of a reducer and of a target of it
 
 
@@ -113,7 +112,7 @@ class Watcher:
         if operation.kind != "relu":
             return False
         (source,) = operation.inputs
-        return graph.users[source] == (index,) and graph.operations[source].kind in _NEW_MEMORY
+        return graph.users[source] == (index,) and graph.operations[source].kind in OWN_MEMORY
 
     def _show(self, seen: LayerBatch, readers: Sequence[Reducer]) -> None:
         for reader in readers:
@@ -182,7 +181,7 @@ def run_shard(
     read: list[Ready[Tensor]] = []
     waiting: list[Ready[Tensor]] = []
     ahead = read_ahead(images, indices, network.preprocessing.apply, settings.workers)
-    with closing(cast("Generator[Ready[Tensor], None, None]", ahead)):
+    with closing(ahead):
         for ready in ahead:
             read.append(replace(ready, value=None))
             if ready.value is None:

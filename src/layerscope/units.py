@@ -18,17 +18,16 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from layerscope.convolution import prepare_forward
+from layerscope.convolution import Rectified
 from layerscope.errors import NetworkError
 from layerscope.geometry import Box
 from layerscope.graph import Operation
 from layerscope.network import Network, Unit
-from layerscope.reconstruction import CHUNK_BYTES, Way, plan
+from layerscope.reconstruction import Way, default_chunk_bytes, plan
 from layerscope.rules import DECONVNET, Rule, remember
 from layerscope.window_rules import Descent, Narrow, fit, multiplications, narrow, take_whole, taken_whole
 from layerscope.windows import Path, Track, trace
 
-_CHUNK_BYTES_ELSEWHERE = 1 << 30
 _WAITING_BYTES = 512 << 20  # what units that wait for others like them may hold
 
 Pictures = (
@@ -100,7 +99,7 @@ def stream_units(
     tops = {at.unit.layer: network.layer(at.unit.layer).result for at in wanted}
     if forward not in get_args(Pass):
         raise NetworkError(f"a forward pass is over one of {', '.join(get_args(Pass))}, not {forward!r}")
-    budget = chunk_bytes or CHUNK_BYTES.get(network.device.type, _CHUNK_BYTES_ELSEWHERE)
+    budget = chunk_bytes or default_chunk_bytes(network)
     way = plan(network.graph, sorted(set(tops.values())), rule, network.dtype.itemsize)
     plans = _Plans(network, rule, way)
     spots = [plans.spot(place, at, tops[at.unit.layer]) for place, at in enumerate(wanted)]
@@ -181,9 +180,9 @@ class _Plans:
 
     @cached_property
     def prepared(self) -> Mapping[int, object]:
-        """Convolutions made ready for passes over windows; the passes over pictures have their own."""
-        graph = self.network.graph
-        return prepare_forward(graph, max(self.way.steps), frozenset(range(len(graph.operations))))
+        """The convolutions of passes over pictures, without the rectification that some of those do: for windows."""
+        ways = self.way.prepared
+        return {index: way.made if isinstance(way, Rectified) else way for index, way in ways.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from layerscope.convolution import Prepared
 from layerscope.geometry import Geometry, Window
-from layerscope.graph import Graph, Operation, Parameter, Ref
+from layerscope.graph import OWN_MEMORY, Graph, Operation, Parameter, Ref
 from layerscope.reading import POINTWISE, map_size, windows
 from layerscope.rules import Rule, Step, remember, reverse
 from layerscope.switches import Switches, apart, taps
@@ -27,7 +27,6 @@ from layerscope.windows import Path, Track
 
 _WINDOWED = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d", "narrow"}
 _BY_CHANNEL = frozenset({"conv2d", "batch_norm", "prelu"})  # their tensors say nothing of rows and columns
-_OWN_MEMORY = frozenset({"conv2d", "batch_norm", "add"})  # results that nothing else shares
 
 Margins = tuple[
     int, int, int, int
@@ -274,7 +273,7 @@ class Descent:
         inputs = self.steps[index].step.operation.inputs
         below = self.steps.get(inputs[0])
         readers = [n for n in self.steps if inputs[0] in self.steps[n].step.operation.inputs]
-        return below is not None and readers == [index] and below.step.operation.kind in _OWN_MEMORY
+        return below is not None and readers == [index] and below.step.operation.kind in OWN_MEMORY
 
     def back(self, signal: Tensor, memory: Mapping[int, Any], rule: Rule) -> Tensor:
         """A signal (units, ...) at the top's window, at the window of the pictures; may overwrite it."""
