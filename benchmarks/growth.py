@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import memory
 from PIL import Image
 
 FILES = 12
@@ -64,12 +65,6 @@ def study(folder: Path, network: str) -> dict[str, float]:
     if pictures != {"description": str(folder), "count": len(list(folder.iterdir())), "bad": 0}:
         raise SystemExit(f"the study is not of all the pictures: {pictures}")
     return {"seconds": seconds, "before": before, "peak": memory("VmHWM:")}
-
-
-def memory(what: str) -> int:
-    """Of this process, in MB: Linux's own account; VmRSS is held now, VmHWM the most since the program started."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition(what)[2].split()[0]) // 1024
 
 
 def in_own_process(folder: Path, network: str) -> dict[str, float]:

@@ -11,16 +11,14 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from measuring import memory, seconds, vgg16_trunk
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from layerscope import Network, reconstruct
 
@@ -45,18 +43,6 @@ class Projected(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         values: Tensor = self.body(pictures)
         return (values * values.detach()).flatten(1).sum(1)
-
-
-def model() -> nn.Sequential:
-    """VGG-16's convolutions and pools: random values cost as much as trained ones."""
-    torch.manual_seed(0)
-    features = vgg16(weights=None).features.eval()
-    assert isinstance(features, nn.Sequential)
-    for part in features:
-        if isinstance(part, nn.ReLU):
-            part.inplace = False  # Captum's hooks want it so
-        part.requires_grad_(False)
-    return features
 
 
 def ends(features: nn.Sequential) -> list[int]:
@@ -105,13 +91,6 @@ def _per_row(part: nn.Conv2d, size: int, rows: int, dtype: torch.dtype, transpos
     return min(times) / rows
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def main() -> None:
     """Measure in turn, print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,7 +108,7 @@ def main() -> None:
 
 def run(name: str, pictures: Tensor) -> dict[str, float]:
     """Seconds of the first call in this process and of a second one, and the most memory held, in MB."""
-    features = model()
+    features = vgg16_trunk()
     if name == "captum":
         work: Callable[[], object] = partial(captum, features, pictures)
     else:
@@ -137,7 +116,7 @@ def run(name: str, pictures: Tensor) -> dict[str, float]:
             dtype=getattr(torch, name.removeprefix("ours-"))
         )
         work = partial(reconstruct, network, pictures, [layer.name for layer in network.layers])
-    return {"first": seconds(work), "again": seconds(work), "peak": peak_memory()}
+    return {"first": seconds(work), "again": seconds(work), "peak": memory()}
 
 
 def report(options: argparse.Namespace, pictures: Tensor) -> None:
@@ -149,7 +128,7 @@ def report(options: argparse.Namespace, pictures: Tensor) -> None:
         figures = {name: _in_own_process(name, options) for name in CONTESTANTS}
         with torch.inference_mode():
             for dtype in ("float32", "bfloat16"):
-                bare = bare_seconds(model(), pictures, getattr(torch, dtype))
+                bare = bare_seconds(vgg16_trunk(), pictures, getattr(torch, dtype))
                 figures[f"bare-{dtype}"] = {"first": bare, "again": bare, "peak": 0}
         rounds.append(figures)
         print({name: {k: round(v, 2) for k, v in f.items()} for name, f in figures.items()}, flush=True)
@@ -173,12 +152,6 @@ def _in_own_process(name: str, options: argparse.Namespace) -> dict[str, float]:
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     figures: dict[str, float] = json.loads(said.splitlines()[-1])
     return figures
-
-
-def peak_memory() -> int:
-    """The most memory this process has held, in MB: Linux's own account, which a new program starts afresh."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 if __name__ == "__main__":

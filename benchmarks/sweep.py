@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
 import torchvision.models as tv
+from measuring import seconds
 from torch import Tensor, nn
 
 from layerscope import Network
@@ -22,13 +22,6 @@ from layerscope.channel_statistics import ChannelStatistics, Sparsity
 from layerscope.reducers import Batch
 from layerscope.sweep import Watcher
 from layerscope.top_patches import TopPatches
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def features(name: str) -> nn.Module:

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torchvision
+from measuring import memory
 from PIL import Image
 from torch import Tensor, nn
 
@@ -239,13 +240,7 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         found = CONTESTANTS[options.only](options, module)
         times.append(time.perf_counter() - start)
     np.savez(options.folder / f"{options.only}.npz", **found)  # type: ignore[arg-type]
-    return {"first": times[0], "again": times[1], "peak": peak_memory()}
-
-
-def peak_memory() -> int:
-    """The most memory this process has held, in MB: Linux's own account, which a new program starts afresh."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    return {"first": times[0], "again": times[1], "peak": memory()}
 
 
 def in_own_process(name: str, options: argparse.Namespace) -> dict[str, float]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from measuring import seconds, vgg16_trunk
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from layerscope import Network
 from layerscope.network import Unit
@@ -28,18 +27,6 @@ warnings.filterwarnings("ignore", module="captum")
 
 PICTURES, TOP = 500, 9
 SHARE = {64: 1, 128: 1, 256: 4, 512: 16}  # one filter of so many is timed, by the layer's number of filters
-
-
-def model() -> nn.Sequential:
-    """VGG-16's trunk: random values cost as much as trained ones."""
-    torch.manual_seed(0)
-    features = vgg16(weights=None).features.eval()
-    assert isinstance(features, nn.Sequential)
-    for part in features:
-        if isinstance(part, nn.ReLU):
-            part.inplace = False  # Captum's hooks want it so
-        part.requires_grad_(False)
-    return features
 
 
 def draw(network: Network, names: Sequence[str], share: int) -> list[UnitAt]:
@@ -111,13 +98,6 @@ def peak() -> float:
     return 8 * 56 * 56 * 256 * 256 * 9 / best
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def main() -> None:
     """Layer by layer, then all layers in one call."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -130,7 +110,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
     random.seed(0)
-    features = model()
+    features = vgg16_trunk()
     network = Network.from_module(features, name="vgg16").to(dtype=getattr(torch, options.dtype))
     pictures = torch.randn(64, 3, 224, 224)
     names = [layer.name for layer in network.layers if layer.kind == "conv2d"]
