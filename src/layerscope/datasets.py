@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from layerscope.errors import ImageError
-from layerscope.images import said
+from layerscope.errors import ImageError, said
 
 __all__ = ["ItemLabels", "item_labels", "read_item"]
 

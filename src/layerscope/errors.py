@@ -23,3 +23,9 @@ class WeightsError(LayerscopeError):
 
 class ImageError(LayerscopeError):
     """A picture cannot be found or read."""
+
+
+def said(error: Exception) -> str:
+    """What an exception says, on one line and without the file's name."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return " ".join(text.split())

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -30,7 +29,7 @@ from layerscope.figures import PictureRows, Row, reconstruction_figure
 from layerscope.images import BadImage, load_image, picture_names
 from layerscope.network import Network, Unit
 from layerscope.reconstruction import Class, Seed, reconstruct
-from layerscope.render import Panel, Pixels, read_png, show_signal, write_png, written_whole
+from layerscope.render import Panel, as_rgb, read_png, show_signal, write_png, written_whole
 from layerscope.rules import DECONVNET, Rule
 
 _PARTIAL = ".partial-"
@@ -81,7 +80,7 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
     best = () if why else network.predict(values[None])[0]
     row = Row(
         title=network.name,
-        input=_as_rgb(network.preprocessing.picture(values)),
+        input=as_rgb(network.preprocessing.picture(values)),
         panels=panels,
         predictions=None if why else tuple((p.name, p.probability) for p in best),
         note=f"no predictions: {why}" if why else "",
@@ -135,10 +134,6 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     if len({name.casefold() for name in names}) == len(names):
         return tuple(names)
     return tuple(f"{name}-{number}" for number, name in enumerate(names, start=1))
-
-
-def _as_rgb(pixels: Pixels) -> Pixels:
-    return np.repeat(pixels, 3 // pixels.shape[2], axis=2)
 
 
 def _draw(signal: Tensor, display: str) -> Panel:

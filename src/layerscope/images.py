@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from layerscope.errors import ImageError
+from layerscope.errors import ImageError, said
 
 __all__ = [
     "DECODING",
@@ -392,9 +392,3 @@ def _key(name: str) -> str:
 def shown(path: str | Path) -> str:
     """The path on one line, quoted if it has characters that do not print."""
     return str(path) if str(path).isprintable() else ascii(str(path))
-
-
-def said(error: Exception) -> str:
-    """What an exception says, on one line and without the file's name."""
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return " ".join(text.split())

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from layerscope.datasets import ItemLabels, item_labels, read_item
-from layerscope.errors import ImageError
-from layerscope.images import decode_image, encoded_image, find_images, said, shown
+from layerscope.errors import ImageError, said
+from layerscope.images import decode_image, encoded_image, find_images, shown
 from layerscope.shards import Span, expand_shards, read_span, shard_samples
 
 __all__ = ["ImageSet", "Loaded", "open_images"]

@@ -20,10 +20,10 @@ from layerscope.layers import Layer
 from layerscope.network import Network, Unit
 from layerscope.portrait_sheets import STEP, Portrait, View, dead_before, finish_portraits
 from layerscope.reading_ahead import read_ahead
-from layerscope.render import Pixels, show_signal
+from layerscope.render import Pixels, as_rgb, show_signal
 from layerscope.rules import DECONVNET, Rule
 from layerscope.sources import check_network
-from layerscope.sprites import as_rgb, draw_sprite, encode_sprite, read_about, suffix, within
+from layerscope.sprites import draw_sprite, encode_sprite, read_about, suffix, within
 from layerscope.steps import OpenStep, open_step
 from layerscope.study import Study
 from layerscope.tables import StudyError

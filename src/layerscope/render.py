@@ -92,7 +92,8 @@ def _whole_range(values: Signal, _: float) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _as_rgb(levels: Pixels) -> Pixels:
+def as_rgb(levels: Pixels) -> Pixels:
+    """Grey or RGB pixels (height, width, 1 or 3) as RGB."""
     return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
 
 
@@ -101,10 +102,10 @@ def _as_heat(levels: Pixels) -> Pixels:
 
 
 _DISPLAYS = {
-    "signed": _Display("mid-grey is 0, white and black are ± {}", _itself, _both_sides, _as_rgb, 0.5),
-    "minmax": _Display("black is each panel's minimum, white maximum", _itself, _whole_range, _as_rgb, 0.5),
-    "positive": _Display("black is 0 and below, white is {}", _rectified, _from_zero, _as_rgb, 0.0),
-    "magnitude": _Display("norm over channels, black is 0, white is {}", _norm, _from_zero, _as_rgb, 0.0),
+    "signed": _Display("mid-grey is 0, white and black are ± {}", _itself, _both_sides, as_rgb, 0.5),
+    "minmax": _Display("black is each panel's minimum, white maximum", _itself, _whole_range, as_rgb, 0.5),
+    "positive": _Display("black is 0 and below, white is {}", _rectified, _from_zero, as_rgb, 0.0),
+    "magnitude": _Display("norm over channels, black is 0, white is {}", _norm, _from_zero, as_rgb, 0.0),
     "heat": _Display("norm over channels, black is 0, brightest is {}", _norm, _from_zero, _as_heat, 0.0),
 }
 DISPLAYS = tuple(_DISPLAYS)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from layerscope.errors import ImageError
-from layerscope.images import SUFFIXES, said, shown
+from layerscope.errors import ImageError, said
+from layerscope.images import SUFFIXES, shown
 
 __all__ = ["Sample", "Span", "expand_shards", "read_span", "shard_samples"]
 

@@ -38,11 +38,12 @@ def _networks(studies: Study | str | Path | Sequence[Study | str | Path]) -> lis
 
 
 def _rows(results: NetworkResults) -> pa.Table:
-    kinds = results.layers.select(["layer", "kind"])
-    rows = results.table("sparsity").join(kinds, "layer").select(list(_COLUMNS))
-    order = {name: place for place, name in enumerate(kinds["layer"].to_pylist())}
-    rows = rows.take(pc.sort_indices(pa.array([order[name] for name in rows["layer"].to_pylist()])))
-    rows = rows.filter(pc.is_in(rows["kind"], pa.array(["conv2d", *_POOLS])))
+    kinds = dict(zip(*(results.layers[name].to_pylist() for name in ("layer", "kind")), strict=True))
+    rows = results.table("sparsity")  # in the order of the network
+    rows = rows.append_column(
+        "kind", pa.array([kinds[name] for name in rows["layer"].to_pylist()], pa.string())
+    )
+    rows = rows.select(list(_COLUMNS)).filter(pc.is_in(rows["kind"], pa.array(["conv2d", *_POOLS])))
     return rows.add_column(0, "network", pa.array([results.name] * len(rows), pa.string()))
 
 

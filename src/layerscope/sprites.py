@@ -34,11 +34,6 @@ def hatched(height: int, width: int) -> Pixels:
     return pixels
 
 
-def as_rgb(pixels: Pixels) -> Pixels:
-    """Grey or RGB as RGB."""
-    return np.repeat(pixels, 3 // pixels.shape[2], axis=2)
-
-
 def within(frame: Box, part: Box) -> tuple[slice, slice]:
     """The rows and columns of a part, counted from the corner of its frame."""
     rows = slice(part.top - frame.top, part.bottom - frame.top)

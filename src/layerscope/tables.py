@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, said
 
 Buffer: TypeAlias = bytes | memoryview
 Array: TypeAlias = npt.NDArray[np.generic]
@@ -206,6 +206,4 @@ def shape_of(path: Path) -> dict[str, Any]:
 def _unread(path: Path, error: Exception) -> StudyError:
     if isinstance(error, FileNotFoundError):
         return StudyError(f"{path} is missing; `layerscope study --check` says what else is")
-    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    reason = " ".join(said.split())[:200]
-    return StudyError(f"{path} is damaged or not of this kind: {reason}; make the study anew")
+    return StudyError(f"{path} is damaged or not of this kind: {said(error)[:200]}; make the study anew")
