@@ -1,6 +1,7 @@
 """Whole-layer reconstruction of VGG-16, ours beside Captum's and beside the bare convolutions.
 
-All 13 convolutions and 5 pools, 224x224, batch 8, the same threads; what is compared runs in turn, in one run.
+All 13 convolutions and 5 pools, 224x224 or --size (32 or more), batch 8, the same threads; what is compared runs in
+turn, in one run.
 Run: ``make bench``, or ``python benchmarks/reconstruct.py [--batch N] [--rounds N] [--size N]``.
 """
 
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from measuring import memory, seconds, vgg16_trunk
 from torch import Tensor, nn
 
-from layerscope import Network, reconstruct
+from layerscope import Network, Preprocessing, reconstruct
 
 warnings.filterwarnings("ignore", module="captum")
 
@@ -112,9 +113,9 @@ def run(name: str, pictures: Tensor) -> dict[str, float]:
     if name == "captum":
         work: Callable[[], object] = partial(captum, features, pictures)
     else:
-        network = Network.from_module(features, name="vgg16").to(
-            dtype=getattr(torch, name.removeprefix("ours-"))
-        )
+        preprocessing = Preprocessing(resize=None, height=pictures.shape[2], width=pictures.shape[3])
+        network = Network.from_module(features, name="vgg16", preprocessing=preprocessing)
+        network = network.to(dtype=getattr(torch, name.removeprefix("ours-")))
         work = partial(reconstruct, network, pictures, [layer.name for layer in network.layers])
     return {"first": seconds(work), "again": seconds(work), "peak": memory()}
 

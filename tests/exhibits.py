@@ -42,8 +42,10 @@ def pictures(folder: Path, count: int) -> tuple[Path, ...]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, by its path; an empty folder is a name with a slash."""
-    entries = {entry.relative_to(folder).as_posix(): entry for entry in folder.rglob("*")}
+    """Every file below a folder but the lock, hidden ones too, by its path; an empty folder is a name with a slash."""
+    entries = {
+        entry.relative_to(folder).as_posix(): entry for entry in folder.rglob("*") if entry.name != "lock"
+    }
     files = {name: entry.read_bytes() for name, entry in entries.items() if entry.is_file()}
     bare = {f"{name}/": b"" for name, entry in entries.items() if entry.is_dir() and not any(entry.iterdir())}
     return files | bare

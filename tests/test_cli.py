@@ -152,16 +152,20 @@ RECONSTRUCT = ("reconstruct", "{picture}", "--out", "{out}", *SMALL)
         (("layers", "alexnett"), 1, "no network is called 'alexnett'; did you mean alexnet"),
         (("layers", "alexcnn", "--input-size", "²"), 2, "a size in pixels"),
         (("layers", "alexcnn", "--input-size", "0"), 2, "a size in pixels"),
+        (("layers", "alexcnn", "--input-size", "32769"), 2, "at most 32768"),
+        (("layers", "alexcnn", "--width", "nan"), 2, "nan: a factor above 0, at most 64"),
+        (("layers", "alexcnn", "--width", "1e6"), 2, "1e+06: a factor above 0, at most 64"),
+        (("layers", "alexcnn", "--width", "0"), 2, "0: a factor above 0, at most 64"),
         (("layers", "resnet18", "--width", "2"), 1, "resnet18 is not built with 'width'"),
         (("layers",), 2, "Missing argument 'NETWORK' (main layers --help)"),
         (("layer", "alexcnn"), 2, "No such command 'layer'"),
         (("--nonsense",), 2, "No such option '--nonsense'"),
-        (("architecture", "alexcnn", "--out", "{out}/below/x"), 1, "cannot write"),
+        (("architecture", "alexcnn", "--out", "{picture}/x"), 1, "a file is where its folder should be"),
         (("weights", "fetch", "alexcnn"), 1, "no named weights for 'alexcnn'"),
         (("reconstruct", "nothing.png", "--out", "{out}", *SMALL), 1, "nothing.png: cannot be reached"),
         (("reconstruct", "{picture}", *SMALL), 2, "Missing option '--out'"),
         (("reconstruct", "{picture}", "--out", "{picture}", *SMALL), 2, "is a file"),
-        (("reconstruct", "{picture}", "--out", "{picture}/x", *SMALL), 1, "cannot write"),
+        (("reconstruct", "{picture}", "--out", "{picture}/x", *SMALL), 1, "cannot be written"),
         ((*RECONSTRUCT, "--layers", "c9"), 1, "alexcnn has no layer 'c9'; did you mean c5, c4, c3"),
         ((*RECONSTRUCT, "--layers", ","), 1, "alexcnn has no layers"),
         ((*RECONSTRUCT, "--unit", "c1:99"), 1, "c1 has channels 0 to 9, not 99"),
@@ -193,6 +197,33 @@ def test_a_wrong_command_is_one_line(
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["blobs.png"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("can't allocate memory: 9 bytes"),
+    ],
+    ids=["python", "device", "cpu"],
+)
+def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("layerscope.zoo.read_architecture", fail)
+    assert run("layers", "alexcnn", code=1).stderr.startswith(
+        "Error: there is not enough memory; take a smaller"
+    )
+
+
+def test_other_faults_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("layerscope.zoo.read_architecture", fail)
+    assert isinstance(CliRunner().invoke(main, ["layers", "alexcnn"]).exception, RuntimeError)
 
 
 # ------------------------------------------------------------------ networks of one's own

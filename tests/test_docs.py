@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 import pytest
 import skimage
 from click.testing import CliRunner
@@ -120,6 +121,8 @@ def run_commands(block: Block) -> str:
 def test_what_a_page_says_can_be_run(page: Path) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page.read_text("utf-8")):
+        if block.language == "sql":
+            assert duckdb.execute(block.text).fetchall(), f"{block.text}\nfinds nothing"
         if block.language not in ("bash", "python"):
             continue
         printed = run_python(block, names) if block.language == "python" else run_commands(block)

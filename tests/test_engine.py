@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from layerscope.checkpoints import Shard, encode
-from layerscope.engine import EngineError, Job, Local, surroundings, torch_threads
+from layerscope.engine import Job, Local, surroundings, torch_threads
+from layerscope.errors import EngineError
 from layerscope.network import Network
 from layerscope.preprocessing import Preprocessing
 from layerscope.ray_engine import RayEngine, pack, unpack

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from layerscope.checkpoints import Shard
-from layerscope.engine import Done, Engine, EngineError, Job, Progress
-from layerscope.errors import LayerscopeError
+from layerscope.engine import Done, Engine, Job, Progress
+from layerscope.errors import EngineError, LayerscopeError
 from layerscope.imagesets import open_images
 from layerscope.making import make_study
 from layerscope.ray_engine import RayEngine

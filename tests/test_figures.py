@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from layerscope.errors import ImageError
+from layerscope.errors import OutputError
 from layerscope.figures import (
     PictureRows,
     Row,
@@ -313,5 +313,6 @@ def test_a_figure_shows_itself_in_a_notebook(tmp_path: Path) -> None:
 def test_a_figure_that_cannot_be_saved_is_named(tmp_path: Path) -> None:
     with pytest.raises(DisplayError, match="there is no figure to save"):
         save_figure([], tmp_path / "figure")
-    with pytest.raises(ImageError, match=r"cannot write .*missing.figure\.png"):
-        save_figure(reconstruction_figure(FIGURES["one layer"]), tmp_path / "missing" / "figure")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file.figure\.png cannot be written"):
+        save_figure(reconstruction_figure(FIGURES["one layer"]), tmp_path / "file" / "figure")

@@ -167,7 +167,7 @@ def test_figures_of_an_earlier_run_do_not_stay(
     made, _ = make_gallery(gallery, files[:1])
     assert {p.name for p in made} == {"reconstructions.png", "reconstructions.pdf", "results.json"}
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {p.name for p in made} | {"panels", "reconstructions-mine.png"}
+    assert names == {p.name for p in made} | {"lock", "panels", "reconstructions-mine.png"}
 
 
 def test_a_file_name_that_is_no_text(network: Network, tmp_path: Path) -> None:

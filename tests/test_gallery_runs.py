@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,11 @@ from PIL import Image
 from torch import nn
 
 from layerscope import gallery as room
-from layerscope.errors import ImageError, NetworkError, UnsupportedOperationError
+from layerscope.errors import ImageError, NetworkError, OutputError, UnsupportedOperationError
 from layerscope.gallery import Gallery, Look, make_gallery, show_reconstructions
 from layerscope.network import Network, Unit
 from layerscope.rules import GUIDED
-from tests.exhibits import FEW, contents, own, picture, pictures, results, small_network, unlike
+from tests.exhibits import FEW, SMALL, contents, own, picture, pictures, results, small_network, unlike
 from tests.looking import images, words
 
 
@@ -92,7 +94,7 @@ def test_leftovers_of_a_killed_run_are_removed_and_other_files_stay(network: Net
     out = tmp_path / "out"
     (out / "panels/0/.partial-0123456789abcdef").mkdir(parents=True)
     (out / "panels/0/.partial-0123456789abcdef/input.png").touch()
-    for name in (".0123456789abcdef.part", ".mine.part", "notes.txt"):
+    for name in (".partial-0123456789abcdef", ".mine.part", "notes.txt"):
         (out / name).touch()
     make_gallery(Gallery(out, (network,), FEW), pictures(tmp_path, 1))
     assert {str(p.relative_to(out)) for p in out.rglob(".*")} == {".mine.part"}
@@ -150,6 +152,64 @@ def test_a_changed_picture_and_a_lost_file_are_made_anew(
     assert unlike(tmp_path / "out", tmp_path / "fresh") == []
 
 
+@pytest.mark.parametrize("spoilt", ["numbers.json", "input.png", "002-p2.png"])
+@pytest.mark.parametrize("content", ["", "{}", "[1]"])
+def test_a_damaged_file_is_made_anew(
+    network: Network, tmp_path: Path, looks: list[str], spoilt: str, content: str
+) -> None:
+    gallery, files = Gallery(tmp_path / "out", (network,), FEW), pictures(tmp_path, 2)
+    make_gallery(gallery, files)
+    before = contents(tmp_path / "out")
+    (tmp_path / "out/panels/1/alexcnn" / spoilt).write_text(content)
+    make_gallery(gallery, files)
+    assert len(looks) == 3
+    assert contents(tmp_path / "out") == before
+
+
+# ------------------------------------------------------------------ two at once
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from layerscope.gallery import Gallery, make_gallery
+from tests.exhibits import FEW, pictures, small_network
+
+def wait(done):
+    print("at", done, flush=True)
+    sys.stdin.readline()
+
+out = Path(sys.argv[1])
+make_gallery(Gallery(out, (small_network(),), FEW), pictures(out.parent, 2), progress=wait)
+"""
+
+
+def test_two_processes_do_not_meet(network: Network, tmp_path: Path, looks: list[str]) -> None:
+    """The second is refused with one line and touches nothing; what the first leaves when killed hinders nobody."""
+    out, pipe = tmp_path / "out", subprocess.PIPE
+    gallery, files = Gallery(out, (network,), FEW), pictures(tmp_path, 2)
+    command, root = [sys.executable, "-c", PROGRAM, str(out)], Path(__file__).parent.parent
+    with subprocess.Popen(command, cwd=root, stdin=pipe, stdout=pipe) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"at 1\n"
+        before = contents(out)
+        with pytest.raises(OutputError) as caught:
+            make_gallery(gallery, files)
+        words = ["reconstruct", str(files[0]), *SMALL, "--out", str(out)]
+        second = subprocess.run(
+            [sys.executable, "-m", "layerscope", *words], capture_output=True, text=True, check=False
+        )
+        assert contents(out) == before
+        first.kill()
+    refusal = f"{out} is in use by another process; wait for it, or name another folder"
+    assert str(caught.value) == refusal
+    assert (second.returncode, second.stdout, second.stderr) == (1, "", f"Error: {refusal}\n")
+    assert looks == []
+    make_gallery(gallery, files)
+    make_gallery(replace(gallery, folder=tmp_path / "fresh"), files)
+    assert unlike(out, tmp_path / "fresh") == []
+    assert "lock" not in (out / "results.json").read_text("utf-8")
+
+
 # ------------------------------------------------------------------ what goes wrong
 
 
@@ -196,13 +256,15 @@ def test_all_broken_leaves_no_figure_of_an_earlier_run(
     made, bad = make_gallery(gallery, [mixed[1], mixed[3]])
     assert [p.name for p in made] == ["results.json"]
     assert len(bad) == 2
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["panels", "results.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["lock", "panels", "results.json"]
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made(network: Network, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ImageError, match=r"^cannot write .*file.*: .*choose another folder$"):
+    with pytest.raises(
+        OutputError, match=rf"{place} cannot be written: a file is where .*; name another place$"
+    ):
         make_gallery(Gallery(tmp_path / place, (network,), FEW), pictures(tmp_path, 1))
 
 
@@ -214,7 +276,7 @@ def test_a_full_disk_is_one_error_and_the_rest_goes_on_later(
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", filling_up(room_for))
         with pytest.raises(
-            ImageError, match=r"^cannot write .*alexcnn: No space left on device; free"
+            OutputError, match=r"alexcnn cannot be written: No space left on device; make room"
         ) as error:
             make_gallery(gallery, files)
     assert "\n" not in str(error.value)

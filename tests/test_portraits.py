@@ -17,8 +17,9 @@ from torch import nn
 
 from layerscope import load_network, portraits, sprites
 from layerscope.cli_filters import filters as command
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import ImageError, NetworkError, OutputError, StudyError
 from layerscope.imagesets import open_images
+from layerscope.locks import lock
 from layerscope.making import make_study
 from layerscope.network import Network, Unit
 from layerscope.portraits import Done, Drawing, make_portraits
@@ -26,9 +27,8 @@ from layerscope.preprocessing import Preprocessing
 from layerscope.rules import GRADIENT
 from layerscope.sources import Loading, images_of, network_of, remember_sources
 from layerscope.sprites import read_about, read_sprite
-from layerscope.study import Study, lock
+from layerscope.study import Study
 from layerscope.study_check import check_study
-from layerscope.tables import StudyError
 from layerscope.top_filters import folders
 from layerscope.top_patches import TopPatches
 from layerscope.units import stream_units
@@ -310,7 +310,7 @@ def _interrupt(*_: object) -> None:
 
 
 def test_one_process_at_a_time(study: Study, photos: Path) -> None:
-    with lock(study.path), pytest.raises(StudyError, match="in use by another process"):
+    with lock(study.path), pytest.raises(OutputError, match="in use by another process"):
         make_portraits(study, small(), open_images(photos), layers=["c1"])
 
 

@@ -332,7 +332,7 @@ def test_predictions_against_the_twin() -> None:
 def test_options_say_what_the_result_depends_on() -> None:
     assert TopPatches(4).options() == {"k": 4, "layers": "all"}
     assert PatchSample(("a",), 3).options() == {
-        "count": 3, "inside_only": False, "layers": ("a",), "per_picture": None, "seed": 0,
+        "count": 3, "layers": ("a",), "per_picture": None, "seed": 0, "where": "all",
     }  # fmt: skip
 
 

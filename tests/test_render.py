@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from layerscope.errors import ImageError, LayerscopeError
-from layerscope.render import DISPLAYS, DisplayError, Signal, read_png, show_signal, write_png, written_whole
+from layerscope.render import DISPLAYS, DisplayError, Signal, is_whole_png, read_png, show_signal, write_png
 
 GREY = 128  # half of 255, rounded
 
@@ -238,41 +238,18 @@ def test_only_pixels_are_written(tmp_path: Path, pixels: np.ndarray) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_png_cut_short_anywhere_is_not_whole(tmp_path: Path) -> None:
     path = tmp_path / "p.png"
-    path.write_bytes(b"old")
-
-    def fail() -> None:
-        with written_whole(path) as part:
-            part.write_bytes(b"half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["p.png"]
-    assert path.read_bytes() == b"old"
-
-
-def test_a_write_makes_a_new_file_and_leaves_the_old_one_to_its_readers(tmp_path: Path) -> None:
-    path = tmp_path / "p.png"
-    path.write_bytes(b"old")
-    with path.open("rb") as reader:
-        write_png(path, np.zeros((2, 2, 3), np.uint8))
-        assert reader.read() == b"old"
-    assert read_png(path)[0].shape == (2, 2, 3)
-
-
-def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
-    (tmp_path / "plain").write_bytes(b"")
-    write_png(tmp_path / "p.png", np.zeros((2, 2, 3), np.uint8))
-    assert (tmp_path / "p.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-@pytest.mark.parametrize("folder", ["missing", "file"])
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, folder: str) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ImageError, match=rf"cannot write .*{folder}.p\.png: "):
-        write_png(tmp_path / folder / "p.png", np.zeros((2, 2, 3), np.uint8))
+    assert not is_whole_png(path)
+    assert not is_whole_png(tmp_path)
+    write_png(path, np.zeros((2, 2, 3), np.uint8))
+    assert is_whole_png(path)
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert not is_whole_png(path)
+    path.write_bytes(b"?" + content[1:])
+    assert not is_whole_png(path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"GIF89a", "half", "flipped"])

@@ -14,13 +14,18 @@ SHEET = SOURCE.parent.parent / "CONTRIBUTING.md"
 # What each room may import of layerscope, and of other people's packages; "~" marks what must wait inside functions.
 ROOMS = {
     "errors": "",
+    "files": "errors",
+    "locks": "errors",
     "geometry": "errors",
     "graph": "errors torch",
     "reading": "errors geometry graph",
     "layers": "geometry graph reading",
     "preprocessing": "errors numpy PIL torch",
-    "network": "errors geometry graph layers preprocessing reading torch",
-    "convolution": "geometry graph reading torch",
+    "network": "convolution errors geometry graph layers preprocessing reading torch",
+    "sharing": "torch",
+    "winograd": "errors geometry sharing ~winograd_kernels numpy torch",
+    "winograd_kernels": "numba numpy",
+    "convolution": "geometry graph reading winograd torch",
     "switches": "geometry reading torch",
     "rules": "convolution errors geometry graph reading switches torch",
     "reconstruction": "convolution errors graph network rules torch",
@@ -38,14 +43,14 @@ ROOMS = {
     "imagesets": "datasets errors images shards numpy PIL",
     "reading_ahead": "errors images imagesets PIL",
     "charts": "canvas render matplotlib",
-    "render": "errors matplotlib numpy PIL",
-    "canvas": "render matplotlib",
+    "render": "errors files matplotlib numpy PIL",
+    "canvas": "files render matplotlib",
     "architecture": "canvas render matplotlib numpy",
     "figures": "architecture canvas render numpy",
     "overview": "architecture canvas geometry layers network",
-    "gallery": "_version canvas errors figures images network reconstruction render rules PIL torch",
-    "tables": "errors numpy pyarrow",
-    "reduction": "errors ~kernels numpy torch",
+    "gallery": "_version canvas errors figures files images locks network reconstruction render rules PIL torch",
+    "tables": "errors files numpy pyarrow",
+    "reduction": "errors ~kernels sharing numpy torch",
     "kernels": "reduction numba numpy",
     "exact_sums": "numpy",
     "reducers": "errors layers network reduction numpy pyarrow torch",
@@ -53,26 +58,42 @@ ROOMS = {
     "channel_statistics": "exact_sums network reducers reduction numpy pyarrow",
     "patch_sample": "errors network reducers numpy pyarrow torch",
     "predictions": "errors network reducers numpy pyarrow",
-    "sweep": "errors graph imagesets network reading_ahead reducers reduction numpy pyarrow torch",
-    "checkpoints": "reducers sweep tables numpy",
-    "engine": "_version checkpoints errors imagesets network reducers sweep PIL torch",
-    "ray_engine": "checkpoints engine sweep ~ray torch",
-    "study": "tables pyarrow",
-    "making": "checkpoints engine imagesets layers network reducers study sweep tables numpy pyarrow torch",
-    "study_check": "checkpoints study tables",
+    "sweep": "convolution errors graph imagesets network reading_ahead reducers reduction numpy pyarrow torch",
+    "checkpoints": "errors reducers sweep tables numpy",
+    "engine": "_version checkpoints imagesets network reducers sweep PIL torch",
+    "ray_engine": "checkpoints engine errors sweep ~ray torch",
+    "study": "errors files locks tables pyarrow",
+    "making": (
+        "checkpoints engine errors files imagesets layers locks network reducers study sweep tables "
+        "numpy pyarrow torch"
+    ),
+    "study_check": "checkpoints errors files locks study tables",
     "sparsity": "canvas charts study pyarrow",
-    "steps": "study tables",
-    "top_filters": "errors imagesets layers network study tables numpy",
-    "sources": "errors imagesets network study tables zoo torch",
+    "steps": "errors files locks study tables",
+    "top_filters": "errors imagesets layers network study numpy",
+    "sources": "errors imagesets network study zoo torch",
     "sprites": "errors geometry render numpy PIL",
     "filter_pages": "canvas render sprites numpy PIL",
     "portrait_sheets": (
         "filter_pages geometry graph layers network steps study tables top_filters numpy pyarrow"
     ),
     "portraits": (
-        "geometry imagesets layers network portrait_sheets reading_ahead render rules sources "
-        "sprites steps study tables top_filters units torch"
+        "errors geometry imagesets layers network patch_crops portrait_sheets render rules sources "
+        "sprites steps study top_filters units torch"
     ),
+    "distances": "errors numpy ~scipy",
+    "embedding": "errors numpy ~openTSNE ~scipy ~sklearn ~threadpoolctl",
+    "plane": "errors numpy ~scipy ~shufflesnap",
+    "truth_scores": "distances plane numpy",
+    "plane_truth": "distances plane truth_scores numpy pyarrow",
+    "regions": "errors numpy pyarrow",
+    "clusters": "errors regions numpy ~scipy ~sklearn",
+    "patches": (
+        "errors geometry imagesets layers network patch_sample sources study sweep top_filters numpy pyarrow"
+    ),
+    "patch_crops": "errors geometry imagesets network reading_ahead render sprites study top_filters numpy PIL",
+    "tiles": "geometry render numpy PIL",
+    "plane_pictures": "canvas geometry render tiles matplotlib numpy PIL",
     "pipeline": (
         "canvas channel_statistics engine imagesets making network predictions reducers sparsity "
         "study sweep top_patches"
@@ -93,8 +114,9 @@ ROOMS = {
 }
 WITHOUT_TORCH = set(
     (
-        "geometry windows images shards datasets imagesets reading_ahead render canvas charts figures architecture "
-        "downloads weights"
+        "files locks geometry windows images shards datasets imagesets reading_ahead render canvas charts figures "
+        "architecture downloads weights distances embedding plane truth_scores plane_truth regions clusters tiles "
+        "plane_pictures"
     ).split()
 )
 COMMANDS = {room for room in ROOMS if room.startswith(("cli", "command_line"))}

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from layerscope.errors import StudyError
 from layerscope.making import make_study
 from layerscope.study import Study
 from layerscope.study_check import check_study
@@ -55,6 +56,37 @@ def test_a_whole_study_has_no_fault(study: Path) -> None:
     assert faults(study) == []
     added = Study.open(study).add("plane", {"xy": np.eye(2), "page.html": b""}, network="alexcnn")
     assert faults(added.path) == []
+
+
+SPOILS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "digest": lambda m: m.pop("digest"),
+    "inputs": lambda m: m.update(inputs=[1]),
+    "networks.alexcnn.folder": lambda m: m["networks"]["alexcnn"].pop("folder"),
+    "steps.x.options": lambda m: m["steps"].update(x=3),
+    "files.pictures.parquet.bytes": lambda m: m["files"].update({"pictures.parquet": []}),
+}
+
+
+@pytest.mark.parametrize("lacks", SPOILS)
+def test_a_manifest_that_lacks_something(study: Path, lacks: str) -> None:
+    edit(study, SPOILS[lacks])
+    told = f"is damaged: it has no {lacks!r}"
+    with pytest.raises(StudyError) as caught:
+        Study.open(study)
+    assert str(caught.value) == f"{study / 'study.json'} {told}; make the study anew"
+    assert faults(study) == [f"study.json: {told}"]
+
+
+@pytest.mark.parametrize("lacks", ["inputs", "made_with", "threads"])
+def test_a_beginning_that_lacks_something(tmp_path: Path, lacks: str) -> None:
+    out = tmp_path / "out"
+    (out / "work").mkdir(parents=True)
+    begun = {"format": 1, "inputs": {}, "made_with": {}, "threads": 1, lacks: "x"}
+    (out / "work" / "begun.json").write_text(json.dumps(begun), "utf-8")
+    with pytest.raises(
+        StudyError, match=rf"begun.json is damaged: it has no '{lacks}'; remove .*work and run"
+    ):
+        make_study([small()], pictures(tmp_path / "in"), [Sums()], out, settings=SETTINGS)
 
 
 def test_damaged_files(study: Path) -> None:
@@ -126,7 +158,10 @@ def test_a_listed_file_that_cannot_be_read(study: Path) -> None:
             lambda m: m["inputs"]["pass"].update(batch=3),
             "study.json: was changed: its inputs do not have its digest",
         ),
-        (lambda m: m["files"].update({"../x": {}}), "study.json: was changed: '../x' is no file of a study"),
+        (
+            lambda m: m["files"].update({"../x": {"bytes": 0, "sha256": ""}}),
+            "study.json: was changed: '../x' is no file of a study",
+        ),
         (lambda m: m["files"].pop("pictures.parquet"), "pictures.parquet: not listed in study.json"),
     ],
 )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from layerscope.checkpoints import Checkpoints, Shard, encode
+from layerscope.errors import StudyError
 from layerscope.sweep import ShardResult
-from layerscope.tables import StudyError
 
 SHARD = Shard(12, range(48, 51))
 RESULT = ShardResult(

@@ -186,7 +186,7 @@ def test_no_room(tmp_path: Path, maker: Maker, whole: tuple[dict[str, str], floa
     out = tmp_path / "out"
     for limit in (100, 10_000, 30_000):
         said = maker.make(out, limit=limit)
-        assert said.startswith(f"StudyError: {out}")
+        assert said.startswith(f"OutputError: {out}")
         assert said.endswith(
             "cannot be written: File too large; make room and run the same again: what is finished is kept"
         )

@@ -1,7 +1,5 @@
 """Files of a study: whole or not at all, the same bytes for the same content, one line when they are damaged."""
 
-import errno
-import os
 import time
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from layerscope import tables
-from layerscope.tables import StudyError, measure, publish, publish_content, read_array, read_json, read_table
+from layerscope.errors import StudyError
+from layerscope.tables import measure, publish, publish_content, read_array, read_json, read_table
 
 TABLE = pa.table({"name": ["a", "ü", None], "value": np.array([1.5, np.nan, -0.0], np.float32)})
 ARRAYS = (
@@ -56,25 +55,6 @@ def test_same_content_same_bytes(tmp_path: Path) -> None:
     assert first == again
 
 
-@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS])
-def test_what_cannot_be_written_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
-) -> None:
-    def fail(descriptor: int) -> None:
-        raise OSError(fault, os.strerror(fault))
-
-    publish(tmp_path / "one", [b"old"])
-    monkeypatch.setattr(
-        os, "fsync", fail
-    )  # where a disk says that it is full: it takes bytes before it has room
-    with pytest.raises(StudyError, match="kept") as caught:
-        publish(tmp_path / "one", [b"new"])
-    monkeypatch.undo()
-    assert str(caught.value).startswith(f"{tmp_path / 'one'} cannot be written: {os.strerror(fault)}; make ")
-    assert [path.name for path in tmp_path.iterdir()] == ["one"]
-    assert (tmp_path / "one").read_bytes() == b"old"
-
-
 def test_interrupted_while_writing(tmp_path: Path) -> None:
     def pieces() -> list[bytes]:
         raise KeyboardInterrupt
@@ -111,10 +91,3 @@ def test_missing_and_damaged_json(tmp_path: Path) -> None:
         (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
         with pytest.raises(StudyError, match="is damaged"):
             read_json(tmp_path / "a.json")
-
-
-def test_partials_go(tmp_path: Path) -> None:
-    publish(tmp_path / "a" / "whole", [b"1"])
-    (tmp_path / "a" / ".partial-whole").write_bytes(b"2")
-    tables.remove_partials(tmp_path)
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["whole"]

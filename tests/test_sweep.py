@@ -200,8 +200,8 @@ def test_a_network_without_predictions_says_why(network: Network) -> None:
     assert table(swept, "predictions", "predictions") == []
 
 
-def test_inside_only_samples_what_sees_the_picture_alone(network: Network) -> None:
-    swept = sweep(network, given(noise(3)), [PatchSample("0", 1000, inside_only=True)], settings=SMALL)
+def test_inside_samples_what_sees_the_picture_alone(network: Network) -> None:
+    swept = sweep(network, given(noise(3)), [PatchSample("0", 1000, where="inside")], settings=SMALL)
     rows = rows_of(swept.results["patch_sample"]["patches"])
     inside = set(range(1, SIZE - 1))
     assert {row["row"] for row in rows} == {row["column"] for row in rows} == inside
@@ -213,14 +213,12 @@ def test_inside_only_samples_what_sees_the_picture_alone(network: Network) -> No
         assert vector.tolist() == maps[row["picture"]][:, row["row"], row["column"]].tolist()
 
 
-def test_inside_only_needs_a_position_inside(network: Network) -> None:
+def test_inside_needs_a_position_inside(network: Network) -> None:
     wide = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 15, padding=7), torch.nn.AdaptiveAvgPool2d(5))
     module = Network.from_module(wide, preprocessing=network.preprocessing)
     for layer in ("0", "1"):
-        with pytest.raises(
-            GeometryError, match=f"^{layer} has no|no position of {layer} .*inside_only=False"
-        ):
-            sweep(module, given(noise(1)), [PatchSample(layer, 5, inside_only=True)], settings=SMALL)
+        with pytest.raises(GeometryError, match=f'^{layer} has no|no position of {layer} .*where="all"'):
+            sweep(module, given(noise(1)), [PatchSample(layer, 5, where="inside")], settings=SMALL)
 
 
 @dataclass(frozen=True)

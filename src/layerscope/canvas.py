@@ -22,7 +22,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.textpath import text_to_path
 
-from layerscope.render import DisplayError, Pixels, written_whole
+from layerscope.files import written_whole
+from layerscope.render import DisplayError, Pixels
 
 INK, FAINT = "#1f1f1f", "#666666"
 SMALLEST = 4.5  # points; below it words are shortened instead
@@ -183,7 +184,7 @@ def figure_files(figures: Figure | Sequence[Figure], stem: str) -> Iterator[tupl
 def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Path, ...]:
     """Write figures as PNG and PDF, named as `figure_files` says, and return the paths.
 
-    Each file is written whole or not at all. Raises DisplayError without figures, ImageError if one cannot be
+    Each file is written whole or not at all. Raises DisplayError without figures, OutputError if one cannot be
     written.
     """
     paths = []

@@ -1,6 +1,6 @@
 """What finished shards leave on the disk until a study is whole: one .npz file each, without pickle.
 
-The same result always gives the same bytes, and a file that is there is whole: see `tables.publish`.
+The same result always gives the same bytes, and a file that is there is whole: see `files.written_whole`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.errors import StudyError
 from layerscope.reducers import State
 from layerscope.sweep import Key, ShardResult
-from layerscope.tables import Array, StudyError, publish
+from layerscope.tables import Array, publish
 
 _ABOUT = "about"  # the member that says which array is which; the arrays are numbered
 _DAMAGED = (
@@ -57,7 +58,7 @@ class Checkpoints:
         return self.path(shard).exists()
 
     def save(self, shard: Shard, result: ShardResult) -> None:
-        """Keep the result; raises StudyError if it cannot be written."""
+        """Keep the result. Raises OutputError if it cannot be written, StudyError as `encode` does."""
         publish(self.path(shard), [encode(result, self._belongs(shard))])
 
     def load(self, shard: Shard) -> ShardResult:

@@ -14,6 +14,7 @@ from layerscope.errors import LayerscopeError, NetworkError
 if TYPE_CHECKING:
     from layerscope.network import Network
 
+_LARGEST, _WIDEST = 32768, 64  # beyond these no tensor can be addressed, let alone held
 SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave pictures out
 
 Command = Callable[..., Any]
@@ -52,6 +53,18 @@ def _explained() -> Iterator[None]:
     except click.UsageError as error:
         help_of = "" if error.ctx is None else f" ({error.ctx.command_path} --help)"
         raise _WrongCommand(one_line(error.format_message()).rstrip(".") + help_of) from error
+    except (MemoryError, RuntimeError) as error:
+        if not _no_memory(error):
+            raise
+        raise click.ClickException(
+            "there is not enough memory; take a smaller --input-size or --width, fewer --classes, or a smaller --batch"
+        ) from error
+
+
+def _no_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so with errors of its own, on CPUs by the words alone."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def one_line(text: str) -> str:
@@ -63,9 +76,17 @@ def _input_size(context: click.Context, parameter: click.Parameter, value: str |
     if value is None:
         return None
     numbers = value.lower().split("x")
-    if len(numbers) > 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
-        raise click.BadParameter("a size in pixels: 224, or HEIGHTxWIDTH such as 192x256")
+    if len(numbers) > 2 or not all(n.isdecimal() and 0 < int(n) <= _LARGEST for n in numbers):
+        raise click.BadParameter(
+            f"a size in pixels, at most {_LARGEST}: 224, or HEIGHTxWIDTH such as 192x256"
+        )
     return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+
+
+def _width(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= _WIDEST:  # which not-a-number is not either
+        raise click.BadParameter(f"{value:g}: a factor above 0, at most {_WIDEST}")
+    return value
 
 
 def building(command: Command) -> Command:
@@ -76,7 +97,8 @@ def building(command: Command) -> Command:
         click.option("--channels", type=click.IntRange(1), help="Input channels (alexcnn, vggcnn)."),
         click.option(
             "--width",
-            type=click.FloatRange(0, min_open=True),
+            type=float,
+            callback=_width,
             help="Factor on the number of filters (alexcnn, vggcnn).",
         ),
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from layerscope.geometry import Window
 from layerscope.graph import Graph, Operation, Parameter
 from layerscope.reading import windows
+from layerscope.winograd import Filters, Winograd, suits
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +28,14 @@ class Prepared:
     bias: Tensor | None
     axes: tuple[Window, Window]  #: their ``pad`` is on both sides
     groups: int
+    filters: Filters | None = None  #: for Winograd's way, where it may be the quicker one
 
     def __call__(self, values: Tensor, *, rectify: bool = False) -> Tensor:
         """The convolution of (rows, channels, height, width); ``rectify`` sets negative values to zero."""
+        if self.filters is not None:
+            quick = Winograd(self.filters, self.bias, (self.axes[0].pad, self.axes[1].pad))
+            if quick.pays(values.shape):
+                return quick(values, rectify=rectify)
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(
             values,
             self.weight,
@@ -101,21 +107,20 @@ def _turn(weight: Tensor) -> Tensor:
     return turned.view(inputs, height, width, outputs).permute(0, 3, 1, 2)
 
 
-def prepare_forward(graph: Graph, upto: int, keep: frozenset[int]) -> dict[int, Callable[[Tensor], Tensor]]:
-    """What ``graph.run`` may do in place of its convolutions up to an operation; a ReLU after one is done with it.
+def prepare_convolutions(graph: Graph, upto: int) -> dict[int, Prepared]:
+    """What ``graph.run`` may do in place of its convolutions up to an operation; nothing where torch has nothing."""
+    convolutions = (op for op in graph.operations[: upto + 1] if op.kind == "conv2d")
+    made = {operation.index: _prepare_operation(graph, operation) for operation in convolutions}
+    return {index: one for index, one in made.items() if one is not None}
 
-    ``keep`` are the results that will be asked for. Empty where torch has nothing to prepare for.
-    """
+
+def prepare_forward(graph: Graph, upto: int, keep: frozenset[int]) -> dict[int, Callable[[Tensor], Tensor]]:
+    """The same, but a ReLU after one is done with it, which makes zeros of NaN. ``keep``: results that are wanted."""
     done: dict[int, Callable[[Tensor], Tensor]] = {}
-    for operation in graph.operations[: upto + 1]:
-        made = _prepare_operation(graph, operation) if operation.kind == "conv2d" else None
-        if made is None:
-            continue
-        users = graph.users[operation.index]
-        rectify = (
-            len(users) == 1 and graph.operations[users[0]].kind == "relu" and operation.index not in keep
-        )
-        done[operation.index] = Rectified(made) if rectify else made
+    for index, made in prepare_convolutions(graph, upto).items():
+        users = graph.users[index]
+        rectify = len(users) == 1 and graph.operations[users[0]].kind == "relu" and index not in keep
+        done[index] = Rectified(made) if rectify else made
         if rectify:
             done[users[0]] = _same
     return done
@@ -165,7 +170,7 @@ def _prepare(
     packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
         plain, [w.pad for w in axes], [w.stride for w in axes], [w.dilation for w in axes], groups, shape
     )
-    return Prepared(packed, bias, axes, groups)
+    return Prepared(packed, bias, axes, groups, Filters(weight) if suits(weight, axes, groups) else None)
 
 
 def rectify_(signal: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from PIL import features
 
 from layerscope._version import __version__
 from layerscope.checkpoints import Shard
-from layerscope.errors import LayerscopeError
 from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.reducers import Reducer
@@ -28,10 +27,6 @@ Done = Generator[tuple[Shard, ShardResult], None, None]  #: shards with their re
 Progress = Callable[[int], object]  #: called with the number of pictures done since the last call
 
 _COMPUTE = ("torch", "numpy", "pillow", "pyarrow")  # packages that the bits, or the bytes, may depend on
-
-
-class EngineError(LayerscopeError):
-    """The place where shards should be computed cannot be reached, or failed."""
 
 
 @dataclass(frozen=True, eq=False)

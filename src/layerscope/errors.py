@@ -25,6 +25,18 @@ class ImageError(LayerscopeError):
     """A picture cannot be found or read."""
 
 
+class OutputError(LayerscopeError):
+    """Results cannot be written: no room, no permission, or another process is writing there."""
+
+
+class StudyError(LayerscopeError):
+    """A study cannot be made, read or added to."""
+
+
+class EngineError(LayerscopeError):
+    """The place where shards should be computed cannot be reached, or failed."""
+
+
 def said(error: Exception) -> str:
     """What an exception says, on one line and without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,13 +23,14 @@ from layerscope._version import __version__
 from layerscope.canvas import Page, save_figure
 from layerscope.errors import ImageError, NetworkError
 from layerscope.figures import PictureRows, Row, reconstruction_figure
+from layerscope.files import folder_written_whole, remove_partials, written, written_whole
 from layerscope.images import BadImage, load_image, picture_names
+from layerscope.locks import lock
 from layerscope.network import Network, Unit
 from layerscope.reconstruction import Class, Seed, reconstruct
-from layerscope.render import Panel, as_rgb, read_png, show_signal, write_png, written_whole
+from layerscope.render import Panel, as_rgb, is_whole_png, read_png, show_signal, write_png
 from layerscope.rules import DECONVNET, Rule
 
-_PARTIAL = ".partial-"
 _ROWS_PER_PAGE = 10
 _FIGURE_FILE = re.compile(r"reconstructions(-\d+)?\.(png|pdf)")
 FIGURE_PICTURES = 60  #: the figure shows at most so many pictures; the panels of all are in the folder
@@ -203,7 +201,7 @@ class Gallery:
         where = self.folder / "results.json"
         _write_json(where, results)
         figures = self._save_figures(tuple(good)[:FIGURE_PICTURES])
-        with _errors_explained(self.folder):
+        with written(self.folder):
             for path in {p for p in self.folder.iterdir() if _FIGURE_FILE.fullmatch(p.name)} - {*figures}:
                 path.unlink()  # an earlier run's, of more pages
         return (*figures, where)
@@ -216,14 +214,14 @@ class Gallery:
         ]
         return save_figure(pages, self.folder / "reconstructions") if pages else ()
 
-    def tidy(self) -> None:
-        """Make the folder, and remove what an interrupted run left half-written."""
-        with _errors_explained(self.folder):
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, keep other processes out, and remove what an interrupted run left half-written."""
+        with written(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for folder in [*self.folder.glob(f"panels/*/{_PARTIAL}*")]:
-                shutil.rmtree(folder)
-            for file in [*self.folder.glob("." + 16 * "[0-9a-f]" + ".part")]:
-                file.unlink()
+        with lock(self.folder):
+            remove_partials(self.folder)
+            yield
 
     def _place(self, name: str, called: str) -> Path:
         return self.folder / "panels" / name / called
@@ -234,9 +232,12 @@ class Gallery:
         try:
             numbers: dict[str, Any] = json.loads((place / "numbers.json").read_text("utf-8"))
             files = ["input.png", *(panel["file"] for panel in numbers["panels"])]
+            whole = {"key", "predictions", "note"} <= numbers.keys() and all(
+                is_whole_png(place / f) for f in files
+            )
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return {}
-        return numbers if all((place / file).is_file() for file in files) else {}
+        return numbers if whole else {}
 
     def _key(self, network: Network, digest: str) -> str:
         """What the result depends on; a different key is a different result."""
@@ -256,7 +257,7 @@ class Gallery:
         return hashlib.sha256(repr([str(part) for part in parts]).encode()).hexdigest()
 
     def _write(self, place: Path, shown: Exhibit, facts: Mapping[str, Any]) -> None:
-        with _folder_written_whole(place) as part:
+        with folder_written_whole(place) as part:
             write_png(part / "input.png", shown.row.input)
             for numbers, (_, panel) in zip(shown.numbers["panels"], shown.row.panels, strict=True):
                 write_png(part / numbers["file"], panel.pixels, panel.text)
@@ -332,52 +333,27 @@ def make_gallery(
     """Fill a gallery from picture files; what is there already, made the same way, is kept.
 
     ``progress`` is called with 1 after each picture, ``report`` for each bad file; ``strict`` stops at the first
-    with ImageError. Returns the files that sum it all up, and the bad pictures.
+    with ImageError. Returns the files that sum it all up, and the bad pictures. Raises OutputError if the folder
+    cannot be written, or another process is at work on it.
     """
     check_look(gallery.networks, gallery.look)
-    gallery.tidy()
     good: dict[str, Path] = {}
     bad: list[BadImage] = []
-    for name, path in zip(picture_names(files), files, strict=True):
-        fault = gallery.add(name, path)
-        if fault is None:
-            good[name] = path
-        elif strict:
-            raise ImageError(f"{fault.path}: {fault.reason}")
-        else:
-            bad.append(fault)
-            report(fault)
-        progress(1)
-    return gallery.finish(good, bad), tuple(bad)
+    with gallery.held():
+        for name, path in zip(picture_names(files), files, strict=True):
+            fault = gallery.add(name, path)
+            if fault is None:
+                good[name] = path
+            elif strict:
+                raise ImageError(f"{fault.path}: {fault.reason}")
+            else:
+                bad.append(fault)
+                report(fault)
+            progress(1)
+        return gallery.finish(good, bad), tuple(bad)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with written_whole(path) as part:
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         part.write_text(text, "utf-8", "backslashreplace")  # a file name may hold what only JSON can escape
-
-
-@contextmanager
-def _folder_written_whole(place: Path) -> Iterator[Path]:
-    """Give a folder to write to; it becomes ``place`` at the end, or is removed if anything is raised."""
-    part = place.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
-    try:
-        with _errors_explained(place):
-            part.mkdir(parents=True)
-            yield part
-            if place.exists():
-                shutil.rmtree(place)
-            os.rename(part, place)  # noqa: PTH104 - says that nothing is replaced
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def _errors_explained(place: Path) -> Iterator[None]:
-    """What the file system says, and what a file's writer made of it, in terms of what the user knows."""
-    try:
-        yield
-    except (OSError, ImageError) as error:
-        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        said = getattr(reason, "strerror", None) or reason
-        raise ImageError(f"cannot write {place}: {said}; free some room or choose another folder") from error

@@ -355,3 +355,23 @@ def _dataset_images(items: Any, labels: Labels | None) -> ImageSet:
     except ImageError as error:
         raise ImageError(f"{kind}: {error}") from error
     return _Dataset(names, *known, kind, _digest(names, (-1,) * len(names), known, kind), items)
+
+
+# ------------------------------------------------------------------ a part of another
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen(ImageSet):
+    images: ImageSet
+    places: tuple[int, ...]
+
+    def load(self, index: int) -> Loaded:
+        return self.images.load(self.places[index])
+
+
+def choose_images(images: ImageSet, places: Sequence[int]) -> ImageSet:
+    """Some pictures of a set, in the order given; their names and labels stay. Raises ImageError for none."""
+    names = tuple(images.names[place] for place in places)
+    labels = None if images.labels is None else tuple(images.labels[place] for place in places)
+    digest = _digest(names, (-1,) * len(names), (labels, images.classes), images.digest)
+    return _Chosen(names, labels, images.classes, images.description, digest, images, tuple(places))

@@ -23,25 +23,27 @@ import torch
 
 from layerscope.checkpoints import Checkpoints, Shard
 from layerscope.engine import Engine, Job, Local, Progress, surroundings
+from layerscope.errors import StudyError
+from layerscope.files import remove_partials
 from layerscope.imagesets import ImageSet
 from layerscope.layers import Layer
+from layerscope.locks import LOCK, lock
 from layerscope.network import Network
 from layerscope.reducers import Reducer, State
 from layerscope.study import (
     BEGUN,
     FORMAT,
-    LOCK,
     MANIFEST,
     PICTURES,
     RESERVED,
     WORK,
     Study,
     join,
-    lock,
+    lacking,
     publish_result,
 )
 from layerscope.sweep import Pass, finish, merge_shards, pictures_table
-from layerscope.tables import StudyError, publish_json, read_json, remove_partials
+from layerscope.tables import publish_json, read_json
 
 _WORDS = {"images.digest": "the pictures: their list, their sizes in bytes or their labels"}
 
@@ -60,8 +62,8 @@ def make_study(
 
     ``engine``: where the shards are computed; this process unless given. ``progress`` is called with numbers of
     pictures: each counts once for each network. A study that is finished is returned at once.
-    Raises StudyError if the folder is another study's, or holds other files, or is in use; if a picture changes
-    meanwhile; if no picture can be read; if the disk is full. What is finished stays.
+    Raises StudyError if the folder is another study's, or holds other files; if a picture changes meanwhile; if no
+    picture can be read; OutputError if the folder is in use or the disk is full. What is finished stays.
     """
     making = _Making(
         tuple(networks), images, tuple(reducers), settings or Pass(), Path(out), progress or _silent
@@ -188,8 +190,12 @@ class _Making:
             publish_json(self.out / BEGUN, now)
             return now
         begun = read_json(self.out / BEGUN)
+        if lacks := lacking(begun, ("inputs", "made_with", "threads")):
+            raise StudyError(
+                f"{self.out / BEGUN} is damaged: it has no {lacks!r}; remove {self.out / WORK} and run the same again"
+            )
         _refuse_other_inputs(
-            self.out, {"format": begun["format"], **begun["inputs"]}, {"format": FORMAT, **self.inputs}
+            self.out, {"format": begun.get("format"), **begun["inputs"]}, {"format": FORMAT, **self.inputs}
         )
         if changed := differences(begun["made_with"], now["made_with"]):
             raise StudyError(

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from layerscope.convolution import prepare_convolutions
 from layerscope.errors import GeometryError, NetworkError
 from layerscope.geometry import Box, Geometry
 from layerscope.graph import Graph, capture
@@ -184,11 +185,8 @@ class Network:
     def representations(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """What each named layer hands on for preprocessed pictures (batch, channels, height, width)."""
         results = {name: self.layer(name).result for name in layers}
-        parts = [
-            self._run(batch, frozenset(results.values()))
-            for batch in torch.split(self.prepare(pictures), _BATCH)
-        ]
-        return {name: torch.cat([part[index] for part in parts]) for name, index in results.items()}
+        found = self._run(pictures, frozenset(results.values()))
+        return {name: found[index] for name, index in results.items()}
 
     def prepare(self, pictures: Tensor) -> Tensor:
         """Preprocessed pictures on the network's device, in its precision, channels-last. Checks their shape."""
@@ -201,8 +199,13 @@ class Network:
         return pictures.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
 
     def _run(self, pictures: Tensor, keep: frozenset[int]) -> dict[int, Tensor]:
+        """The results of operations for preprocessed pictures, by the same convolutions as everywhere else."""
+        upto = max(keep, default=0)
+        batches = torch.split(self.prepare(pictures), _BATCH)
         with torch.inference_mode():
-            return self.graph.run(pictures, max(keep, default=0), keep)
+            ways = prepare_convolutions(self.graph, upto)
+            parts = [self.graph.run(batch, upto, keep, prepared=ways) for batch in batches]
+            return {index: torch.cat([part[index] for part in parts]) for index in keep}
 
     @property
     def why_no_predictions(self) -> str | None:
@@ -227,12 +230,7 @@ class Network:
 
         Raises NetworkError if the network predicts nothing, or if its class names do not fit.
         """
-        scores = torch.cat(
-            [
-                self._run(b, frozenset({self.scores}))[self.scores]
-                for b in torch.split(self.prepare(pictures), _BATCH)
-            ]
-        )
+        scores = self._run(pictures, frozenset({self.scores}))[self.scores]
         count = scores.shape[1]
         names = self.classes or tuple(f"class {i}" for i in range(count))
         if len(names) != count:

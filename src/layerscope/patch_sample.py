@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,28 +21,30 @@ from layerscope.errors import GeometryError, LayerscopeError
 from layerscope.network import Network
 from layerscope.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
 
+Where = Literal["all", "inside", "auto"]
 Keys = npt.NDArray[np.uint64]
 _COLUMNS = ("keys", "pictures", "positions", "vectors")
 _WHOLE = 1 << 64
+_NOWHERE = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
 class PatchSample(Reducer):
     """``count`` positions of each of the layers, drawn uniformly; the first m of them are a sample of m.
 
-    ``per_picture``: at most so many of one picture. ``inside_only``: only positions whose receptive field lies in
-    the picture. A position is only considered if its key is below a bound that some 1.25 x ``count`` positions of
-    the whole image set are expected to pass, so what shards keep stays in proportion to the sample; a set of which
-    more than a fifth cannot be read may give fewer. State: keys (uint64), pictures, positions, and vectors
-    (float32), by rising key. Results: the table ``patches`` and, for each layer, the array ``patches/LAYER``, whose
-    rows are those of the table that name the layer.
+    ``per_picture``: at most so many of one picture. ``where``: "all" positions; "inside", only those whose receptive
+    field lies in the picture; "auto", those where the layer has any, else all. A position is only considered if its
+    key is below a bound that some 1.25 x ``count`` positions of the whole image set are expected to pass, so what
+    shards keep stays in proportion to the sample; a set of which more than a fifth cannot be read may give fewer.
+    State: keys (uint64), pictures, positions, and vectors (float32), by rising key. Results: the table ``patches``
+    and, for each layer, the array ``patches/LAYER``, whose rows are those of the table that name the layer.
     """
 
     layers: str | tuple[str, ...]
     count: int
     seed: int = 0
     per_picture: int | None = None
-    inside_only: bool = False
+    where: Where = "all"
 
     name: ClassVar[str] = "patch_sample"
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -52,19 +54,19 @@ class PatchSample(Reducer):
             raise LayerscopeError(
                 f"a sample of {self.count} patches, {self.per_picture} per picture: ask for 1 or more"
             )
+        if self.where not in ("all", "inside", "auto"):
+            raise LayerscopeError(f'patches from {self.where!r}: choose "all", "inside" or "auto"')
 
     def targets(self, network: Network) -> tuple[Target, ...]:
-        """The layers. Raises GeometryError if ``inside_only`` is asked of one without a receptive field."""
+        """The layers. Raises GeometryError if one has no position that lies ``inside``, and only those are wanted."""
         found = every_layer(network, self.layers)
-        for target in found:
-            if self.inside_only and (target.layer is None or target.layer.field is None):
+        for target in found if self.where == "inside" else ():
+            if target.layer is None or target.layer.field is None:
                 raise GeometryError(
-                    f"{target.name} has no receptive field of one size; sample it with inside_only=False"
+                    f'{target.name} has no receptive field of one size; sample it with where="all"'
                 )
-            if self.inside_only and not len(self._candidates(target, network.input_shape[1:])):
-                raise GeometryError(
-                    f"no position of {target.name} sees only the picture; use inside_only=False"
-                )
+            if not len(_inside(target, network.input_shape[1:])):
+                raise GeometryError(f'no position of {target.name} sees only the picture; use where="all"')
         return found
 
     def update(self, state: State | None, seen: LayerBatch) -> State:
@@ -111,16 +113,10 @@ class PatchSample(Reducer):
 
     def _candidates(self, target: Target, size: tuple[int, ...]) -> npt.NDArray[np.int32]:
         """Positions, row-major, that may be drawn from a picture whose input has this height and width."""
-        every = np.arange(target.positions, dtype=np.int32)
-        if not self.inside_only or target.layer is None or target.layer.field is None:
-            return every
-        field = target.layer.field
-        rows, columns = np.divmod(every, np.int32(target.size[1]))
-        inside = np.ones(len(every), bool)
-        for axis, places, length in ((field.rows, rows, size[0]), (field.columns, columns, size[1])):
-            start = axis.left + places * axis.stride
-            inside &= (start >= 0) & (start + axis.size <= length)
-        return every[inside]
+        inside = _inside(target, size) if self.where != "all" else _NOWHERE
+        if self.where == "all" or (self.where == "auto" and not len(inside)):
+            return np.arange(target.positions, dtype=np.int32)
+        return inside
 
     def _chosen(
         self, layer: str, picture: str, places: npt.NDArray[np.int32], limit: int
@@ -130,6 +126,20 @@ class PatchSample(Reducer):
         if self.per_picture is not None and len(low) > self.per_picture:
             low = np.sort(low[np.argsort(keys[low], kind="stable")[: self.per_picture]])
         return keys[low], places[low]
+
+
+def _inside(target: Target, size: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """Positions, row-major, whose receptive field lies in a picture of this height and width."""
+    if target.layer is None or target.layer.field is None:
+        return _NOWHERE
+    field = target.layer.field
+    every = np.arange(target.positions, dtype=np.int32)
+    rows, columns = np.divmod(every, np.int32(target.size[1]))
+    inside = np.ones(len(every), bool)
+    for axis, places, length in ((field.rows, rows, size[0]), (field.columns, columns, size[1])):
+        start = axis.left + places * axis.stride
+        inside &= (start >= 0) & (start + axis.size <= length)
+    return every[inside]
 
 
 def _share(wanted: int, of: int) -> int:

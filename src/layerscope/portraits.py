@@ -14,19 +14,19 @@ from pathlib import Path
 
 from torch import Tensor
 
+from layerscope.errors import StudyError
 from layerscope.geometry import Box
 from layerscope.imagesets import ImageSet
 from layerscope.layers import Layer
 from layerscope.network import Network, Unit
+from layerscope.patch_crops import read_again
 from layerscope.portrait_sheets import STEP, Portrait, View, dead_before, finish_portraits
-from layerscope.reading_ahead import read_ahead
 from layerscope.render import Pixels, as_rgb, show_signal
 from layerscope.rules import DECONVNET, Rule
 from layerscope.sources import check_network
 from layerscope.sprites import draw_sprite, encode_sprite, read_about, suffix, within
 from layerscope.steps import OpenStep, open_step
 from layerscope.study import Study
-from layerscope.tables import StudyError
 from layerscope.top_filters import Filter, Patch, find_pictures, folders, top_filters
 from layerscope.units import UnitAt, UnitReconstruction, stream_units
 
@@ -244,7 +244,7 @@ class _Pictures:
     def __init__(
         self, easel: _Easel, images: ImageSet, places: Mapping[int, int], block: Sequence[Filter]
     ) -> None:
-        self.study, self.network = easel.study, easel.network
+        self.network = easel.network
         self.units = [
             (number, rank, UnitAt(patch.picture, Unit(one.layer.name, one.channel, patch.row, patch.column)))
             for number, one in enumerate(block)
@@ -255,30 +255,20 @@ class _Pictures:
         self._units_of: dict[int, list[int]] = {}
         for place, (_, _, at) in enumerate(self.units):
             self._units_of.setdefault(at.picture, []).append(place)
-        order = [places[picture] for picture in sorted(self._units_of)]
-        self._ahead = read_ahead(images, order, self.network.preprocessing.apply)
-        self._images = images
+        self._ahead = read_again(
+            easel.study, images, places, sorted(self._units_of), self.network.preprocessing.apply
+        )
 
     def load(self, picture: int) -> Tensor:
         """The next picture, preprocessed. Raises StudyError if it is not that of the study."""
-        ready = next(self._ahead)
-        name = self._images.names[ready.index]
-        known = self.study.pictures.slice(picture, 1).to_pylist()[0]
-        if known["name"] != name:
-            raise StudyError(f"{name} was read in place of {known['name']}; this is a fault of layerscope")
-        if ready.value is None:
-            raise StudyError(
-                f"{name} can no longer be read: {ready.reason}; put back the picture the study was made of"
-            )
-        if ready.digest != known["digest"]:
-            raise StudyError(
-                f"{name} is another picture than when {self.study.path} was made; put the old one back"
-            )
-        pixels = as_rgb(self.network.preprocessing.picture(ready.value))
+        found, values = next(self._ahead)
+        if found != picture:
+            raise StudyError(f"picture {found} was read in place of {picture}; this is a fault of layerscope")
+        pixels = as_rgb(self.network.preprocessing.picture(values))
         for place in self._units_of[picture]:
             inside = self.views[place].seen
             self.crops[place] = pixels[inside.top : inside.bottom, inside.left : inside.right].copy()
-        return ready.value
+        return values
 
     def close(self) -> None:
         """Read no further."""

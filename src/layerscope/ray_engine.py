@@ -23,7 +23,8 @@ import torch
 from torch._ops import OpOverload
 
 from layerscope.checkpoints import Shard
-from layerscope.engine import Done, Engine, EngineError, Job, Progress, surroundings
+from layerscope.engine import Done, Engine, Job, Progress, surroundings
+from layerscope.errors import EngineError
 from layerscope.sweep import ShardResult
 
 PATIENCE = 10.0  #: seconds that the head of a cluster may take to answer

@@ -6,9 +6,7 @@ order. Only float32 and bfloat16 are read as they are: other precisions become f
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import LayerscopeError
+from layerscope.sharing import share_out
 
 Array = npt.NDArray[Any]
 
@@ -124,7 +123,7 @@ def _reduce_compiled(values: Tensor, moments: bool, histogram: bool, *, rectify:
         if histogram:
             kernels.count_bins(bits, picture, counts)
 
-    _share_out(work, pictures)
+    share_out(work, pictures)
     return Reduced(
         Peaks(best + np.float32(0), where),
         zeros.astype(np.int64),
@@ -132,32 +131,6 @@ def _reduce_compiled(values: Tensor, moments: bool, histogram: bool, *, rectify:
         Moments(sums, squares, least + np.float32(0)) if moments else None,
         counts.sum(axis=0, dtype=np.int64) if histogram else None,
     )
-
-
-def _share_out(work: Callable[[int], None], pictures: int) -> None:
-    """Call work(i) for every picture, on as many threads as torch uses, this one among them.
-
-    Each takes the next picture when it is free: torch's own threads wait busily for a while after each operation.
-    """
-    waiting = iter(range(pictures))
-
-    def work_on() -> None:
-        while (picture := next(waiting, None)) is not None:
-            work(picture)
-
-    threads = max(1, min(torch.get_num_threads(), pictures))
-    others = [_pool(threads, os.getpid()).submit(work_on) for _ in range(1, threads)]
-    try:
-        work_on()
-    finally:
-        for other in others:
-            other.result()
-
-
-@cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; those of another process do not survive a fork, so each has its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=f"reduction-{process}")
 
 
 @cache

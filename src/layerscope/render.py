@@ -2,9 +2,7 @@
 
 import math
 import os
-import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,10 +13,12 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from layerscope.errors import ImageError, LayerscopeError
+from layerscope.files import written_whole
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Signal: TypeAlias = npt.NDArray[np.floating[Any]]
 
+_PNG_BEGINS, _PNG_ENDS = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 _CHANNELS_OF_MODE = {"L": 1, "RGB": 3, "RGBA": 4}
 
 
@@ -183,25 +183,6 @@ def _share(values: Signal, low: float, high: float, flat: float) -> Signal:
     return (np.clip(values, low, high) - low) / (high - low)
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a name beside path to write to; it becomes path at the end, or is removed if anything is raised.
-
-    Raises ImageError if the folder is missing, full or closed to us.
-    """
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        yield part
-        os.replace(part, path)  # noqa: PTH105 - the word says that an older file is replaced in one step
-    except OSError as error:
-        raise ImageError(
-            f"cannot write {path}: {error.strerror or error}; free some room or write elsewhere"
-        ) from error
-    finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            part.unlink()
-
-
 def write_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) -> None:
     """Write pixels (height, width, 1 or 3 or 4) as a PNG with text chunks, whole or not at all."""
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or pixels.shape[2] not in _CHANNELS_OF_MODE.values():
@@ -213,6 +194,16 @@ def write_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     with written_whole(path) as part:
         image.save(part, format="PNG", pnginfo=chunks)
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether a file can be read and goes from a PNG's first bytes to its last chunk; no more is looked at."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_PNG_BEGINS)) == _PNG_BEGINS
+            return begins and file.seek(-len(_PNG_ENDS), os.SEEK_END) > 0 and file.read() == _PNG_ENDS
+    except OSError:
+        return False
 
 
 def read_png(path: Path) -> tuple[Pixels, dict[str, str]]:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import torch
 
-from layerscope.errors import ImageError, LayerscopeError
+from layerscope.errors import ImageError, LayerscopeError, StudyError
 from layerscope.imagesets import ImageSet, open_images
 from layerscope.network import Network
 from layerscope.study import Study
-from layerscope.tables import StudyError
 from layerscope.zoo import Options, load_network
 
 _STEP = "sources"

@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from layerscope.study import MANIFEST, Study, facts, join, lock, publish_result, without_step
-from layerscope.tables import Content, StudyError, measure, publish_json, read_json, remove_partials
+from layerscope.errors import StudyError
+from layerscope.files import remove_partials
+from layerscope.locks import lock
+from layerscope.study import MANIFEST, Study, facts, join, publish_result, without_step
+from layerscope.tables import Content, measure, publish_json, read_json
 
 Facts = dict[str, Any]  # what the manifest says of one file
 
@@ -84,7 +87,7 @@ class OpenStep:
 def open_step(study: Study, step: str, network: str, options: Mapping[str, object]) -> Iterator[OpenStep]:
     """Hold the study and work on a step of one of its networks; with other options than before it begins anew.
 
-    Raises StudyError if another process holds the study.
+    Raises OutputError if another process holds the study.
     """
     with lock(study.path):
         remove_partials(study.path)

@@ -6,40 +6,53 @@ are described in docs/study-format.md.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from layerscope.errors import StudyError
+from layerscope.files import remove_partials
+from layerscope.locks import LOCK, lock
 from layerscope.tables import (
     Array,
     Content,
-    StudyError,
     Written,
     publish_content,
     publish_json,
     read_array,
     read_json,
     read_table,
-    remove_partials,
     shape_of,
 )
 
 FORMAT = 1  #: of the folder; raised when a reader of the old one could not read the new one
 MANIFEST = "study.json"
 PICTURES = "pictures.parquet"
-LOCK = "lock"
 WORK = "work"
 BEGUN = f"{WORK}/begun.json"  #: what an unfinished study is of
 
 RESERVED = frozenset({MANIFEST, PICTURES, LOCK, WORK})
+_PARTS = {
+    "digest": str,
+    "inputs": dict,
+    "made_with": dict,
+    "threads": int,
+    "images": dict,
+    "networks": dict,
+    "steps": dict,
+    "files": dict,
+}  # of the manifest
+_INNER = {
+    "networks": ("folder",),
+    "steps": ("options", "files"),
+    "files": ("bytes", "sha256"),
+}  # of each one in them
 _PART = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*")
 
 
@@ -67,6 +80,8 @@ class Study:
                 f"{folder} has format {manifest.get('format')}, this layerscope reads format {FORMAT}; "
                 "use the layerscope that made it, or make it anew"
             )
+        if lacks := lacking(manifest):
+            raise StudyError(f"{folder / MANIFEST} is damaged: it has no {lacks!r}; make the study anew")
         if outside := [file for file in manifest.get("files", ()) if not is_plain(file)]:
             raise StudyError(
                 f"{folder / MANIFEST} was changed: {outside[0]!r} is no file of a study; make it anew"
@@ -116,7 +131,8 @@ class Study:
 
         ``results``: name of the file, which may hold "/", without suffix for tables and arrays -> content.
         ``network``: whose they are; None: the study's own. At every moment the manifest is true: killed midway,
-        the step is absent. Raises StudyError if a name is another step's, or if another process is at work here.
+        the step is absent. Raises StudyError if a name is another step's; OutputError if another process
+        is at work here, or the disk is full.
         """
         folder = self.network(network).folder if network is not None else ""
         named = {join(folder, name): content for name, content in results.items()}
@@ -207,6 +223,18 @@ def join(folder: str, name: str) -> str:
     return path
 
 
+def lacking(manifest: Mapping[str, Any], parts: Iterable[str] = tuple(_PARTS)) -> str:
+    """The first part that a manifest must have and has not, or has as something else; "" if there is none."""
+    for name in parts:
+        if not isinstance(manifest.get(name), _PARTS[name]):
+            return name
+        for inner in _INNER.get(name, ()):
+            for key, about in manifest[name].items():
+                if not isinstance(about, dict) or inner not in about:
+                    return f"{name}.{key}.{inner}"
+    return ""
+
+
 def is_plain(path: str) -> bool:
     """Whether a path stays below the folder and can be written on every system."""
     return all(_PART.fullmatch(part) for part in path.split("/"))
@@ -225,42 +253,3 @@ def _refuse_others(folder: Path, stems: Iterable[str], files: Iterable[str]) -> 
     for stem in stems:
         if same := held & {stem, f"{stem}.parquet", f"{stem}.npy"}:
             raise StudyError(f"{folder} has {min(same)} already, from another step; use another name")
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold the study: one process at a time writes to it. The system lets go when the process ends, however.
-
-    Raises StudyError if another process holds it, or if the folder is on a disk that knows no locks.
-    """
-    try:
-        file = (folder / LOCK).open("ab")
-    except OSError as error:
-        raise StudyError(f"{folder} cannot be written: {error.strerror}; name another folder") from error
-    with file:
-        try:
-            _hold(file)
-        except BlockingIOError as error:
-            raise StudyError(
-                f"{folder} is in use by another process; wait for it, or name another folder"
-            ) from error
-        except OSError as error:
-            raise StudyError(
-                f"{folder} cannot be locked: {error.strerror}; name a folder on a disk that knows locks"
-            ) from error
-        yield
-
-
-def _hold(file: IO[bytes]) -> None:
-    """Lock the file for this process at once; raises BlockingIOError if another has it."""
-    if os.name == "nt":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except PermissionError as error:
-            raise BlockingIOError from error
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.checkpoints import count_finished
-from layerscope.study import BEGUN, FORMAT, LOCK, MANIFEST, PICTURES, WORK, is_plain
-from layerscope.tables import PARTIAL, StudyError, measure, read_json, read_table, shape_of
-
-_KEYS = {
-    "digest": str,
-    "inputs": dict,
-    "made_with": dict,
-    "threads": int,
-    "images": dict,
-    "networks": dict,
-    "steps": dict,
-    "files": dict,
-}
+from layerscope.errors import StudyError
+from layerscope.files import PARTIAL
+from layerscope.locks import LOCK
+from layerscope.study import BEGUN, FORMAT, MANIFEST, PICTURES, WORK, is_plain, lacking
+from layerscope.tables import measure, read_json, read_table, shape_of
 
 
 @dataclass(frozen=True)
@@ -66,9 +58,8 @@ def _wrong_manifest(manifest: Mapping[str, Any]) -> str:
     """Why the manifest cannot be trusted; "" if it can."""
     if manifest.get("format") != FORMAT:
         return f"has format {manifest.get('format')}, and this layerscope reads format {FORMAT}"
-    for name, kind in _KEYS.items():
-        if not isinstance(manifest.get(name), kind):
-            return f"is damaged: it has no {name!r}"
+    if lacks := lacking(manifest):
+        return f"is damaged: it has no {lacks!r}"
     inputs = json.dumps(manifest["inputs"], sort_keys=True)
     if hashlib.sha256(inputs.encode()).hexdigest() != manifest["digest"]:
         return "was changed: its inputs do not have its digest"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from layerscope.convolution import prepare_convolutions
 from layerscope.errors import LayerscopeError
 from layerscope.graph import OWN_MEMORY, Operation
 from layerscope.imagesets import ImageSet
@@ -88,7 +89,12 @@ class Watcher:
         with torch.inference_mode():
             prepared = self.network.prepare(pictures)
             ways = self._rectifying(found) if len(batch.pictures) == len(pictures) else {}
+            ways = {**self._convolutions, **ways}
             self.network.graph.run(prepared, max(self._views, default=0), frozenset(), observe, ways)
+
+    @cached_property
+    def _convolutions(self) -> Mapping[int, Callable[[Tensor], Tensor]]:
+        return prepare_convolutions(self.network.graph, max(self._views, default=0))
 
     def _rectifying(self, found: dict[int, Reduced]) -> dict[int, Callable[[Tensor], Tensor]]:
         """For each relu whose result is wanted and whose operand nobody else needs: do and reduce it in one walk."""

@@ -1,16 +1,13 @@
 """Files of a study: Parquet tables, plain arrays, JSON; each appears whole or not at all. No pickle, no torch.
 
-A file is written beside its place, flushed to the disk and renamed. The same content always gives the same bytes:
-nothing in a file says when or where it was written.
+The same content always gives the same bytes: nothing in a file says when or where it was written.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +18,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerscope.errors import LayerscopeError, said
+from layerscope.errors import StudyError, said
+from layerscope.files import written_whole
 
 Buffer: TypeAlias = bytes | memoryview
 Array: TypeAlias = npt.NDArray[np.generic]
 Content: TypeAlias = pa.Table | Array | bytes  #: of a file: .parquet, .npy, or as it is
 
-PARTIAL = ".partial-"  #: what the name of an unfinished file begins with
 _CHUNK = 1 << 20
 _BROKEN = (OSError, pa.ArrowException, ValueError, EOFError)  # what reading a damaged file raises
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class StudyError(LayerscopeError):
-    """A study cannot be made, written, read or added to."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +41,9 @@ class Written:
 
 
 def publish(path: Path, pieces: Iterable[Buffer]) -> Written:
-    """Write the bytes to ``path``, replacing what is there; others see the old file or the whole new one.
-
-    Raises StudyError if that fails, the disk being full included; then nothing has changed. Only one process may
-    write to a folder at a time.
-    """
-    partial = path.with_name(f"{PARTIAL}{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            written = _write(partial, pieces)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise _unwritten(path, error) from error
-    return written
+    """Write the bytes to ``path``, whole or not at all. Raises OutputError as `files.written_whole` does."""
+    with written_whole(path) as partial:
+        return _write(partial, pieces)
 
 
 def _write(path: Path, pieces: Iterable[Buffer]) -> Written:
@@ -75,28 +53,7 @@ def _write(path: Path, pieces: Iterable[Buffer]) -> Written:
             file.write(piece)
             sha256.update(piece)
             size += memoryview(piece).nbytes
-        file.flush()
-        os.fsync(file.fileno())
     return Written(size, sha256.hexdigest())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut; Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unwritten(path: Path, error: OSError) -> StudyError:
-    what_to_do = "make room" if error.errno in _FULL else "make it writable"
-    return StudyError(
-        f"{path} cannot be written: {error.strerror or error}; {what_to_do} and run the same again: "
-        "what is finished is kept"
-    )
 
 
 def publish_content(stem: Path, content: Content) -> tuple[Path, Written]:
@@ -138,12 +95,6 @@ def publish_json(path: Path, content: Mapping[str, Any]) -> Written:
 def json_bytes(content: Mapping[str, Any]) -> bytes:
     """The content as indented JSON in UTF-8, in the order given."""
     return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def remove_partials(folder: Path) -> None:
-    """Remove the unfinished files that a killed process left anywhere below the folder."""
-    for partial in sorted(folder.rglob(f"{PARTIAL}*")):
-        partial.unlink(missing_ok=True)
 
 
 # ------------------------------------------------------------------ reading

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerscope.errors import NetworkError
+from layerscope.errors import NetworkError, StudyError
 from layerscope.imagesets import ImageSet
 from layerscope.layers import Layer
 from layerscope.network import Network
 from layerscope.study import Study
-from layerscope.tables import StudyError
 
 
 @dataclass(frozen=True)
