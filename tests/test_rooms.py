@@ -94,6 +94,15 @@ ROOMS = {
     "patch_crops": "errors geometry imagesets network reading_ahead render sprites study top_filters numpy PIL",
     "tiles": "geometry render numpy PIL",
     "plane_pictures": "canvas geometry render tiles matplotlib numpy PIL",
+    "space": "embedding errors plane regions study top_filters numpy pyarrow",
+    "space_sheets": "canvas clusters plane_pictures regions render space tables tiles numpy pyarrow",
+    "spaces": (
+        "clusters embedding errors imagesets network patch_crops patch_sample patches plane plane_truth regions "
+        "render space space_sheets steps study sweep numpy"
+    ),
+    "placing": (
+        "canvas network patch_sample plane_pictures regions sources space space_sheets numpy pyarrow torch"
+    ),
     "pipeline": (
         "canvas channel_statistics engine imagesets making network predictions reducers sparsity "
         "study sweep top_patches"
@@ -105,8 +114,12 @@ ROOMS = {
         "~study_check ~sweep ~zoo click ~tqdm"
     ),
     "cli_filters": "command_line ~imagesets ~network ~portraits ~rules ~sources ~study click ~torch ~tqdm",
+    "cli_space": (
+        "command_line ~canvas ~embedding ~errors ~images network ~placing ~sources ~space ~space_sheets "
+        "~spaces study ~tables click ~torch ~tqdm"
+    ),
     "cli": (
-        "_version ~canvas cli_filters cli_reconstruct cli_study command_line ~overview ~weights ~zoo click"
+        "_version ~canvas cli_filters cli_reconstruct cli_space cli_study command_line ~overview ~weights ~zoo click"
     ),
     "__init__": "_version lazy_loader",
     "__main__": "cli",

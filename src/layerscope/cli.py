@@ -11,6 +11,7 @@ import click
 from layerscope._version import __version__
 from layerscope.cli_filters import filters
 from layerscope.cli_reconstruct import reconstruct
+from layerscope.cli_space import space
 from layerscope.cli_study import study
 from layerscope.command_line import OneLineErrors, building
 
@@ -115,6 +116,7 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
 
 main.add_command(filters)
 main.add_command(reconstruct)
+main.add_command(space)
 main.add_command(study)
 
 

@@ -72,7 +72,7 @@ class PatchSample(Reducer):
     def update(self, state: State | None, seen: LayerBatch) -> State:
         """Positions with keys below the bound, and below the largest of a full sample, come in."""
         target = seen.target
-        places = self._candidates(target, seen.batch.size)
+        places = self.positions(target, seen.batch.size)
         full = state is not None and len(state["keys"]) == self.count
         highest = int(state["keys"][-1]) if full and state is not None else _WHOLE
         limit = min(self._bound(len(places), seen.batch.total), highest + 1)
@@ -111,7 +111,7 @@ class PatchSample(Reducer):
             return _share(self.count, places * pictures)
         return _share(min(self.per_picture, -(-self.count // pictures)), places)
 
-    def _candidates(self, target: Target, size: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    def positions(self, target: Target, size: tuple[int, ...]) -> npt.NDArray[np.int32]:
         """Positions, row-major, that may be drawn from a picture whose input has this height and width."""
         inside = _inside(target, size) if self.where != "all" else _NOWHERE
         if self.where == "all" or (self.where == "auto" and not len(inside)):

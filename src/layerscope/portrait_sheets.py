@@ -110,7 +110,9 @@ def _pages_named(folder: str) -> str:
 
 def _pages_of(step: OpenStep, network: Network, layer: Layer) -> list[str]:
     """The pages of a layer that an earlier run has listed; none if one of them is gone."""
-    pattern = re.compile(rf"{STEP}/{_pages_named(folders(network)[layer.name])}")
+    pattern = re.compile(
+        rf"{STEP}/{_pages_named(folders(layer.name for layer in network.layers)[layer.name])}"
+    )
     listed = [name for name in step.names() if pattern.fullmatch(name)]
     return listed if all(step.place(name).is_file() for name in listed) else []
 
@@ -118,7 +120,7 @@ def _pages_of(step: OpenStep, network: Network, layer: Layer) -> list[str]:
 def _remove_strays(step: OpenStep, network: Network, files: set[str]) -> None:
     """Remove portraits and pages of earlier runs that are no longer true."""
     top = step.place(STEP)
-    for folder in folders(network).values():
+    for folder in folders(layer.name for layer in network.layers).values():
         pages = _pages_named(folder)
         places = [path for path in top.glob(f"{folder}*") if re.fullmatch(pages, path.name)]
         places += [path for path in (top / folder).glob("*") if re.fullmatch(r"\d{4,}\.(png|jpg)", path.name)]
@@ -135,7 +137,7 @@ def _pages(
 ) -> Iterator[tuple[str, bytes]]:
     """The files of one layer's pages, with their names."""
     layer, shape = portraits[0].filter.layer, network.input_shape[1:]
-    stem = f"{STEP}/{folders(network)[layer.name]}"
+    stem = f"{STEP}/{folders(layer.name for layer in network.layers)[layer.name]}"
     good = study.pictures.num_rows - study.bad.num_rows
     about = LayerDrawn(
         network=network.name,

@@ -100,7 +100,7 @@ class _Easel:
     def __init__(self, study: Study, network: Network, drawing: Drawing, step: OpenStep) -> None:
         self.study, self.network, self.drawing, self.step = study, network, drawing, step
         self.shape = network.input_shape[1:]
-        self.folders = folders(network)
+        self.folders = folders(layer.name for layer in network.layers)
 
     def size(self, layer: Layer) -> tuple[int, int]:
         """Rows and columns of a panel: those of the receptive field, at most those of the picture."""

@@ -92,18 +92,18 @@ def _filters(layer: Layer, rows: Mapping[str, np.ndarray]) -> list[Filter]:
     return [Filter(layer, channel, tuple(own)) for channel, own in enumerate(patches)]
 
 
-def folders(network: Network) -> Mapping[str, str]:
-    """A name for a folder for each layer, whatever its own; different even where case does not count."""
+def folders(layers: Iterable[str]) -> Mapping[str, str]:
+    """A name for the folder of each layer, whatever its own; different even where case does not count."""
     found: dict[str, str] = {}
     taken: set[str] = set()
-    for layer in network.layers:
-        plain = name = re.sub(r"[^A-Za-z0-9_@+.]|^\.", "_", layer.name)
+    for layer in layers:
+        plain = name = re.sub(r"[^A-Za-z0-9_@+.]|^\.", "_", layer)
         number = 1
         while name.lower() in taken:
             number += 1
             name = f"{plain}_{number}"
         taken.add(name.lower())
-        found[layer.name] = name
+        found[layer] = name
     return found
 
 

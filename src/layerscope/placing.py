@@ -1,0 +1,56 @@
+"""New pictures on the plane of a study's layer: where does the network see this?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from layerscope.canvas import Page
+from layerscope.network import Network
+from layerscope.patch_sample import PatchSample
+from layerscope.plane_pictures import Groups, embedding_page
+from layerscope.regions import neighbours
+from layerscope.sources import check_network
+from layerscope.space import Space
+from layerscope.space_sheets import about_plane
+
+
+def place_pictures(space: Space, network: Network, pictures: Tensor) -> pa.Table:
+    """Where every patch of preprocessed pictures (n, channels, height, width) lies on the plane, a row each.
+
+    Positions are those the space was sampled from. Columns: picture (its place in the batch), row, column, x and y in
+    cells, the study's patch that is nearest in the representation, and its distance. Raises StudyError for another
+    network than the study's.
+    """
+    check_network(space.results.study, network)
+    sample = PatchSample((space.layer,), 1, where=space.options["where"])
+    (target,) = sample.targets(network)
+    positions = sample.positions(target, network.input_shape[1:])
+    maps = network.representations(pictures, [space.layer])[space.layer]
+    maps = maps.reshape(len(pictures), target.channels, -1).float().cpu()
+    vectors = maps[:, :, positions.tolist()].movedim(1, -1).reshape(-1, target.channels).numpy()
+    places = space.place(vectors)
+    nearest, distances = neighbours(vectors, space.vectors, 1)
+    rows, columns = np.divmod(np.tile(positions, len(pictures)), np.int32(target.size[1]))
+    return pa.table(
+        {
+            "picture": np.repeat(np.arange(len(pictures)), len(positions)),
+            **{"row": rows, "column": columns, "x": places[:, 0], "y": places[:, 1]},
+            **{"nearest": nearest[:, 0], "distance": distances[:, 0]},
+        }
+    )
+
+
+def show_placed(space: Space, placed: pa.Table, names: Sequence[str]) -> Page:
+    """The embedding in grey, and the patches of new pictures in a colour for each; ``names``: the pictures'."""
+    new = np.stack([placed["x"].to_numpy(), placed["y"].to_numpy()], axis=1)
+    of = np.concatenate([np.full(len(space.places), -1), placed["picture"].to_numpy()])
+    about = about_plane(space)
+    return embedding_page(
+        np.concatenate([space.places, new]),
+        type(about)(**{**vars(about), "patches": len(of)}),
+        Groups(of, tuple(names), "new picture"),
+    )
