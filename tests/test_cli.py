@@ -127,6 +127,11 @@ def test_architecture_writes_a_picture_and_a_document(
     assert {p.name for p in tmp_path.iterdir()} == {"alexcnn.png", "alexcnn.pdf", "mine.png", "mine.pdf"}
 
 
+def test_architecture_wants_a_name_for_its_files() -> None:
+    result = run("architecture", "alexcnn", "--out", ".", code=2)
+    assert "--out" in result.output
+
+
 def test_networks_are_listed() -> None:
     assert {"alexcnn", "vggcnn", "vgg16", "resnet50"} <= set(run("networks").output.split())
 

@@ -97,11 +97,17 @@ ROOMS = {
     "space": "embedding errors plane regions study top_filters numpy pyarrow",
     "space_sheets": "canvas clusters plane_pictures regions render space tables tiles numpy pyarrow",
     "spaces": (
-        "clusters embedding errors imagesets network patch_crops patch_sample patches plane plane_truth regions "
-        "render space space_sheets steps study sweep numpy"
+        "canvas clusters embedding errors imagesets network patch_crops patch_sample patches plane plane_truth regions "
+        "render space space_portraits space_sheets steps study sweep numpy"
     ),
     "placing": (
         "canvas network patch_sample plane_pictures regions sources space space_sheets numpy pyarrow torch"
+    ),
+    "zooms": "regions render tiles numpy",
+    "space_figure": "canvas filter_pages plane_pictures render tiles zooms matplotlib numpy PIL",
+    "space_portraits": (
+        "canvas imagesets network patch_crops portrait_sheets portraits regions render rules space space_figure "
+        "space_sheets sprites study zooms numpy pyarrow torch"
     ),
     "pipeline": (
         "canvas channel_statistics engine imagesets making network predictions reducers sparsity "

@@ -2,6 +2,8 @@
 
 from .channel_statistics import ChannelStatistics as ChannelStatistics
 from .channel_statistics import Sparsity as Sparsity
+from .clusters import Clustering as Clustering
+from .embedding import Tsne as Tsne
 from .engine import Local as Local
 from .errors import GeometryError as GeometryError
 from .errors import ImageError as ImageError
@@ -30,6 +32,9 @@ from .paper import vggcnn as vggcnn
 from .patch_sample import PatchSample as PatchSample
 from .pipeline import build_study as build_study
 from .pipeline import standard_reducers as standard_reducers
+from .placing import place_pictures as place_pictures
+from .placing import show_placed as show_placed
+from .plane_truth import Measure as Measure
 from .portraits import Drawing as Drawing
 from .portraits import make_portraits as make_portraits
 from .predictions import Predictions as Predictions
@@ -42,11 +47,15 @@ from .reducers import LayerBatch as LayerBatch
 from .reducers import Reducer as Reducer
 from .reducers import Target as Target
 from .reducers import every_layer as every_layer
+from .regions import Region as Region
 from .render import show_signal as show_signal
 from .rules import DECONVNET as DECONVNET
 from .rules import GRADIENT as GRADIENT
 from .rules import GUIDED as GUIDED
 from .rules import Rule as Rule
+from .space import Space as Space
+from .spaces import Plan as Plan
+from .spaces import make_spaces as make_spaces
 from .sparsity import show_sparsity as show_sparsity
 from .sparsity import sparsity_table as sparsity_table
 from .study import Study as Study

@@ -65,6 +65,8 @@ def architecture(network: str, out: Path | None, **building: Any) -> None:
     stem = out or Path(network.replace(":", "."))
     if stem.suffix.lower() in (".png", ".pdf"):
         stem = stem.with_suffix("")
+    if not stem.name:
+        raise click.BadParameter(f"{stem} is a folder; name the files in it", param_hint="--out")
     for path in save_figure(show_architecture(read), stem):
         click.echo(path)
 

@@ -125,6 +125,8 @@ def space(study: Path, **options: Any) -> None:
         raise click.UsageError("--weights is for one network; name it with --network")
     if options["placed"] and options["out"] is None:
         raise click.UsageError("--place needs --out, the name of its files")
+    if options["out"] is not None and not options["out"].name:
+        raise click.BadParameter(f"{options['out']} is a folder; name the files in it", param_hint="--out")
     for name in names:
         _one_network(found, name, options)
         found = Study.open(study)
@@ -171,17 +173,26 @@ def _make(study: Study, network: Network, options: dict[str, Any]) -> Study:
     from layerscope.sources import images_of
     from layerscope.spaces import make_spaces
 
+    images = images_of(study, options["places"])
     with tqdm(total=1.0, disable=None, bar_format=_BAR) as bar:
-
-        def progress(what: str, share: float) -> None:
-            if bar.desc != what:
-                bar.reset()
-                bar.set_description_str(what, refresh=False)
-            bar.update(share - bar.n)
-            bar.refresh()
-
-        images = images_of(study, options["places"])
+        progress = _Shown(bar)
         return make_spaces(study, network, images, options["layers"], plan=_plan(options), progress=progress)
+
+
+class _Shown:
+    """A bar for one thing after the other."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.what, self.share = bar, "", 0.0
+
+    def __call__(self, what: str, share: float) -> None:
+        """As `make_spaces` calls it."""
+        if what != self.what:
+            self.what, self.share = what, 0.0
+            self.bar.reset()
+            self.bar.set_description_str(what)
+        self.bar.update(share - self.share)
+        self.share = share
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
@@ -229,19 +240,24 @@ def _place(space: Space, network: Network, options: dict[str, Any]) -> None:
     from layerscope.placing import place_pictures, show_placed
     from layerscope.tables import publish_content
 
-    paths, loaded, bad = find_images(list(options["placed"])), {}, 0
-    for path in paths:
+    names, loaded, bad = [], [], 0
+    for path in find_images(list(options["placed"])):
         try:
-            loaded[path.name] = network.preprocessing.apply(load_image(path))
+            loaded.append(network.preprocessing.apply(load_image(path)))
+            names.append(str(path))
         except ImageError as error:
             click.echo(f"skipped: {error}", err=True)
             bad += 1
     if not loaded:
         raise ImageError("none of the pictures to place can be read; give others")
-    placed = place_pictures(space, network, torch.stack(list(loaded.values())))
-    out: Path = options["out"].with_name(f"{options['out'].name}-{space.network}-{space.layer}")
-    table, _ = publish_content(out, placed)
-    for path in (table, *save_figure(show_placed(space, placed, list(loaded)), out)):
+    placed = place_pictures(space, network, torch.stack(loaded))
+    named = placed.append_column("name", [[names[picture] for picture in placed["picture"].to_pylist()]])
+    layer = space.folder.rpartition("/")[2]
+    out: Path = options["out"].with_name(f"{options['out'].name}-{space.results.folder}-{layer}")
+    table, _ = publish_content(out, named)
+    short = [Path(name).name for name in names]
+    page = show_placed(space, placed, short if len(set(short)) == len(short) else names)
+    for path in (table, *save_figure(page, out)):
         click.echo(path)
     if bad:
         sys.exit(SOME_SKIPPED)

@@ -68,7 +68,7 @@ def make_portraits(
 
     ``layers``: "conv", "all", "even" or names; ``channels``: those to show, all by default. What is there already,
     drawn the same way, is kept and stays beside what is new. Raises StudyError if the network or a picture is not
-    that of the study, or another process is at work on it; UnsupportedOperationError as `stream_units` does.
+    that of the study, OutputError if another process is at work on it, UnsupportedOperationError as `stream_units`.
     """
     check_network(study, network)
     chosen = top_filters(study, network, layers, channels)

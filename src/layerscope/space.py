@@ -26,6 +26,7 @@ from layerscope.top_filters import folders
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 ARRANGEMENTS = ("fill", "one-to-one")
+_BEFORE = ("patches", "neighbours", "embedding")  # steps that a plane is made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +54,17 @@ class Space:
             raise StudyError(
                 f"{space.network} has no layer {layer!r}; `layerscope layers` lists those it has"
             )
-        if f"{space.results.folder}/{space.folder}/plane" not in study.steps:
+        at = f"{space.results.folder}/{space.folder}"
+        plane = study.steps.get(f"{at}/plane")
+        if plane is None:
             raise StudyError(
                 f"{study.path} has no space of {layer} of {space.network}; "
                 f"`layerscope space {study.path} --layer {layer}` makes it"
+            )
+        if not all(_among(study.steps.get(f"{at}/{part}"), plane) for part in _BEFORE):
+            raise StudyError(
+                f"the space of {layer} of {space.network} in {study.path} was being made in another way and is not "
+                "finished; run that `layerscope space` again, it goes on from there"
             )
         return space
 
@@ -136,6 +144,11 @@ class Space:
             name: np.asarray(self.results.array(f"{self.folder}/planes/{name}"), np.int32) for name in names
         }
 
+    @property
+    def arrangement(self) -> str:
+        """The one to look at first: each patch once, if there are enough cells; it hides none and repeats none."""
+        return "one-to-one" if "one-to-one" in self.planes else "fill"
+
     @cached_property
     def truth(self) -> pa.Table:
         """How true the planes are: a row per measure, its control beside it."""
@@ -167,7 +180,7 @@ class Space:
         return tuple(
             describe_region(
                 np.flatnonzero(groups == number),
-                np.stack([row["x"], row["y"]], axis=1),
+                _outline(row["x"], row["y"]),
                 self.places,
                 self.pictures,
                 self.classes,
@@ -215,6 +228,19 @@ class Space:
                 f"there is no patch {patch}; {self.layer} has {len(self.points)}, counted from 0"
             )
         return patch
+
+
+def _among(options: object, whole: object) -> bool:
+    """Whether the options of an earlier step are among those of a later one, which has all of them."""
+    if isinstance(options, dict) and isinstance(whole, dict):
+        return all(name in whole and _among(value, whole[name]) for name, value in options.items())
+    return options == whole
+
+
+def _outline(x: Sequence[float], y: Sequence[float]) -> npt.NDArray[np.float64]:
+    """The corners of a polygon; of two, the box (left, top, right, bottom) between them."""
+    corners = np.stack([x, y], axis=1)
+    return corners.ravel() if len(corners) == 2 else corners
 
 
 def read_reduction(results: NetworkResults, folder: str) -> Reduction:

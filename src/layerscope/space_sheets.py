@@ -134,7 +134,7 @@ def region_tables(regions: Sequence[Region], contrasts: Sequence[pa.Table]) -> M
     ]
     return {
         "regions": pa.Table.from_pylist(rows, schema=_REGIONS),
-        "region_filters": pa.concat_tables(filters),
+        "region_filters": pa.concat_tables([_REGION_FILTERS.empty_table(), *filters]),
     }
 
 
@@ -149,5 +149,13 @@ _REGIONS = pa.schema(
             "x": _NUMBERS,
             "y": _NUMBERS,
         },
+    }
+)
+_REGION_FILTERS = pa.schema(
+    {
+        **{"region": pa.int64(), "channel": pa.int64()},
+        **dict.fromkeys(
+            ("mean", "mean_elsewhere", "fires", "fires_elsewhere", "contrast", "z"), pa.float64()
+        ),
     }
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.canvas import figure_files
 from layerscope.clusters import groups_of, suggest_regions
 from layerscope.embedding import Tsne, lay_out, reduce, relate
 from layerscope.errors import LayerscopeError
@@ -29,6 +30,7 @@ from layerscope.plane_truth import Embedded, measure_truth, truth_table
 from layerscope.regions import contrasts
 from layerscope.render import Pixels
 from layerscope.space import Space, read_affinities, read_reduction, space_folder
+from layerscope.space_portraits import choose_zooms, portray_filters, space_figure
 from layerscope.space_sheets import region_tables, space_sheets
 from layerscope.steps import open_step
 from layerscope.study import Study
@@ -197,11 +199,12 @@ class _Maker:
         if grid.cells >= len(points):
             planes["one-to-one"] = arrange(points, grid)
         regions = suggest_regions((points - (grid.left, grid.top)) / grid.side, space.pictures, space.classes)
+        groups = groups_of(regions, len(points))
         found = {
             "grid.json": (json.dumps(asdict(grid), indent=1) + "\n").encode(),
-            "region_of": groups_of(regions, len(points)),
+            "region_of": groups,
             **{f"planes/{name}": plane for name, plane in planes.items()},
-            **region_tables(regions, contrasts(space.vectors, groups_of(regions, len(points)))),
+            **region_tables(regions, contrasts(space.vectors, groups) if regions else ()),
         }
         self.tell(f"{self.layer}: measures", 0.0)
         affinities = read_affinities(results, self.folder)
@@ -214,12 +217,19 @@ class _Maker:
     def _pictures(self, study: Study) -> Study:
         """All that is drawn."""
         space = Space(study.network(self.network.name), self.layer)
+        zooms = choose_zooms(space)
+        study = portray_filters(study, self.network, self.images, space, zooms, self._told("portraits"))
         with open_step(study, f"{self.folder}/pictures", self.network.name, self.options["pictures"]) as step:
             step.withdraw()
+            _remove_strays(study.path, step.place(self.folder))
             with _memory(study.path, len(space.points), self.plan.side) as cells:
                 self._crop(study, space, cells)
                 for stem, content in space_sheets(space, cells, self._told("tiles")):
                     step.put(f"{self.folder}/{stem}", content)
+                if zooms:
+                    page = space_figure(study, self.network, self.images, space, zooms, cells)
+                    for name, content in figure_files(page, f"{self.folder}/figure"):
+                        step.put(name, content)
             return step.finish([])
 
     def _told(self, what: str) -> Callable[[float], None]:
@@ -238,6 +248,14 @@ class _Maker:
 
         images, boxes = self.images, space.boxes
         crop_patches(study, self.network, images, space.pictures, boxes, cells, progress=advance)
+
+
+def _remove_strays(study: Path, folder: Path) -> None:
+    """Remove what no step has in a space's folder: files of a run that was stopped, made in another way."""
+    listed = Study.open(study).manifest["files"]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(study).as_posix() not in listed:
+            path.unlink()
 
 
 @contextmanager
