@@ -25,6 +25,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/units.py
+	$(BIN)/python benchmarks/space.py
 	$(BIN)/python benchmarks/layers.py resnet50
 	$(BIN)/python benchmarks/layers.py
 

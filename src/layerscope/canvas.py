@@ -181,6 +181,11 @@ def figure_files(figures: Figure | Sequence[Figure], stem: str) -> Iterator[tupl
     yield f"{stem}.pdf", memory.getvalue()
 
 
+def png_file(page: Page, stem: str) -> tuple[str, bytes]:
+    """Name and content of a page as a picture alone: for pages of photographs, which a document makes no sharper."""
+    return f"{stem}.png", _png(page)
+
+
 def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Path, ...]:
     """Write figures as PNG and PDF, named as `figure_files` says, and return the paths.
 

@@ -33,7 +33,7 @@ _LABEL = 26  # pixels above a filter for its number
 _LETTERS, _SMALL = 7.5, 6.5  # points
 _DEAD = np.uint8(244)
 _NOISE = 1.0  # levels: what a JPEG adds to a signal of zeros
-_ZEROS = {
+ZEROS = {
     "signed": 127.5,
     "positive": 0.0,
     "magnitude": 0.0,
@@ -105,7 +105,7 @@ def _sheet(layer: LayerDrawn) -> _Sheet:
     grid = (math.ceil(layer.patches / columns), columns)
     largest = (_ACROSS - 2 * _MARGIN - _MIDDLE) // (2 * columns) - _GAP
     cell = _cell(layer.size, max(1, largest))
-    zero = _ZEROS.get(layer.display)
+    zero = ZEROS.get(layer.display)
     width = _Sheet(cell, grid, 1, zero).block[1]
     return _Sheet(cell, grid, max(1, (_ACROSS - 2 * _MARGIN + _BETWEEN) // (width + _BETWEEN)), zero)
 
@@ -194,11 +194,13 @@ def _block(sheet: _Sheet, one: FilterDrawn) -> Pixels:
             y = row * (sheet.cell[0] + _GAP)
             x = column * (sheet.cell[1] + _GAP) + half * (sheet.half[1] + _MIDDLE)
             zero = sheet.zero if half else None
-            pixels[y : y + sheet.cell[0], x : x + sheet.cell[1]] = _panel(panel, outside, sheet.cell, zero)
+            pixels[y : y + sheet.cell[0], x : x + sheet.cell[1]] = fitted_panel(
+                panel, outside, sheet.cell, zero
+            )
     return pixels
 
 
-def _panel(panel: Pixels, outside: Margins, cell: tuple[int, int], zero: float | None) -> Pixels:
+def fitted_panel(panel: Pixels, outside: Margins, cell: tuple[int, int], zero: float | None) -> Pixels:
     """A panel at the size it has on the page, what is not seen hatched anew.
 
     ``zero``: the level that stands for 0 in a signal; reduced, it keeps its contrast.

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from layerscope.canvas import FAINT, INK, Canvas, Page, broken, fitted, text_width
-from layerscope.filter_pages import _ZEROS, Margins, _panel
+from layerscope.filter_pages import ZEROS, Margins, fitted_panel
 from layerscope.plane_pictures import PlaneDrawn
 from layerscope.render import DisplayError, Pixels, show_signal
 from layerscope.tiles import BLANK, Plane, check_plane, plane_pixels
@@ -23,26 +23,17 @@ from layerscope.zooms import CellBox, cell_of
 __all__ = ["Answer", "Pick", "Zoom", "space_page"]
 
 _DPI = 300
-# pixels:
-_MARGIN, _GAP, _BETWEEN = 48, 2, 40  # border, between panels, between columns and between zooms
-_PLANE, _LEAST = 2400, 1000  # the plane's width at most, and at least if the zooms are lower
-_ZOOM, _PICK = (
-    (480, 720),
-    (150, 210),
-)  # side of a zoom at least and at most; of a patch, width of all about it
-_PANEL, _NARROW = 96, 250  # side of a panel at most, width of a filter at least
-_LABEL, _NAME, _HEAD = (
-    36,
-    22,
-    46,
-)  # heights: words above a patch or a filter, a line below one, a zoom's words
-_ROWS, _FILTERS = 16, 28  # between the patches of a zoom, between filters
-_LARGE, _LETTERS, _SMALL, _TINY = 12.0, 7.0, 6.0, 5.0  # points
-_PANELS = (
-    2,
-    6,
-    1600,
-)  # of a filter at least and at most; pixels that those of all filters of a patch may take
+# Pixels:
+_MARGIN, _GAP, _BETWEEN = 48, 4, 40  # border, between panels, between columns and between zooms
+_PLANE, _LEAST = 2700, 1000  # the plane's width at most, and at least if the zooms are lower
+_ZOOM = (600, 880)  # the side of a zoom, at least and at most
+_PICK, _ABOUT = 190, 240  # the side of a picked patch, the width of all about it
+_PANEL, _ENLARGED = 96, 128  # the side of a panel that is reduced, and at most of one enlarged
+_NARROW, _WIDE = 300, 2120  # the width of a filter at least, of the panels of all filters of a patch at most
+_LABEL, _NAME, _HEAD = 42, 26, 54  # heights: words above a filter, a line below a patch, a zoom's words
+_ROWS, _FILTERS = 16, 30  # between the patches of a zoom, between filters
+_LARGE, _LETTERS, _SMALL, _TINY = 14.0, 8.0, 7.0, 6.0  # points
+_FEW, _MANY = 2, 6  # panels of a filter
 _MOST = (12, 6, 8)  # zooms, patches of one, filters of one
 _CONTRAST = "; then its contrast: how often, of a patch of the region and another, the former excites it more"
 
@@ -113,14 +104,14 @@ class _Layout:
     @property
     def row(self) -> int:
         """Height of a picked patch with its filters."""
-        return max(_LABEL + 2 * self.panel[0] + _GAP, _LABEL + _PICK[0] + 2 * _NAME)
+        return max(_LABEL + 2 * self.panel[0] + _GAP, _LABEL + _PICK + 2 * _NAME)
 
     @property
     def columns(self) -> tuple[int, int, int, int]:
         """Where plane, zooms, patches and filters begin."""
         zooms = _MARGIN + self.plane[1] + _BETWEEN
         patches = zooms + self.zoom + _BETWEEN
-        return _MARGIN, zooms, patches, patches + _PICK[1] + _FILTERS
+        return _MARGIN, zooms, patches, patches + _ABOUT + _FILTERS
 
     @property
     def right(self) -> int:
@@ -207,10 +198,10 @@ def _lay_out(plane: Plane, zooms: Sequence[Zoom], display: str) -> _Layout:
     sizes = {_panel_size(one) for one in sprites} or {(_PANEL, _PANEL)}
     if len(sizes) > 1:
         raise DisplayError(f"portraits have panels of {sizes}; show filters of one layer")
-    (least, most, wide), panel = _PANELS, _on_page(sizes.pop())
-    panels = min(max(least, wide // filters // (panel[1] + _GAP)), most)
+    panel = _on_page(sizes.pop())
+    panels = min(max(_FEW, _WIDE // filters // (panel[1] + _GAP)), _MANY)
     panels = min(panels, max((len(one.outside) for one in sprites), default=panels))
-    empty = _Layout(1, (0, 0), 0, panel, panels, filters, _ZEROS.get(display))
+    empty = _Layout(1, (0, 0), 0, panel, panels, filters, ZEROS.get(display))
     tallest = empty.rows(max(len(zoom.picks) for zoom in zooms))
     layout = replace(empty, zoom=min(max(tallest, _ZOOM[0]), _ZOOM[1]))
     high = max(_LEAST, sum(_HEAD + layout.height(zoom) + _BETWEEN for zoom in zooms) - _BETWEEN - _HEAD)
@@ -223,10 +214,9 @@ def _panel_size(one: Answer) -> Shape:
     return one.sprite.shape[0] // 2, one.sprite.shape[1] // len(one.outside)
 
 
-def _on_page(size: Shape, side: int = _PANEL) -> Shape:
-    """The largest whole multiple of a size that fits a square, or as it is reduced to it."""
-    longest = max(size)
-    scale = side // longest if longest <= side else side / longest
+def _on_page(size: Shape, enlarged: int = _ENLARGED, reduced: int = _PANEL) -> Shape:
+    """The largest whole multiple of a size that fits a square, or it reduced to another square."""
+    scale = reduced / max(size) if max(size) > reduced else enlarged // max(size)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
@@ -307,15 +297,15 @@ class _Pen:
             for width, colour in ((2.4, INK), (1.1, "white")):
                 self.canvas.patch(Rectangle(*sides, fill=False, edgecolor=colour, linewidth=width))
         for name, box in zip(names, outlines, strict=True):
-            wide, high = self.width(name, _LETTERS, "bold") + 14, 34
+            wide, high = self.width(name, _LETTERS, "bold") + 16, 38
             x, y = _free_place(box, (high, wide), frame, taken)
             taken.append((x, y, x + wide, y + high))
             self.canvas.box(x * pixel, y * pixel, wide * pixel, high * pixel, INK)
-            self.write(x + 7, y + high - 7, name, _LETTERS, color="white", weight="bold")
+            self.write(x + 8, y + high - 8, name, _LETTERS, color="white", weight="bold")
 
 
 def _free_place(box: Bounds, size: Shape, frame: Bounds, taken: Sequence[Bounds]) -> tuple[int, int]:
-    """Where a label goes: about a corner of its box, else anywhere in the frame, the first that is free."""
+    """Where a label goes: about a corner of its box, else the nearest free place in the frame."""
     (left, top, right, bottom), (high, wide) = box, size
     corners = [(x - wide // 2, y - high // 2) for y in (top, bottom) for x in (left, right)]
     grid = [(x, y) for y in range(frame[1], frame[3], high) for x in range(frame[0], frame[2], wide)]
@@ -333,11 +323,10 @@ def _meet(one: Bounds, other: Bounds) -> bool:
 
 def _draw_head(pen: _Pen, layout: _Layout, title: str, caption: str) -> int:
     """Title and caption; where all else begins."""
-    width, y = layout.right - _MARGIN, _MARGIN + 40
-    pen.fit(_MARGIN, y, title, _LARGE, width, weight="bold")
-    y += 8
+    width, y = layout.right - _MARGIN, _MARGIN + 48
+    pen.fit(_MARGIN, y - 8, title, _LARGE, width, weight="bold")
     for line in broken(caption, width * pen.canvas.pixel, _SMALL, 8):
-        y += 36
+        y += 40
         pen.write(_MARGIN, y, line, _SMALL, color=FAINT)
     return y + 40
 
@@ -345,7 +334,7 @@ def _draw_head(pen: _Pen, layout: _Layout, title: str, caption: str) -> int:
 def _draw_zoom(pen: _Pen, layout: _Layout, zoom: Zoom, plane: Plane, cells: Pixels, y: int) -> None:
     """A zoom below its words, the picked patches marked, each of them and its filters in a row beside it."""
     (x, top), cell = (layout.columns[1], y + _HEAD), layout.cell_in(zoom)
-    pen.fit(x, y + 30, f"{zoom.number}   {zoom.words}", _LETTERS, layout.right - x, weight="bold")
+    pen.fit(x, y + 34, f"{zoom.number}   {zoom.words}", _LETTERS, layout.right - x, weight="bold")
     left, up, right, down = zoom.box
     pixels = _scaled(plane[up:down, left:right], cells, cell)
     pen.image(pixels, x, top)
@@ -358,15 +347,14 @@ def _draw_zoom(pen: _Pen, layout: _Layout, zoom: Zoom, plane: Plane, cells: Pixe
 
 def _draw_pick(pen: _Pen, layout: _Layout, name: str, pick: Pick, y: int) -> None:
     """A patch between its name and its picture's, and its filters beside it."""
-    x, base = layout.columns[2], y + _LABEL - 10
+    x, base = layout.columns[2], y + _LABEL - 11
     pen.write(x, base, name, _LETTERS, weight="bold")
     used = pen.width(name, _LETTERS, "bold") + 16
-    pen.fit(x + used, base, f"({pick.row}, {pick.column})", _SMALL, _PICK[1] - used, color=FAINT)
-    size = _on_page(pick.pixels.shape[:2], _PICK[0])
+    pen.fit(x + used, base, f"({pick.row}, {pick.column})", _SMALL, _ABOUT - used, color=FAINT)
+    size = _on_page(pick.pixels.shape[:2], _PICK, _PICK)
     pen.image(_resized(pick.pixels, size), x, y + _LABEL)
-    folder, _, file = pick.picture.rpartition("/")
-    for place, line in enumerate((folder, file) if folder else (file,), 1):
-        pen.fit(x, y + _LABEL + size[0] + place * _NAME, line, _TINY, _PICK[1], color=FAINT)
+    for place, line in enumerate(pick.picture.rsplit("/", 1), 1):
+        pen.fit(x, y + _LABEL + size[0] + place * _NAME, line, _TINY, _ABOUT, color=FAINT)
     for place, one in enumerate(pick.filters):
         _draw_answer(pen, layout, one, layout.columns[3] + place * (layout.block + _FILTERS), y)
     if not pick.filters:
@@ -375,15 +363,14 @@ def _draw_pick(pen: _Pen, layout: _Layout, name: str, pick: Pick, y: int) -> Non
 
 def _draw_answer(pen: _Pen, layout: _Layout, one: Answer, x: int, y: int) -> None:
     """A filter's channel and what it answers, above its panels."""
-    base, contrast = y + _LABEL - 10, "" if one.contrast is None else f"  {one.contrast:.2f}"
+    base, contrast = y + _LABEL - 11, "" if one.contrast is None else f"  {one.contrast:.2f}"
     pen.write(x, base, str(one.channel), _LETTERS, weight="bold")
     used = pen.width(str(one.channel), _LETTERS, "bold") + 16
     words = f"{one.activation:.3g}{contrast}"
     pen.fit(x + layout.block, base, words, _SMALL, layout.block - used, color=FAINT, ha="right")
-    pixels = _panels(layout, one)
-    pen.image(pixels, x, y + _LABEL)
+    pen.image(_panels(layout, one), x, y + _LABEL)
     if one.sprite is None:
-        middle = (x + pixels.shape[1] / 2, y + _LABEL + pixels.shape[0] / 2)
+        middle = (x + layout.block / 2, y + _LABEL + layout.panel[0])
         pen.write(*middle, "no portrait", _SMALL, ha="center", va="center", color=FAINT)
 
 
@@ -398,5 +385,5 @@ def _panels(layout: _Layout, one: Answer) -> Pixels:
         for half, zero in enumerate((None, layout.zero)):
             panel = one.sprite[half * rows : (half + 1) * rows, place * columns : (place + 1) * columns]
             y, x = half * (high + _GAP), place * (wide + _GAP)
-            pixels[y : y + high, x : x + wide] = _panel(panel, outside, layout.panel, zero)
+            pixels[y : y + high, x : x + wide] = fitted_panel(panel, outside, layout.panel, zero)
     return pixels

@@ -131,9 +131,8 @@ def _picks(
     side = int(min(_LARGEST, max(8, (boxes[:, 2] - boxes[:, 0]).max(), (boxes[:, 3] - boxes[:, 1]).max())))
     pixels = np.empty((len(patches), side, side, 3), np.uint8)
     crop_patches(study, network, images, space.pictures[patches], boxes, pixels)
-    contrast = dict(
-        zip(*(space.filters(one.region)[name].to_pylist() for name in ("channel", "contrast")), strict=True)
-    )
+    filters = space.filters(one.region)
+    contrast = dict(zip(filters["channel"].to_pylist(), filters["contrast"].to_pylist(), strict=True))
     rows = space.patches.take(patches).to_pylist()
     names = study.pictures["name"]
     for patch, shown, row in zip(one.patches, pixels, rows, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from layerscope.canvas import figure_files
+from layerscope.canvas import figure_files, png_file
 from layerscope.clusters import convex_hull
 from layerscope.plane_pictures import (
     Groups,
@@ -53,7 +53,7 @@ def space_sheets(space: Space, cells: Pixels, told: Told) -> Iterator[tuple[str,
         about = about_plane(space, name)
         places = space.places_in(name)
         outlines = [_corners(convex_hull(places[region.members])) for region in regions]
-        yield from figure_files(plane_page(plane, cells, about, outlines), f"plane_{name}_regions")
+        yield png_file(plane_page(plane, cells, about, outlines), f"plane_{name}_regions")
         yield from _whole(plane, cells, f"plane_{name}", about)
         yield from _tiles(plane, cells, f"plane_{name}", told)
     for number, region in enumerate(regions, 1):
@@ -61,7 +61,7 @@ def space_sheets(space: Space, cells: Pixels, told: Told) -> Iterator[tuple[str,
         page = contact_sheet(
             cells, region.members, about_plane(space), f"suggested region {number}", words=words
         )
-        yield from figure_files(page, f"regions/{number:02d}")
+        yield png_file(page, f"regions/{number:02d}")
 
 
 def caption(space: Space, region: Region, filters: pa.Table, number: int) -> str:
