@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from layerscope.patch_sample import PatchSample, Where
 from layerscope.patches import Patches, draw_patches
 from layerscope.preprocessing import Preprocessing
 from layerscope.study import Study
-from layerscope.sweep import Pass
+from layerscope.sweep import Pass, sweep
 from layerscope.zoo import Options
 from tests.oracles.patches import every_patch, lies_inside
 from tests.spaces import begin
@@ -40,17 +41,18 @@ def study(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) -> Study:
     return begin(small(), images, tmp_path_factory.mktemp("patches") / "study")
 
 
-def own(*modules: nn.Module, size: int = 16, **preparing: tuple[float, ...]) -> Network:
+def own(*modules: nn.Module, size: int = 16, grey: bool = False) -> Network:
     torch.manual_seed(0)
     module = nn.Sequential(*modules).eval()
-    preprocessing = Preprocessing(resize=None, height=size, width=size, **preparing)
+    colours = {"mean": (0.4,), "deviation": (0.2,)} if grey else {}
+    preprocessing = replace(Preprocessing(resize=None, height=size, width=size), **colours)  # type: ignore[arg-type]
     return Network.from_module(module, name="own", preprocessing=preprocessing)
 
 
 def draw(
     study: Study, images: ImageSet, layer: str, network: Network | None = None, **sample: int
 ) -> Patches:
-    wanted = PatchSample(layer, **{"count": ALL, **sample})
+    wanted = replace(PatchSample(layer, ALL), **sample)  # type: ignore[arg-type]
     return draw_patches(study, network or small(), images, wanted, settings=SETTINGS)[layer]
 
 
@@ -111,7 +113,7 @@ def test_a_layer_without_one_field_sees_the_whole_picture(tmp_path: Path) -> Non
 
 
 def test_grey_networks(tmp_path: Path) -> None:
-    network = own(nn.Conv2d(1, 4, 3), nn.ReLU(), mean=(0.4,), deviation=(0.2,))
+    network = own(nn.Conv2d(1, 4, 3), nn.ReLU(), grey=True)
     images = pictures(tmp_path / "photos", 4, (1,))
     study = begin(network, images, tmp_path / "study")
     assert check(draw(study, images, "0", network), network, "0", images) == {0, 2, 3}
@@ -128,11 +130,10 @@ def test_a_sample_is_the_beginning_of_a_larger_one(study: Study, images: ImageSe
 
 def test_all_layers_in_one_pass(study: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     layers, passes = ("p1", "c2", "fc7"), []
-    swept = patches.sweep
 
     def counted(*arguments: object, **options: object) -> object:
         passes.append(arguments)
-        return swept(*arguments, **options)  # type: ignore[arg-type]
+        return sweep(*arguments, **options)  # type: ignore[arg-type]
 
     told: list[int] = []
     monkeypatch.setattr(patches, "sweep", counted)

@@ -380,7 +380,8 @@ def test_folders_of_layers_differ() -> None:
     names = {"0": "a/b", "1": "a_b", "2": "A_B"}
     module = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1))
     network = own(module)
-    found = folders(Network(network.name, network.graph, network.preprocessing, rename=names))
+    renamed = Network(network.name, network.graph, network.preprocessing, rename=names)
+    found = folders(layer.name for layer in renamed.layers)
     assert len({folder.lower() for folder in found.values()}) == len(found) == 2
     assert "/" not in "".join(found.values())
 

@@ -159,7 +159,7 @@ def test_suggested_regions_come_back_as_they_were(space: Space) -> None:
         assert np.array_equal(found.outline, region.outline)
         assert (found.centre, found.pictures, found.spread) == (region.centre, region.pictures, region.spread)
         assert (found.label, found.label_share) == (region.label, region.label_share)
-    shares = [region.label_share for region in space.suggested if region.label is not None]
+    shares = [region.label_share for region in space.suggested if region.label_share is not None]
     assert np.mean(shares) > 0.7  # of three textures
     table = space.results.table("spaces/p1/region_filters")
     assert table["region"].unique().to_pylist() == list(range(1, len(expected) + 1))

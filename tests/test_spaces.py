@@ -113,8 +113,8 @@ def test_the_study_is_whole_and_lists_what_is_drawn(whole: Study) -> None:
     assert check_study(whole.path) == ()
     files = {file.removeprefix(AT) for file in whole.manifest["files"] if file.startswith(AT)}
     regions = range(1, len(Space.open(whole, "p1").suggested) + 1)
-    for stem in ("embedding_plot", "plane_fill_regions", "plane_one-to-one_regions", "figure"):
-        assert {f"{stem}.png", f"{stem}.pdf"} <= files
+    stems = ("embedding_plot", "plane_fill_regions", "plane_one-to-one_regions", "figure")
+    assert {"figure.pdf", *(f"{stem}.png" for stem in stems)} <= files
     assert {f"regions/{number:02d}.png" for number in regions} <= files
     assert {"plane_fill.dzi", "plane_fill_files/0/0_0.jpg", "plane_one-to-one.dzi", "truth.parquet"} <= files
     assert not [file for file in files if file.endswith((".pkl", ".pickle"))]
