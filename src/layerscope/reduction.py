@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from layerscope.errors import LayerscopeError
-from layerscope.sharing import share_out
+from layerscope.sharing import loading_kernels, share_out
 
 Array = npt.NDArray[Any]
 
@@ -136,13 +135,8 @@ def _reduce_compiled(values: Tensor, moments: bool, histogram: bool, *, rectify:
 @cache
 def _kernels() -> ModuleType:
     """The compiled kernels; numba takes a second to import, so it waits until something is reduced."""
-    try:
+    with loading_kernels():
         from layerscope import kernels
-    except RuntimeError as error:
-        cause = " ".join(str(error).split())
-        raise LayerscopeError(
-            f"numba cannot keep its kernels ({cause}); set NUMBA_CACHE_DIR to a folder"
-        ) from error
     return kernels
 
 

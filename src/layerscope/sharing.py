@@ -1,13 +1,16 @@
-"""Compiled work shared out among threads."""
+"""Compiled work: loaded when needed, shared out among threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import torch
+
+from layerscope.errors import LayerscopeError
 
 
 def share_out(work: Callable[[int], None], parts: int) -> None:
@@ -34,3 +37,15 @@ def share_out(work: Callable[[int], None], parts: int) -> None:
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """Threads that wait for work; those of another process do not survive a fork, so each has its own."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"sharing-{process}")
+
+
+@contextmanager
+def loading_kernels() -> Iterator[None]:
+    """Around the import of compiled kernels: says in one line that numba finds no place to keep them."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause = " ".join(str(error).split())
+        raise LayerscopeError(
+            f"numba cannot keep its kernels ({cause}); set NUMBA_CACHE_DIR to a folder"
+        ) from error

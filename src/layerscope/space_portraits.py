@@ -64,9 +64,7 @@ def portray_filters(
     The same study if it has no top patches of the layer: then the figure says that there are no portraits.
     """
     results = study.network(network.name)
-    channels = sorted(
-        {c for one in chosen for patch in one.patches for c in space.strongest(patch, FILTERS).tolist()}
-    )
+    channels = _channels(space, chosen)
     swept = "top_patches" in results.results and pc.any(
         pc.equal(results.table("top_patches")["layer"].cast("string"), space.layer)
     )
@@ -88,6 +86,12 @@ def portray_filters(
         drawing=drawing_of(study, space),
         progress=told,
     )
+
+
+def _channels(space: Space, chosen: Sequence[Chosen]) -> list[int]:
+    """The filters that the figure shows."""
+    patches = (patch for one in chosen for patch in one.patches)
+    return sorted({channel for patch in patches for channel in space.strongest(patch, FILTERS).tolist()})
 
 
 def drawing_of(study: Study, space: Space) -> Drawing:
@@ -154,9 +158,7 @@ def _portraits(study: Study, network: Network, space: Space, chosen: Sequence[Ch
     results = study.network(network.name)
     if STEP not in results.results:
         return {}
-    channels = {
-        c for one in chosen for patch in one.patches for c in space.strongest(patch, FILTERS).tolist()
-    }
+    channels = _channels(space, chosen)
     table = results.table(STEP)
     found = {}
     for row in table.filter(pc.equal(table["layer"], space.layer)).to_pylist():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from layerscope.canvas import figure_files, png_file
 from layerscope.clusters import convex_hull
@@ -56,18 +57,18 @@ def space_sheets(space: Space, cells: Pixels, told: Told) -> Iterator[tuple[str,
         yield png_file(plane_page(plane, cells, about, outlines), f"plane_{name}_regions")
         yield from _whole(plane, cells, f"plane_{name}", about)
         yield from _tiles(plane, cells, f"plane_{name}", told)
+    filters = space.results.table(f"{space.folder}/region_filters")
     for number, region in enumerate(regions, 1):
-        words = caption(space, region, space.results.table(f"{space.folder}/region_filters"), number)
+        words = caption(space, region, filters.filter(pc.equal(filters["region"], number)))
         page = contact_sheet(
             cells, region.members, about_plane(space), f"suggested region {number}", words=words
         )
         yield png_file(page, f"regions/{number:02d}")
 
 
-def caption(space: Space, region: Region, filters: pa.Table, number: int) -> str:
+def caption(space: Space, region: Region, filters: pa.Table) -> str:
     """What a region is, in words: its pictures, its class, and the filters that fire more in it than elsewhere."""
-    own = [row for row in filters.to_pylist() if row["region"] == number]
-    best = sorted(own, key=lambda row: (-row["contrast"], row["channel"]))[:_FILTERS]
+    best = sorted(filters.to_pylist(), key=lambda row: (-row["contrast"], row["channel"]))[:_FILTERS]
     named = ", ".join(f"{row['channel']} ({row['contrast']:.2f})" for row in best)
     words = f"From {region.pictures:,} pictures. Filters by contrast: {named}."
     if region.label is None:

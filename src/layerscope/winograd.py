@@ -18,13 +18,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from layerscope.errors import LayerscopeError
 from layerscope.geometry import Window
-from layerscope.sharing import share_out
+from layerscope.sharing import loading_kernels, share_out
 
 Array = npt.NDArray[np.float32]
 
-MADE, READ = 4, 6  #: side of what a tile makes, and of what it reads
+MADE = 4  #: side of what a tile makes; it reads two more
 _SKEW = (
     16  # floats between the operands of a tile, which else would fall onto the same few lines of the cache
 )
@@ -134,11 +133,6 @@ def _filter_axis(points: tuple[float, ...]) -> Tensor:
 @cache
 def _kernels() -> ModuleType:
     """The compiled transforms; numba takes a moment to import, so it waits until they are used."""
-    try:
+    with loading_kernels():
         from layerscope import winograd_kernels
-    except RuntimeError as error:
-        cause = " ".join(str(error).split())
-        raise LayerscopeError(
-            f"numba cannot keep its kernels ({cause}); set NUMBA_CACHE_DIR to a folder"
-        ) from error
     return winograd_kernels
