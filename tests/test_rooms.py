@@ -113,7 +113,7 @@ ROOMS = {
         "canvas channel_statistics engine imagesets making network predictions reducers sparsity "
         "study sweep top_patches"
     ),
-    "command_line": "errors ~network ~zoo click ~torch",
+    "command_line": "errors ~network study ~zoo click ~torch",
     "cli_reconstruct": "command_line click ~gallery ~images ~network ~rules ~tqdm",
     "cli_study": (
         "cli_filters command_line ~engine ~imagesets ~pipeline ~ray_engine ~sources ~study "

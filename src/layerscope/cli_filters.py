@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layerscope.command_line import computing, display_option, listed, open_device, rule_option
+from layerscope.command_line import (
+    computing,
+    display_option,
+    listed,
+    networks_of,
+    open_device,
+    rule_option,
+    studied,
+)
 
 if TYPE_CHECKING:
     from layerscope.imagesets import ImageSet
@@ -48,9 +56,7 @@ def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> St
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option(
-    "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
-)
+@studied
 @click.option(
     "--layers",
     default="conv",
@@ -66,14 +72,6 @@ def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> St
     metavar="all|0-31,77",
     help="Which filters.",
 )
-@click.option(
-    "--images",
-    "places",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
-)
-@click.option("--weights", "-w", help="Where the weights of the one --network are now, if they have moved.")
 @rule_option
 @display_option
 @computing
@@ -88,11 +86,7 @@ def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **opt
     from layerscope.study import Study
 
     found = Study.open(study)
-    chosen = names or found.networks
-    if options["weights"] is not None and len(chosen) != 1:
-        raise click.UsageError("--weights is for one network; name it with --network")
-    for name in chosen:
-        found.network(name)
+    chosen = networks_of(found, names, options["weights"])
     images = images_of(found, places)
     for name in chosen:
         found = _portray(found, name, images, options)

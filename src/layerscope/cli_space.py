@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layerscope.command_line import SOME_SKIPPED, computing, open_device
+from layerscope.command_line import SOME_SKIPPED, computing, networks_of, open_device, studied
 
 if TYPE_CHECKING:
     from layerscope.network import Network
@@ -41,9 +41,7 @@ def _outline(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--layer", "-l", "layers", multiple=True, required=True, help="Whose space; repeat it for more."
 )
-@click.option(
-    "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
-)
+@studied
 @click.option(
     "--patches",
     "count",
@@ -79,14 +77,6 @@ def _outline(context: click.Context, parameter: click.Parameter, value: str | No
     "--side", type=click.IntRange(8, 256), default=48, show_default=True, help="Pixels along a cell."
 )
 @click.option(
-    "--images",
-    "places",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
-)
-@click.option("--weights", "-w", help="Where the weights of the one --network are now, if they have moved.")
-@click.option(
     "--region",
     callback=_outline,
     metavar="BOX",
@@ -118,11 +108,7 @@ def space(study: Path, **options: Any) -> None:
     from layerscope.study import Study
 
     found = Study.open(study)
-    for name in options["names"]:
-        found.network(name)
-    names = options["names"] or found.networks
-    if options["weights"] is not None and len(names) != 1:
-        raise click.UsageError("--weights is for one network; name it with --network")
+    names = networks_of(found, options["names"], options["weights"])
     if options["placed"] and options["out"] is None:
         raise click.UsageError("--place needs --out, the name of its files")
     if options["out"] is not None and not options["out"].name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from layerscope.errors import LayerscopeError, NetworkError
 
 if TYPE_CHECKING:
     from layerscope.network import Network
+    from layerscope.study import Study
 
 _LARGEST, _WIDEST = 32768, 64  # beyond these no tensor can be addressed, let alone held
 SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave pictures out
@@ -147,6 +149,38 @@ def computing(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def studied(command: Command) -> Command:
+    """The options of commands that add to a study: which of its networks, and where things are now."""
+    options = (
+        click.option(
+            "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
+        ),
+        click.option(
+            "--images",
+            "places",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
+        ),
+        click.option(
+            "--weights", "-w", help="Where the weights of the one --network are now, if they have moved."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def networks_of(study: Study, names: tuple[str, ...], weights: str | None) -> tuple[str, ...]:
+    """Those named, or all of the study. Raises StudyError for another name, UsageError for weights of several."""
+    chosen = names or study.networks
+    if weights is not None and len(chosen) != 1:
+        raise click.UsageError("--weights is for one network; name it with --network")
+    for name in chosen:
+        study.network(name)
+    return chosen
 
 
 rule_option = click.option(
