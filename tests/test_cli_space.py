@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -146,6 +147,38 @@ def test_regions_that_hold_nothing(study: Path, text: str, message: str) -> None
     one_line(run(study, "--layer", "p1", "--region", text), 1, message)
 
 
+# ------------------------------------------------------------------ neighbours
+
+
+@pytest.mark.parametrize("arrangement", ["fill", "one-to-one"])
+def test_neighbours_of_a_cell(study: Path, arrangement: str) -> None:
+    space = Space.open(Study.open(study), "p1")
+    row, column = np.argwhere(space.planes[arrangement] >= 0)[7]
+    patch = int(space.planes[arrangement][row, column])
+    said = run(study, "-l", "p1", "--nearest", f"{column + 0.5},{row + 0.99}", "--arrangement", arrangement)
+    assert said.exit_code == 0, said.output
+    head, _, *lines = said.stdout.splitlines()
+    assert head.startswith(f"alexcnn, p1: patch {patch}, row ")
+    alike, beside = lines[:10], lines[11:-1]
+    for told, on in ((alike, "representation"), (beside, "plane")):
+        found = space.nearest(patch, on=on)  # type: ignore[arg-type]
+        assert [line.split()[2] for line in told] == [f"{one}," for one in found.patches]
+        assert [line.split()[0] for line in told] == [f"{distance:.3f}" for distance in found.distances]
+    common = {line.split()[2] for line in alike} & {line.split()[2] for line in beside}
+    assert lines[-1] == f"{len(common)} of these 10 are in both"
+    picture = space.results.study.pictures["name"][int(space.pictures[patch])].as_py()
+    assert head.split(" of ")[1].startswith(picture)
+
+
+def test_cells_that_show_nothing(study: Path) -> None:
+    for place in ("-1,0", "0,900", "nan,0", "0,inf"):
+        one_line(
+            run(study, "-l", "p1", "--nearest", place), 1, f"no patch is shown at {place}: the plane is "
+        )
+    for place in ("", "1", "1,2,3", "a,b"):
+        one_line(run(study, "-l", "p1", "--nearest", place), 2, 'give "x,y"')
+
+
 # ------------------------------------------------------------------ placing
 
 
@@ -165,8 +198,9 @@ def test_new_pictures_are_placed(study: Path, tmp_path: Path) -> None:
     assert (table["distance"] < 100).all()
     assert check_study(study) == ()
     (new / "bad.png").write_text("no picture")
-    some = run(study, "-l", "p1", "--place", new, "--out", tmp_path / "placed")
+    some = run(study, "-l", "p1", "-l", "p1", "--place", new, "--out", tmp_path / "placed")
     assert some.exit_code == 3
+    assert len(some.stdout.splitlines()) == 6  # each layer, though a picture is bad
     assert some.stderr.startswith("skipped: ")
     assert "bad.png" in some.stderr
 
@@ -206,7 +240,7 @@ def test_too_few_patches_is_one_line(study: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     last = result.stderr.splitlines()[-1]
     assert (
-        "12 patches are too few for a perplexity of 30, which needs 91: take a perplexity of 3 or less"
+        "12 patches of fc7 are too few for a perplexity of 30, which needs 91: take a perplexity of 3 or less"
         in last
     )
 

@@ -121,6 +121,7 @@ def test_the_page_shows_old_and_new(study: Study, images: ImageSet, tmp_path: Pa
     written = " ".join(text.get_text() for axes in page.axes for text in axes.texts)
     written += " ".join(text.get_text() for text in page.texts)
     assert "one.png" in written
+    assert f"embedding of {len(space.points)} patches and {placed.num_rows} new ones" in written
     assert "two.png" in written
     colours = []
     for stem, table in (("both", placed), ("one", placed.slice(0, 4))):

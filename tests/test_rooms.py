@@ -106,7 +106,7 @@ ROOMS = {
     "zooms": "regions render tiles numpy",
     "space_figure": "canvas filter_pages plane_pictures render tiles zooms matplotlib numpy PIL",
     "space_portraits": (
-        "canvas imagesets network patch_crops portrait_sheets portraits regions render rules space space_figure "
+        "canvas errors imagesets network patch_crops portrait_sheets portraits regions render rules space space_figure "
         "space_sheets sprites study zooms numpy pyarrow torch"
     ),
     "pipeline": (
@@ -120,9 +120,9 @@ ROOMS = {
         "~study_check ~sweep ~zoo click ~tqdm"
     ),
     "cli_filters": "command_line ~imagesets ~network ~portraits ~rules ~sources ~study click ~torch ~tqdm",
+    "cli_space_answers": "~canvas ~errors ~images network ~placing space ~space_sheets ~tables click numpy ~torch",
     "cli_space": (
-        "command_line ~canvas ~embedding ~errors ~images network ~placing ~sources ~space ~space_sheets "
-        "~spaces study ~tables click ~torch ~tqdm"
+        "~cli_space_answers command_line ~embedding network ~sources ~space ~spaces study click ~torch ~tqdm"
     ),
     "cli": (
         "_version ~canvas cli_filters cli_reconstruct cli_space cli_study command_line ~overview ~weights ~zoo click"

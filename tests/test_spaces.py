@@ -23,8 +23,11 @@ from layerscope.network import Network
 from layerscope.patch_sample import PatchSample
 from layerscope.patches import draw_patches
 from layerscope.plane import Grid, arrange, fill
+from layerscope.portraits import Drawing, make_portraits
 from layerscope.preprocessing import Preprocessing
+from layerscope.rules import GUIDED
 from layerscope.space import Space
+from layerscope.space_portraits import drawing_of
 from layerscope.spaces import Plan, make_spaces
 from layerscope.study import Study
 from layerscope.study_check import check_study
@@ -337,18 +340,36 @@ def test_a_dead_layer(tmp_path: Path) -> None:
 
 
 def test_fewer_patches_than_the_perplexity_allows(study: Study, images: ImageSet) -> None:
-    few = r"^12 patches are too few for a perplexity of 8, which needs 25: take a perplexity of 3 or less"
+    few = r"^12 patches of fc7 are too few for a perplexity of 8, which needs 25: take a perplexity of 3 or less"
+    seen: list[str] = []
     with pytest.raises(EmbeddingError, match=few):
-        make_spaces(study, small(), images, ["fc7"], plan=PLAN)
+        make_spaces(study, small(), images, ["fc7"], plan=PLAN, progress=lambda what, _: seen.append(what))
+    assert seen == []  # said before the pass
     assert make_spaces(study, small(), images, ["fc7"], plan=with_tsne(perplexity=3))
 
 
 def test_missing_libraries_are_named(study: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openTSNE", None)
+    seen: list[str] = []
     with pytest.raises(
         EmbeddingError, match=r"^an embedding needs openTSNE: pip install 'layerscope\[space\]'$"
     ):
-        make_spaces(study, small(), images, ["c2"], plan=PLAN)
+        make_spaces(study, small(), images, ["c2"], plan=PLAN, progress=lambda what, _: seen.append(what))
+    assert seen == []  # said before the pass
+
+
+def test_portraits_are_drawn_as_those_that_are_there(study: Study, images: ImageSet) -> None:
+    """By the same rule, overlap and display; a rule of the user's own is known by its name only, so refused."""
+    drawing = Drawing(replace(GUIDED, overlap="overwrite"), "heat")
+    portrayed = make_portraits(study, small(), images, layers=["c1"], channels=[0], drawing=drawing)
+    assert drawing_of(portrayed, "alexcnn") == drawing
+    own = make_portraits(
+        study, small(), images, layers=["c1"], channels=[0], drawing=Drawing(replace(GUIDED, name="mine"))
+    )
+    with pytest.raises(
+        StudyError, match=r"rule of your own, 'mine'; draw them by deconvnet or guided or gradient"
+    ):
+        make_spaces(own, small(), images, ["c2"], plan=PLAN)
 
 
 def test_a_changed_or_vanished_picture_is_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,8 @@ from layerscope.command_line import SOME_SKIPPED, computing, networks_of, open_d
 
 if TYPE_CHECKING:
     from layerscope.network import Network
-    from layerscope.space import Space
     from layerscope.spaces import Plan
     from layerscope.study import Study
-
-_FILTERS = 10  # of a region, printed
 
 
 def _outline(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -34,6 +32,18 @@ def _outline(context: click.Context, parameter: click.Parameter, value: str | No
     raise click.BadParameter(
         f'{value!r}: give "left,top,right,bottom" or three or more corners "x,y x,y x,y"'
     )
+
+
+def _cell(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        x, y = map(float, value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f'{value!r}: give "x,y"') from error
+    return x, y
 
 
 @click.command()
@@ -87,7 +97,13 @@ def _outline(context: click.Context, parameter: click.Parameter, value: str | No
     type=click.Choice(["fill", "one-to-one"]),
     default="one-to-one",
     show_default=True,
-    help="The plane that --region is on.",
+    help="The plane that --region and --nearest are on.",
+)
+@click.option(
+    "--nearest",
+    callback=_cell,
+    metavar="X,Y",
+    help="Say which patches are alike to the one in this cell of the plane that is there.",
 )
 @click.option(
     "--place",
@@ -113,26 +129,35 @@ def space(study: Path, **options: Any) -> None:
         raise click.UsageError("--place needs --out, the name of its files")
     if options["out"] is not None and not options["out"].name:
         raise click.BadParameter(f"{options['out']} is a folder; name the files in it", param_hint="--out")
+    whole = True
     for name in names:
-        _one_network(found, name, options)
+        whole &= _one_network(found, name, options)
         found = Study.open(study)
+    if not whole:
+        sys.exit(SOME_SKIPPED)
 
 
-def _one_network(study: Study, name: str, options: dict[str, Any]) -> None:
+def _one_network(study: Study, name: str, options: dict[str, Any]) -> bool:
+    """Whether every picture could be read."""
+    from layerscope.cli_space_answers import describe_patch, describe_region, place, summarise
     from layerscope.space import Space
 
-    if options["region"] is not None:
-        for layer in options["layers"]:
-            _describe(Space.open(study, layer, name), options["region"], options["arrangement"])
-        return
+    arrangement, there = options["arrangement"], partial(Space.open, study, network=name)
+    for layer in options["layers"] if options["region"] is not None else ():
+        describe_region(there(layer), options["region"], arrangement)
+    for layer in options["layers"] if options["nearest"] is not None else ():
+        describe_patch(there(layer), options["nearest"], arrangement)
+    if options["region"] is not None or options["nearest"] is not None:
+        return True
     network = _network(study, name, options)
     if options["placed"]:
-        for layer in options["layers"]:
-            _place(Space.open(study, layer, name), network, options)
-        return
+        placed, out = options["placed"], options["out"]
+        read = [place(there(layer), network, placed, out) for layer in options["layers"]]
+        return all(read)
     made = _make(study, network, options)
     for layer in options["layers"]:
-        _summarise(Space.open(made, layer, name))
+        summarise(Space.open(made, layer, name))
+    return True
 
 
 def _network(study: Study, name: str, options: dict[str, Any]) -> Network:
@@ -182,68 +207,3 @@ class _Shown:
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
-
-
-def _summarise(space: Space) -> None:
-    pictures = len(set(space.pictures.tolist()))
-    click.echo(
-        f"{space.network}, {space.layer}: {len(space.points):,} patches of {pictures:,} pictures, "
-        f"{len(space.suggested)} regions suggested"
-    )
-    for row in space.truth.to_pylist():
-        value, control = (_number(row[name]) for name in ("value", "control"))
-        click.echo(f"  {row['name'] + ', ' + row['of']:<52} {value:>7}   by chance {control:>7}")
-    click.echo(space.results.study.path / space.results.folder / space.folder)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _describe(space: Space, outline: Any, arrangement: str) -> None:
-    from layerscope.space_sheets import class_names
-
-    region = space.region(outline, arrangement)
-    label = "" if region.label is None else (
-        f", {region.label_share:.0%} of the class {class_names(space)[region.label]}"
-    )  # fmt: skip
-    click.echo(
-        f"{space.network}, {space.layer}: {len(region.members):,} patches of {region.pictures:,} pictures{label}"
-    )
-    click.echo("filter  contrast  fires here  elsewhere  mean here  elsewhere")
-    for row in space.filters(region).slice(0, _FILTERS).to_pylist():
-        rest = [row[name] for name in ("fires", "fires_elsewhere", "mean", "mean_elsewhere")]
-        shown = "".join(f"  {_number(value):>9}" for value in rest)
-        click.echo(f"{row['channel']:>6}  {row['contrast']:>8.3f} {shown}")
-
-
-def _place(space: Space, network: Network, options: dict[str, Any]) -> None:
-    import torch
-
-    from layerscope.canvas import save_figure
-    from layerscope.errors import ImageError
-    from layerscope.images import find_images, load_image
-    from layerscope.placing import place_pictures, show_placed
-    from layerscope.tables import publish_content
-
-    names, loaded, bad = [], [], 0
-    for path in find_images(list(options["placed"])):
-        try:
-            loaded.append(network.preprocessing.apply(load_image(path)))
-            names.append(str(path))
-        except ImageError as error:
-            click.echo(f"skipped: {error}", err=True)
-            bad += 1
-    if not loaded:
-        raise ImageError("none of the pictures to place can be read; give others")
-    placed = place_pictures(space, network, torch.stack(loaded))
-    named = placed.append_column("name", [[names[picture] for picture in placed["picture"].to_pylist()]])
-    layer = space.folder.rpartition("/")[2]
-    out: Path = options["out"].with_name(f"{options['out'].name}-{space.results.folder}-{layer}")
-    table, _ = publish_content(out, named)
-    short = [Path(name).name for name in names]
-    page = show_placed(space, placed, short if len(set(short)) == len(short) else names)
-    for path in (table, *save_figure(page, out)):
-        click.echo(path)
-    if bad:
-        sys.exit(SOME_SKIPPED)

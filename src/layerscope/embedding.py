@@ -67,16 +67,16 @@ class Tsne:
         """How many nearest neighbours of each patch are looked at."""
         return int(_REACH * self.perplexity)
 
-    def check(self, patches: int) -> None:
-        """Raises EmbeddingError when there are too few patches for the perplexity; says which one would do."""
+    def check(self, patches: int, layer: str = "") -> None:
+        """Raises EmbeddingError when a layer has too few patches for the perplexity; says which one would do."""
         if patches > self.neighbours:
             return
         least = math.ceil(_LEAST * _REACH) + 1
         fits = (patches - 1) // _REACH
         remedy = f"take a perplexity of {fits} or less, or" if patches >= least else "take"
         raise EmbeddingError(
-            f"{patches} patches are too few for a perplexity of {self.perplexity:g}, which needs "
-            f"{self.neighbours + 1}: {remedy} more patches"
+            f"{patches} patches{layer and f' of {layer}'} are too few for a perplexity of {self.perplexity:g}, which "
+            f"needs {self.neighbours + 1}: {remedy} more patches"
         )
 
 
@@ -355,6 +355,11 @@ def _threads(limit: int) -> Iterator[None]:
 
     with threadpool_limits(limit):
         yield
+
+
+def check_installed() -> None:
+    """Raises EmbeddingError if openTSNE is missing."""
+    _opentsne()
 
 
 def _opentsne() -> Any:

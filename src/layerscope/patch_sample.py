@@ -118,6 +118,11 @@ class PatchSample(Reducer):
             return np.arange(target.positions, dtype=np.int32)
         return inside
 
+    def most(self, target: Target, size: tuple[int, ...], pictures: int) -> int:
+        """How many patches so many pictures give."""
+        places = len(self.positions(target, size))
+        return min(self.count, pictures * min(places, self.per_picture or places))
+
     def _chosen(
         self, layer: str, picture: str, places: npt.NDArray[np.int32], limit: int
     ) -> tuple[Keys, npt.NDArray[np.int32]]:

@@ -66,6 +66,12 @@ def draw_patches(
     return found
 
 
+def count_patches(study: Study, network: Network, sample: PatchSample) -> Mapping[str, int]:
+    """How many patches of each layer `draw_patches` finds, known without a look at the pictures."""
+    good, size = study.pictures["reason"].null_count, network.input_shape[1:]
+    return {target.name: sample.most(target, size, good) for target in sample.targets(network)}
+
+
 def _refuse_changed(study: Study, good: npt.NDArray[np.int64], now: pa.Table) -> None:
     """Every picture must be what it was when the study was made."""
     before = study.pictures.take(pa.array(good))

@@ -48,9 +48,5 @@ def show_placed(space: Space, placed: pa.Table, names: Sequence[str]) -> Page:
     """The embedding in grey, and the patches of new pictures in a colour for each; ``names``: the pictures'."""
     new = np.stack([placed["x"].to_numpy(), placed["y"].to_numpy()], axis=1)
     of = np.concatenate([np.full(len(space.places), -1), placed["picture"].to_numpy()])
-    about = about_plane(space)
-    return embedding_page(
-        np.concatenate([space.places, new]),
-        type(about)(**{**vars(about), "patches": len(of)}),
-        Groups(of, tuple(names), "new picture"),
-    )
+    points = np.concatenate([space.places, new])
+    return embedding_page(points, about_plane(space), Groups(of, tuple(names), "new picture"))

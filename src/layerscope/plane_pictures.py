@@ -184,6 +184,7 @@ def embedding_page(
 ) -> Page:
     """The embedding (N, 2) as a scatter plot without axes, for t-SNE's have no meaning; x to the right, y down.
 
+    Points beyond the patches that ``about`` speaks of are new ones.
     Colours: of the largest groups; all others are grey. Where points lie over each other their colours mix, in no
     order, and the more there are, the stronger. Raises DisplayError if points and groups differ in number, or one is
     not finite.
@@ -198,8 +199,9 @@ def embedding_page(
     height, width = (math.ceil(side * scale) + 2 * border for side in (span[1], span[0]))
     corner = (low + high - span) / 2 - border / scale
     colours, entries = _coloured(len(points), groups)
+    new = f" and {len(points) - about.patches:,} new ones" if len(points) > about.patches else ""
     page = _Sheet(
-        f"{about.network}, {about.layer}: embedding of {len(points):,} patches",
+        f"{about.network}, {about.layer}: embedding of {about.patches:,} patches{new}",
         f"A dot is a patch ({about.patch}), where t-SNE puts it: close ones are alike; long distances, sizes and "
         f"directions mean nothing. {_key(groups, entries)}",
         width,

@@ -7,6 +7,7 @@ middle of the second cell of the first row is at (1.5, 0.5).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -167,6 +168,17 @@ class Space:
         found = np.empty((len(self.points), 2))
         found[plane[rows, columns]] = np.stack([columns, rows], axis=1) + 0.5
         return found
+
+    def patch_at(self, x: float, y: float, arrangement: str = "fill") -> int:
+        """The patch that the cell at a place of the plane shows. Raises StudyError if none does."""
+        self.places_in(arrangement)
+        plane = self.planes[arrangement]
+        row, column = (math.floor(value) if math.isfinite(value) else -1 for value in (y, x))
+        if not (0 <= row < len(plane) and 0 <= column < plane.shape[1]) or plane[row, column] < 0:
+            raise StudyError(
+                f"no patch is shown at {x:g},{y:g}: the plane is {plane.shape[1]} cells wide and {len(plane)} high"
+            )
+        return int(plane[row, column])
 
     # -------------------------------------------------------------- regions and neighbours
 

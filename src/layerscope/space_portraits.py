@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from layerscope.canvas import Page
+from layerscope.errors import StudyError
 from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.patch_crops import crop_patches
@@ -83,7 +84,7 @@ def portray_filters(
         images,
         layers=[space.layer],
         channels=channels,
-        drawing=drawing_of(study, space),
+        drawing=drawing_of(study, network.name),
         progress=told,
     )
 
@@ -94,17 +95,27 @@ def _channels(space: Space, chosen: Sequence[Chosen]) -> list[int]:
     return sorted({channel for patch in patches for channel in space.strongest(patch, FILTERS).tolist()})
 
 
-def drawing_of(study: Study, space: Space) -> Drawing:
-    """How the portraits of a network are drawn in a study, or would be."""
-    made = study.steps.get(f"{space.results.folder}/{STEP}")
-    return Drawing() if made is None else Drawing(RULES[made["rule"]], made["display"])
+def drawing_of(study: Study, network: str) -> Drawing:
+    """How the portraits of a network are drawn in a study, or would be.
+
+    Raises StudyError if that was by a rule of the user's own, which a study knows by name only.
+    """
+    made = study.steps.get(f"{study.network(network).folder}/{STEP}")
+    if made is None:
+        return Drawing()
+    if made["rule"] not in RULES:
+        raise StudyError(
+            f"the portraits of {network} are drawn by a rule of your own, {made['rule']!r}; draw them by "
+            f"{' or '.join(RULES)} before its space is made"
+        )
+    return Drawing(replace(RULES[made["rule"]], overlap=made["overlap"]), made["display"])
 
 
 def space_figure(
     study: Study, network: Network, images: ImageSet, space: Space, chosen: Sequence[Chosen], cells: Pixels
 ) -> Page:
     """Fig. 3 of a space; ``cells``: a picture of each patch."""
-    drawing = drawing_of(study, space)
+    drawing = drawing_of(study, network.name)
     portraits = _portraits(study, network, space, chosen)
     zooms = [
         Zoom(

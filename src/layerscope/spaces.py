@@ -18,19 +18,19 @@ import numpy as np
 
 from layerscope.canvas import figure_files
 from layerscope.clusters import groups_of, suggest_regions
-from layerscope.embedding import Tsne, lay_out, reduce, relate
+from layerscope.embedding import Tsne, check_installed, lay_out, reduce, relate
 from layerscope.errors import LayerscopeError
 from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.patch_crops import crop_patches
 from layerscope.patch_sample import PatchSample
-from layerscope.patches import draw_patches
+from layerscope.patches import count_patches, draw_patches
 from layerscope.plane import Grid, arrange, fill
 from layerscope.plane_truth import Embedded, measure_truth, truth_table
 from layerscope.regions import contrasts
 from layerscope.render import Pixels
 from layerscope.space import Space, read_affinities, read_reduction, space_folder
-from layerscope.space_portraits import choose_zooms, portray_filters, space_figure
+from layerscope.space_portraits import choose_zooms, drawing_of, portray_filters, space_figure
 from layerscope.space_sheets import region_tables, space_sheets
 from layerscope.steps import open_step
 from layerscope.study import Study
@@ -85,6 +85,8 @@ def make_spaces(
     What is there already, made the same way, is kept. Raises StudyError if network or pictures are not those of the
     study, GeometryError for a layer without patches, EmbeddingError for too few patches or a dead layer.
     """
+    check_installed()
+    drawing_of(study, network.name)
     plan, tell = plan or Plan(), progress or _untold
     makers = [_Maker(network, images, network.layer(name).name, plan, tell) for name in layers]
     missing = [maker for maker in makers if not maker.holds(study, "patches")]
@@ -109,6 +111,8 @@ def _draw(study: Study, makers: Sequence[_Maker], settings: Pass | None, tell: P
         tell("pictures", done / max(1, study.pictures.num_rows - study.bad.num_rows))
 
     sample = first.plan.sample(tuple(maker.layer for maker in makers))
+    for layer, count in count_patches(study, first.network, sample).items():
+        first.plan.tsne.check(count, layer)
     found = draw_patches(study, first.network, first.images, sample, settings=settings, progress=advance)
     for maker in makers:
         patches = found[maker.layer]
@@ -173,7 +177,6 @@ class _Maker:
     def _neighbours(self, study: Study) -> dict[str, Any]:
         self.tell(f"{self.layer}: neighbours", 0.0)
         vectors = Space(study.network(self.network.name), self.layer).vectors
-        self.plan.tsne.check(len(vectors))
         reduction = reduce(vectors, self.plan.tsne)
         affinities = relate(reduction.values, self.plan.tsne)
         return {
