@@ -45,6 +45,8 @@ LAYERS = {  # the ReLU after each convolution
 PICTURES = {"alexnet": 128, "vgg16": 16}  # so that a round takes about a minute
 PAIRS = (("zennit-crp", 15.0), ("semanticlens", 1.0), ("semanticlens-workers", 1.0))
 
+OURS = ("layerscope", "layerscope-bfloat16")
+
 #: of each layer (channels, TOP) places of pictures, the strongest first
 Found = dict[str, npt.NDArray[np.int64]]
 
@@ -123,13 +125,13 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
 # ------------------------------------------------------------------ contestants
 
 
-def layerscope(options: argparse.Namespace, module: nn.Module) -> Found:
+def layerscope(options: argparse.Namespace, module: nn.Module, dtype: torch.dtype) -> Found:
     """Reading the module and the folder is part of the work."""
     from layerscope import Network, open_images
     from layerscope.sweep import sweep
     from layerscope.top_patches import TopPatches
 
-    network = Network.from_module(module, name=options.network).to()
+    network = Network.from_module(module, name=options.network).to(dtype=dtype)
     images = open_images(options.folder / "pictures")
     table = sweep(network, images, [TopPatches(TOP, tuple(options.layers))]).results["top_patches"]
     rows: Any = table["top_patches"]
@@ -169,7 +171,8 @@ def zennit_crp(options: argparse.Namespace, module: nn.Module) -> Found:
 
 
 CONTESTANTS: dict[str, Callable[[argparse.Namespace, nn.Module], Found]] = {
-    "layerscope": layerscope,
+    "layerscope": partial(layerscope, dtype=torch.float32),
+    "layerscope-bfloat16": partial(layerscope, dtype=torch.bfloat16),
     "semanticlens": partial(semanticlens, workers=0),
     "semanticlens-workers": partial(semanticlens, workers=2),
     "zennit-crp": zennit_crp,
@@ -245,7 +248,7 @@ def run(options: argparse.Namespace) -> dict[str, float]:
 
 def in_own_process(name: str, options: argparse.Namespace) -> dict[str, float]:
     """Run a contestant, ours in this Python, a peer in the one named for it."""
-    python = sys.executable if name in ("layerscope", "reference") else options.peers_python
+    python = sys.executable if name in (*OURS, "reference") else options.peers_python
     command = [python, __file__, "--only", name, "--folder", str(options.folder)]
     command += ["--network", options.network, "--layers", *options.layers]
     command += ["--trunk"] if options.trunk else []
@@ -267,8 +270,8 @@ def contest(options: argparse.Namespace) -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, weights: {source}")
     in_own_process("reference", options)
     check_inputs(options.folder)
-    names = [name for name in CONTESTANTS if name == "layerscope" or options.peers_python]
-    if len(names) == 1:
+    names = [name for name in CONTESTANTS if name in OURS or options.peers_python]
+    if not options.peers_python:
         print("semanticlens and zennit-crp are left out: name a Python that has them with --peers-python")
     rounds: list[dict[str, dict[str, float]]] = []
     for _ in range(options.rounds):
@@ -294,6 +297,8 @@ def report(options: argparse.Namespace, rounds: list[dict[str, dict[str, float]]
         for when in ("first", "again") if name in names else ():
             ratio = statistics.median(f[name][when] / f["layerscope"][when] for f in rounds)
             print(f"{when + ' call:':<12} {name} / layerscope: {ratio:.2f} (aim: at least {aim:g})")
+            ratio = statistics.median(f[name][when] / f[OURS[1]][when] for f in rounds)
+            print(f"{when + ' call:':<12} {name} / {OURS[1]}: {ratio:.2f}")
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Every picture of the documentation, made by the code it documents. Run: ``python docs/make_figures.py``.
+"""The pictures of the documentation, made by the code it documents. Run: ``python docs/make_figures.py``.
+
+Those of representation spaces take longer: `make_space_figures.py` makes them.
 
 Uses the named weights and five of the photographs that scikit-image carries, all CC0 or public domain.
 """
@@ -130,9 +132,14 @@ def _signals(
 
 def save(figure: Any, name: str) -> None:
     """Write a figure as a PNG of limited width, with a palette."""
-    drawn = Image.open(io.BytesIO(figure._repr_png_())).convert("RGB")
-    if drawn.width > WIDTH:
-        drawn = drawn.resize((WIDTH, round(drawn.height * WIDTH / drawn.width)), Image.Resampling.LANCZOS)
+    keep(Image.open(io.BytesIO(figure._repr_png_())), name, WIDTH)
+
+
+def keep(drawn: Image.Image, name: str, width: int) -> None:
+    """Write a picture as a PNG of limited width, with a palette."""
+    drawn = drawn.convert("RGB")
+    if drawn.width > width:
+        drawn = drawn.resize((width, round(drawn.height * width / drawn.width)), Image.Resampling.LANCZOS)
     palette = drawn.quantize(COLOURS, kmeans=3)
     path = FOLDER / f"{name}.png"
     drawn.quantize(palette=palette).save(path, optimize=True)

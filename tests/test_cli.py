@@ -68,6 +68,10 @@ def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comple
 # ------------------------------------------------------------------ help and version
 
 
+def test_help_says_which_weights_imagenet_means() -> None:
+    assert "imagenet (IMAGENET1K_V1 where it exists)" in " ".join(run("reconstruct", "--help").output.split())
+
+
 def test_help_waits_for_nothing_heavy() -> None:
     code = f"""
 import sys

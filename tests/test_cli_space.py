@@ -16,8 +16,8 @@ from layerscope.imagesets import open_images
 from layerscope.space import Space
 from layerscope.study import Study
 from layerscope.study_check import check_study
-from tests.spaces import begin, textured
-from tests.studies import small
+from tests.spaces import begin, textured, write_textures
+from tests.studies import bytes_of, small
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,7 +95,9 @@ def test_options_reach_the_plan(study: Path, tmp_path: Path) -> None:
         assert list(space.planes) == ["fill"]
     assert "c2: 90 patches" in made.stdout
     assert "c5: 90 patches" in made.stdout
-    one_line(run(copied, "-l", "c2", "--region", "0,0,2,2"), 1, "no arrangement 'one-to-one'; it has fill")
+    there = ("--arrangement", "one-to-one", "--region", "0,0,2,2")
+    one_line(run(copied, "-l", "c2", *there), 1, "no arrangement 'one-to-one'; it has fill")
+    assert run(copied, "-l", "c2", "--region", "0,0,9,9").exit_code == 0
 
 
 # ------------------------------------------------------------------ regions
@@ -117,15 +119,42 @@ def test_a_region_is_described(study: Path, text: str, outline: list[float], arr
     region = space.region(outline, arrangement)
     assert region.label is not None
     label = ("flat", "noise", "stripes")[region.label]
-    head, columns, *rows = said.stdout.splitlines()
+    head, first, columns, *rest = said.stdout.splitlines()
     assert head == (
         f"alexcnn, p1: {len(region.members)} patches of {region.pictures} pictures, "
         f"{region.label_share:.0%} of the class {label}"
     )
-    assert columns.split()[:2] == ["filter", "contrast"]
-    expected = space.filters(region).to_pylist()
-    assert [int(row.split()[0]) for row in rows] == [row["channel"] for row in expected]
-    assert [row.split()[1] for row in rows] == [f"{row['contrast']:.3f}" for row in expected]
+    assert (first, columns.split()[:2]) == ("more here than elsewhere", ["filter", "contrast"])
+    second = rest.index("most here")
+    for rows, by in ((rest[:second], "contrast"), (rest[second + 2 :], "mean")):
+        expected = space.filters(region, by=by).to_pylist()  # type: ignore[arg-type]
+        assert [int(row.split()[0]) for row in rows] == [row["channel"] for row in expected]
+        assert [row.split()[1] for row in rows] == [f"{row['contrast']:.3f}" for row in expected]
+
+
+def test_a_region_is_drawn(study: Path, tmp_path: Path) -> None:
+    """A sheet of its patches, their pictures and classes, its filters; unless told, on the plane to look at first."""
+    before = bytes_of(study)
+    made = run(study, "-l", "p1", "--region", "0,0,6,5", "--out", tmp_path / "deep" / "corner")
+    assert made.exit_code == 0, made.output
+    stem = tmp_path / "deep" / "corner-alexcnn-p1"
+    files = [Path(f"{stem}{end}") for end in (".parquet", "-filters.parquet", ".png", ".pdf")]
+    assert [Path(line) for line in made.stdout.splitlines()[-4:]] == files
+    space = Space.open(Study.open(study), "p1")
+    region = space.region((0, 0, 6, 5), "one-to-one")
+    table = pq.read_table(files[0])
+    assert table["patch"].to_pylist() == region.members.tolist()
+    pictures = space.results.study.pictures.to_pylist()
+    names = ("flat", "noise", "stripes")
+    for row in table.to_pylist():
+        picture = pictures[row["picture"]]
+        assert (row["name"], row["class"]) == (picture["name"], names[picture["label"]])
+        assert row["name"].startswith(row["class"])
+        assert row["picture"] == space.pictures[row["patch"]]
+    assert pq.read_table(files[1]).equals(space.filters(region))
+    with Image.open(files[2]) as sheet:
+        assert min(sheet.size) > 100
+    assert bytes_of(study) == before
 
 
 @pytest.mark.parametrize(
@@ -161,7 +190,7 @@ def test_neighbours_of_a_cell(study: Path, arrangement: str) -> None:
     assert head.startswith(f"alexcnn, p1: patch {patch}, row ")
     alike, beside = lines[:10], lines[11:-1]
     for told, on in ((alike, "representation"), (beside, "plane")):
-        found = space.nearest(patch, on=on)  # type: ignore[arg-type]
+        found = space.nearest(patch, on=on, arrangement=arrangement)  # type: ignore[arg-type]
         assert [line.split()[2] for line in told] == [f"{one}," for one in found.patches]
         assert [line.split()[0] for line in told] == [f"{distance:.3f}" for distance in found.distances]
     common = {line.split()[2] for line in alike} & {line.split()[2] for line in beside}
@@ -209,6 +238,10 @@ def test_placing_that_cannot_be(study: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_text("no picture")
     one_line(run(study, "-l", "p1", "--place", bad), 2, "--place needs --out, the name of its files")
+    for two in (("--region", "0,0,1,1", "--nearest", "1,1"), ("--nearest", "1,1", "--place", bad)):
+        one_line(run(study, "-l", "p1", *two, "--out", "x"), 2, "give one at a time")
+    one_line(run(study, "-l", "p1", "--out", "x"), 2, "--out names the files of --region or --place")
+    one_line(run(study, "-l", "p1", "--nearest", "1,1", "--out", "x"), 2, "--out names the files")
     one_line(run(study, "-l", "p1", "--place", bad, "--out", "."), 2, ". is a folder; name the files in it")
     one_line(run(study, "-l", "p1", "--place", tmp_path / "gone", "--out", "x"), 1, "gone")
     one_line(run(study, "-l", "c1", "--place", study.parent / "photos", "--out", "x"), 1, "no space of c1")
@@ -225,7 +258,7 @@ def test_wrong_commands(study: Path, tmp_path: Path) -> None:
     one_line(run(study), 2, "--layer")
     one_line(run(tmp_path / "nowhere", "-l", "c1"), 1, "nowhere is no study")
     one_line(run(study, "-l", "c9", "--region", "0,0,1,1"), 1, "alexcnn has no layer 'c9'")
-    one_line(run(study, "-l", "c9"), 1, "no layer 'c9'")
+    one_line(run(study, "-l", "c9"), 1, "alexcnn has no layer 'c9'")
     one_line(run(study, "-l", "c1", "-n", "vgg16"), 1, "no network 'vgg16'; it has alexcnn")
     one_line(run(study, "-l", "c1", "--region", "0,0,1,1"), 1, "no space of c1 of alexcnn; `layerscope space")
     one_line(run(study, "-l", "c1", "--side", "7"), 2, "--side")
@@ -243,6 +276,36 @@ def test_too_few_patches_is_one_line(study: Path, tmp_path: Path) -> None:
         "12 patches of fc7 are too few for a perplexity of 30, which needs 91: take a perplexity of 3 or less"
         in last
     )
+
+
+def test_layers_of_all_networks_are_checked_first(tmp_path: Path) -> None:
+    images = open_images(write_textures(tmp_path / "photos"))
+    study = begin([small("alexcnn"), small("vggcnn")], images, tmp_path / "study")
+    steps = Study.open(study.path).steps
+    said = run(study.path, "-l", "c1_1", *SIZE)
+    one_line(said, 1, "alexcnn has no layer 'c1_1'")
+    assert "other networks by --network" in said.stderr
+    assert Study.open(study.path).steps == steps
+
+
+def test_few_patches_have_few_neighbours(study: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(study, tmp_path / "study"))
+    made = run(copied, "-l", "fc7", "--patches", "8", "--perplexity", "2", "--side", "8", "--threads", "1")
+    assert made.exit_code == 0, made.output
+    row, column = np.argwhere(Space.open(Study.open(copied), "fc7").planes["one-to-one"] >= 0)[0]
+    said = run(copied, "-l", "fc7", "--nearest", f"{column},{row}")
+    assert said.exit_code == 0, said.output
+    assert said.stdout.splitlines()[-1] == "7 of these 7 are in both"
+
+
+def test_a_damaged_grid_is_one_line(study: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(study, tmp_path / "study"))
+    grid = copied / "alexcnn" / "spaces" / "p1" / "grid.json"
+    grid.write_bytes(grid.read_bytes()[:9])
+    fill = ("--arrangement", "fill")
+    one_line(run(copied, "-l", "p1", "--region", "0,0,1,1", *fill), 1, "grid.json")
+    grid.unlink()
+    one_line(run(copied, "-l", "p1", "--nearest", "0,0", *fill), 1, "grid.json")
 
 
 def test_moved_pictures_are_named_and_found(study: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from layerscope import zoo
 from layerscope.cli import main
 from layerscope.study import Study
+from tests.spaces import write_textures
 from tests.studies import write_pictures
 
 NETWORK = ("-n", "alexcnn", "-w", "random", "--width", "0.05", "--input-size", "64", "--classes", "7")
@@ -49,6 +50,23 @@ def test_a_study_is_made_checked_and_portrayed(tmp_path: Path) -> None:
     assert {row["layer"] for row in portrayed} == {"c1", "c2", "c3", "c4", "c5"}
     assert {row["channel"] for row in portrayed} == {0, 1}
     assert run("study", "--check", tmp_path / "s").stdout.endswith("s: whole\n")
+
+
+def test_spaces_are_mapped_of_the_networks_that_have_the_layer(tmp_path: Path) -> None:
+    pictures = write_textures(tmp_path / "pictures", 8)
+    two = (*NETWORK, "-n", "vggcnn")
+    words = ("study", pictures, *two, *PASS, "--filters", "none", "--out", tmp_path / "s")
+    made = run(*words, "--space", "c2", "--space", "c1_1")
+    assert made.exit_code == 0, made.output
+    study = Study.open(tmp_path / "s")
+    for network, layer in (("alexcnn", "c2"), ("vggcnn", "c1_1")):
+        assert f"{network}, {layer}: " in made.stdout
+        assert [step for step in study.steps if step.startswith(f"{network}/spaces/{layer}/")]
+    assert not [step for step in study.steps if step.startswith(("alexcnn/spaces/c1_1", "vggcnn/spaces/c2"))]
+    wrong = run(*words[:-1], tmp_path / "other", "--space", "c9")
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "alexcnn and vggcnn: no layer 'c9' to map" in wrong.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_bad_pictures_are_named_and_the_exit_code_says_so(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layerscope.convolution import prepare_forward, transpose
+from layerscope.convolution import prepare_convolutions, prepare_forward, transpose
 from layerscope.geometry import Window
 from layerscope.graph import Graph, capture
 from layerscope.rules import DECONVNET, GRADIENT, make_steps
@@ -83,6 +85,58 @@ def test_forward_gives_what_torch_gives(dtype: torch.dtype) -> None:
         assert (quick[index] - expected).norm() <= (
             1e-6 if dtype == torch.float32 else 1e-2
         ) * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("groups", "stride", "pad", "dilation"),
+    [(2, 1, (1, 1), 1), (4, 2, (1, 0), 1), (4, 1, (2, 3), 2), (4, (2, 1), (0, 2), 1)],
+)
+def test_prepared_groups_give_what_torch_gives(
+    groups: int, stride: Any, pad: tuple[int, int], dilation: int, dtype: torch.dtype
+) -> None:
+    """Beside the plain convolution in float64, of the rounded numbers."""
+    if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this CPU has no bfloat16")
+    conv = nn.Conv2d(4, 8, 3, stride, pad, dilation, groups)
+    graph = net(conv.to(dtype), nn.ReLU())
+    prepared = prepare_forward(graph, graph.output, frozenset({graph.output}))
+    assert set(prepared) == {1, 2}
+    pictures = drawn(3, 4, *SIZE, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    found = graph.run(pictures, graph.output, frozenset({graph.output}), prepared=prepared)[graph.output]
+    with torch.no_grad():
+        expected = conv.double()(pictures.double()).relu()
+    assert (found - expected).norm() <= (1e-6 if dtype is torch.float32 else 1e-2) * expected.norm()
+
+
+def test_a_cpu_without_bfloat16_gets_plain_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = net(nn.Conv2d(4, 8, 3, padding=1).bfloat16(), nn.ReLU())
+    pictures = drawn(2, 4, *SIZE, dtype=torch.bfloat16)
+    output = frozenset({graph.output})
+    before = graph.run(pictures, graph.output, output, prepared=prepare_convolutions(graph, graph.output))[
+        graph.output
+    ]
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert not prepare_convolutions(graph, graph.output)
+    weight = drawn(6, 4, 3, 3)
+    assert transpose(weight.bfloat16(), WINDOWS["3x3"], 1, SIZE).flipped is None
+    assert transpose(weight, WINDOWS["3x3"], 1, SIZE).flipped is not None  # float32 does not ask
+    plain = graph.run(pictures, graph.output, output)[graph.output]
+    assert (before - plain).norm() <= 1e-2 * plain.norm()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("which", ["weight", "bias"])
+def test_what_is_not_finite_stays(which: str, value: float) -> None:
+    """Prepared, a NaN would be rectified into zero."""
+    conv = nn.Conv2d(4, 8, 3)
+    with torch.no_grad():
+        getattr(conv, which)[2] = value
+    graph = net(conv, nn.ReLU())
+    pictures, output = drawn(1, 4, *SIZE).abs(), frozenset({graph.output})
+    found = graph.run(pictures, graph.output, output, prepared=prepare_forward(graph, graph.output, output))
+    assert not found[graph.output][:, 2].isfinite().any()
+    assert found[graph.output][:, 3].isfinite().all()
 
 
 def test_a_convolution_that_is_kept_is_not_rectified() -> None:

@@ -118,6 +118,9 @@ def test_what_was_left_unfinished_goes(tmp_path: Path) -> None:
     (tmp_path / "a" / ".partial-2" / ".partial-3").mkdir(parents=True)
     (tmp_path / "a" / ".partial-2" / "half").write_bytes(b"3")
     (tmp_path / ".mine").write_bytes(b"4")
+    (tmp_path / ".partial-4").write_bytes(b"5")
+    remove_partials(tmp_path, deep=False)
+    assert set(held(tmp_path)) == {"a/whole", "a/.partial-1", "a/.partial-2/half", ".mine"}
     remove_partials(tmp_path)
     assert held(tmp_path) == {"a/whole": b"1", ".mine": b"4"}
     assert len(list((tmp_path / "a").iterdir())) == 1

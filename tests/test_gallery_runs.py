@@ -96,8 +96,11 @@ def test_leftovers_of_a_killed_run_are_removed_and_other_files_stay(network: Net
     (out / "panels/0/.partial-0123456789abcdef/input.png").touch()
     for name in (".partial-0123456789abcdef", ".mine.part", "notes.txt"):
         (out / name).touch()
+    (out / "other").mkdir()
+    (out / "other/.partial-0123456789abcdef").touch()  # a program's that is at work there
     make_gallery(Gallery(out, (network,), FEW), pictures(tmp_path, 1))
-    assert {str(p.relative_to(out)) for p in out.rglob(".*")} == {".mine.part"}
+    hidden = {str(p.relative_to(out)) for p in out.rglob(".*")}
+    assert hidden == {".mine.part", "other/.partial-0123456789abcdef"}
     assert (out / "notes.txt").is_file()
 
 

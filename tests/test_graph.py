@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -213,6 +214,23 @@ def _part_changed(s: Any, x: Tensor) -> Tensor:
     return y
 
 
+def _without_autocast(s: Any, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        y: Tensor = s.c(x)
+    return y
+
+
+def _with_grad(s: Any, x: Tensor) -> Tensor:
+    with torch.enable_grad():
+        y: Tensor = s.c(x)
+    return y
+
+
+def _chosen_by_torch(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = torch.cond(x.sum() > 0, lambda z: z + 1, lambda z: z - 1, (s.c(x),))
+    return y
+
+
 class Two(nn.Module):
     def forward(self, pictures: Tensor, others: Tensor) -> Tensor:
         return pictures + others
@@ -236,16 +254,52 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "an error of its own": (Written(lambda s, x: s.missing(x), c=conv()), "missing"),
     "part changed in place": (Written(_half_changed, c=conv()), "changes part of a tensor"),
     "view changed in place": (Written(_view_changed, c=conv()), "use relu and its result instead"),
-    "chunk changed in place": (Written(_part_changed, c=conv()), "changes part of a tensor"),
+    "chunk changed in place": (
+        Written(_part_changed, c=conv()),
+        "relu_ in the network's own forward changes part",
+    ),
+    "autocast": (
+        nn.Sequential(Written(_without_autocast, c=conv())),
+        "wrap_with_autocast in '0' wraps part of the network.*leave out torch.autocast",
+    ),
+    "enable_grad": (Written(_with_grad, c=conv()), "own forward wraps part of.*leave out .*enable_grad"),
+    "torch.cond": (Written(_chosen_by_torch, c=conv()), "cond in the network's own forward wraps part"),
+    "a size that depends on the picture": (
+        Written(lambda s, x: s.c(x)[:, torch.nonzero(x.sum((0, 2, 3)))[:, 0]], c=conv()),
+        "index in the network's own forward gives a result whose size depends",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_refused_in_one_line(name: str) -> None:
+def test_what_cannot_be_read_is_refused_in_one_line(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     module, words = REFUSED[name]
     with pytest.raises(NetworkError, match=words) as caught:
         capture(module, (3, 8, 8))
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["control flow", "python's numbers"])
+def test_code_that_depends_on_the_picture_is_quoted(name: str) -> None:
+    words = {"control flow": "if x.sum() > 0", "python's numbers": "float(x.max())"}[name]
+    with pytest.raises(NetworkError, match=r"line [0-9]+ of .*test_graph\.py depends on") as caught:
+        capture(REFUSED[name][0], (3, 8, 8))
+    assert words in str(caught.value)
+    assert "guard" not in str(caught.value)
+
+
+def test_tensors_made_in_forward_are_made_where_the_network_is() -> None:
+    def forward(s: Any, x: Tensor) -> Tensor:
+        y: Tensor = s.c(x.to(x.device)) + torch.arange(4.0, device=x.device).view(1, 4, 1, 1)
+        return y.to("cpu", torch.float32) * torch.full((4, 1, 1), 0.5)
+
+    module = Written(forward, c=conv())
+    graph = capture(module, (3, 8, 8))
+    pictures = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(result(graph, pictures), expected(module, pictures))
+    elsewhere = replace(graph, tensors={name: tensor.to("meta") for name, tensor in graph.tensors.items()})
+    assert result(elsewhere, torch.empty(2, 3, 8, 8, device="meta")).device.type == "meta"
 
 
 def test_the_digest_knows_what_is_computed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -213,60 +212,22 @@ def test_representations_are_what_the_modules_hand_on() -> None:
     assert network.representations(pictures, []) == {}
 
 
+@pytest.mark.parametrize("count", [1, 9])  # in one batch, in two
+def test_representations_are_ordinary_tensors(count: int) -> None:
+    network = small("functional relu")
+    found = network.representations(torch.randn(count, 3, 8, 8), ["c"])["c"]
+    weight = torch.ones(4, requires_grad=True)
+    found.add_(1)
+    torch.autograd.backward((found * weight.view(1, 4, 1, 1)).sum())
+    assert_close(weight.grad, found.sum((0, 2, 3)))
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 3, 8, 9), (1, 1, 8, 8), (2, 3, 8)])
 def test_pictures_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(
         NetworkError, match=f"takes pictures of batch x 3x8x8, not {'x'.join(map(str, shape))}"
     ):
         small("functional relu").representations(torch.zeros(shape), ["c"])
-
-
-def classifier(end: nn.Module, classes: int = 6) -> tuple[Network, nn.Module]:
-    torch.manual_seed(1)
-    module = nn.Sequential(
-        conv(), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes), end
-    )
-    words = [f"word {i}" for i in range(classes)]
-    preprocessing = Preprocessing(height=8, width=8)
-    return Network.from_module(
-        module, name="small", preprocessing=preprocessing, classes=words
-    ), module.eval()
-
-
-@pytest.mark.parametrize(
-    "end", [nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.Softmax(1), nn.LogSoftmax(-1), nn.Dropout()]
-)
-def test_predictions_are_those_of_the_scores_whatever_follows_them(end: nn.Module) -> None:
-    network, module = classifier(end)
-    pictures = torch.randn(9, 3, 8, 8)
-    assert isinstance(module, nn.Sequential)
-    with torch.no_grad():
-        probabilities = module[:5](pictures).softmax(1)
-    for row, expected in zip(network.predict(pictures), probabilities, strict=True):
-        assert [p.index for p in row] == expected.argsort(descending=True)[:5].tolist()
-        assert_close(torch.tensor([p.probability for p in row]), expected.sort(descending=True).values[:5])
-        assert all(p.name == f"word {p.index}" for p in row)
-
-
-def test_probabilities_fall_and_sum_to_at_most_one() -> None:
-    network, _ = classifier(nn.ReLU())
-    pictures = torch.randn(2, 3, 8, 8)
-    for row in network.predict(pictures, top=3):
-        assert len(row) == 3
-        assert all(a.probability >= b.probability for a, b in pairwise(row))
-        assert sum(p.probability for p in row) < 1
-    for row in network.predict(pictures, top=99):
-        assert len(row) == 6
-        assert math.isclose(sum(p.probability for p in row), 1, abs_tol=1e-5)
-
-
-def test_class_names_must_fit() -> None:
-    network, _ = classifier(nn.Identity())
-    unnamed = Network(network.name, network.graph, network.preprocessing)
-    assert unnamed.predict(torch.zeros(1, 3, 8, 8), top=1)[0][0].name.startswith("class ")
-    misnamed = Network(network.name, network.graph, network.preprocessing, ("one", "two"))
-    with pytest.raises(NetworkError, match="6 outputs but 2 class names"):
-        misnamed.predict(torch.zeros(1, 3, 8, 8))
 
 
 def test_a_network_that_ends_in_maps_says_why_it_does_not_predict() -> None:
@@ -298,6 +259,27 @@ def test_whole_numbers_keep_their_type_in_another_precision() -> None:
     )
     kinds = {tensor.dtype for tensor in network.graph.tensors.values()}
     assert kinds == {torch.int64, torch.bfloat16}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_precision_named_in_forward_does_not_hinder_another(dtype: torch.dtype) -> None:
+    def forward(s: Any, x: Tensor) -> Tensor:
+        y = s.c(x.float()) + torch.arange(4.0).view(1, 4, 1, 1)
+        y = s.norm(y.float()).relu()
+        y = s.grouped(y.float()).float()
+        return s.f(y.mean((2, 3)).float())  # type: ignore[no-any-return]
+
+    torch.manual_seed(0)
+    parts = {"norm": nn.BatchNorm2d(4), "grouped": nn.Conv2d(4, 4, 3, groups=4), "f": nn.Linear(4, 5)}
+    network = Network.from_module(
+        Written(forward, c=conv(), **parts), preprocessing=Preprocessing(height=8, width=8)
+    )
+    pictures = torch.randn(2, 3, 8, 8)
+    other = network.to(dtype=dtype)
+    found, right = (n.representations(pictures, ["grouped", "f"]) for n in (other, network))
+    assert found["f"].dtype == dtype
+    for name in right:
+        assert_close(found[name].float(), right[name], rtol=0.05, atol=0.05)
 
 
 def photograph(width: int, height: int) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -202,13 +203,14 @@ def test_colours_mix_in_no_order_and_grow_with_the_number() -> None:
 def test_the_largest_groups_have_colours_and_the_rest_is_counted() -> None:
     of = np.repeat(np.arange(-1, 12), np.arange(3, 16))  # group n has 4 + n patches, three are in none
     groups = Groups(of, tuple(f"class {n}" for n in range(12)))
-    page = embedding_page(np.random.default_rng(0).normal(size=(len(of), 2)), ABOUT, groups)
+    about = replace(ABOUT, patches=len(of) - 7)
+    page = embedding_page(np.random.default_rng(0).normal(size=(len(of), 2)), about, groups)
     legend = [word for word in words(page) if word.endswith(")")]
     assert legend == [*(f"class {n} ({4 + n})" for n in range(11, 3, -1)), f"others ({3 + 4 + 5 + 6 + 7})"]
     circles = [p for p in page.axes[0].patches if isinstance(p, Circle)]
     assert len(circles) == len(COLOURS) + 1
     assert "Colour: class, of the 8 largest." in " ".join(words(page))
-    assert words(page)[0] == f"vgg16, c4_1: embedding of {len(of)} patches"
+    assert words(page)[0] == f"vgg16, c4_1: embedding of {len(of) - 7} patches and 7 new ones"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ ROOMS = {
     "files": "errors",
     "locks": "errors",
     "geometry": "errors",
-    "graph": "errors torch",
+    "tracing": "torch",
+    "graph": "errors torch tracing",
     "reading": "errors geometry graph",
     "layers": "geometry graph reading",
     "preprocessing": "errors numpy PIL torch",
@@ -94,20 +95,23 @@ ROOMS = {
     "patch_crops": "errors geometry imagesets network reading_ahead render sprites study top_filters numpy PIL",
     "tiles": "geometry render numpy PIL",
     "plane_pictures": "canvas geometry render tiles matplotlib numpy PIL",
-    "space": "embedding errors plane regions study top_filters numpy pyarrow",
+    "space": "embedding errors plane regions study tables top_filters numpy pyarrow",
     "space_sheets": "canvas clusters plane_pictures regions render space tables tiles numpy pyarrow",
     "spaces": (
-        "canvas clusters embedding errors imagesets network patch_crops patch_sample patches plane plane_truth regions "
-        "render space space_portraits space_sheets steps study sweep numpy"
+        "canvas clusters embedding errors files imagesets network patch_crops patch_sample patches plane plane_truth "
+        "portrait_sheets portraits regions render space space_portraits space_sheets steps study sweep numpy"
     ),
     "placing": (
-        "canvas network patch_sample plane_pictures regions sources space space_sheets numpy pyarrow torch"
+        "canvas network patch_sample plane_pictures reducers regions sources space space_sheets numpy pyarrow torch"
+    ),
+    "drawn_regions": (
+        "canvas imagesets network patch_crops plane_pictures regions space space_sheets numpy pyarrow"
     ),
     "zooms": "regions render tiles numpy",
     "space_figure": "canvas filter_pages plane_pictures render tiles zooms matplotlib numpy PIL",
     "space_portraits": (
-        "canvas errors imagesets network patch_crops portrait_sheets portraits regions render rules space space_figure "
-        "space_sheets sprites study zooms numpy pyarrow torch"
+        "canvas errors filter_pages geometry imagesets layers network patch_crops portrait_sheets portraits regions "
+        "render space space_figure space_sheets sprites study zooms numpy pyarrow torch"
     ),
     "pipeline": (
         "canvas channel_statistics engine imagesets making network predictions reducers sparsity "
@@ -116,13 +120,17 @@ ROOMS = {
     "command_line": "errors ~network study ~zoo click ~torch",
     "cli_reconstruct": "command_line click ~gallery ~images ~network ~rules ~tqdm",
     "cli_study": (
-        "cli_filters command_line ~engine ~imagesets ~pipeline ~ray_engine ~sources ~study "
-        "~study_check ~sweep ~zoo click ~tqdm"
+        "cli_filters cli_space command_line ~embedding ~engine ~errors ~imagesets ~making ~network ~pipeline ~plane "
+        "~portraits ~ray_engine ~rules ~sources ~study ~study_check ~sweep ~units ~zoo click ~tqdm"
     ),
     "cli_filters": "command_line ~imagesets ~network ~portraits ~rules ~sources ~study click ~torch ~tqdm",
-    "cli_space_answers": "~canvas ~errors ~images network ~placing space ~space_sheets ~tables click numpy ~torch",
+    "cli_space_answers": (
+        "canvas drawn_regions errors images imagesets network placing regions space space_sheets tables "
+        "click numpy pyarrow torch"
+    ),
     "cli_space": (
-        "~cli_space_answers command_line ~embedding network ~sources ~space ~spaces study click ~torch ~tqdm"
+        "~cli_space_answers command_line ~embedding ~errors imagesets network ~sources ~space ~spaces study "
+        "click ~torch ~tqdm"
     ),
     "cli": (
         "_version ~canvas cli_filters cli_reconstruct cli_space cli_study command_line ~overview ~weights ~zoo click"

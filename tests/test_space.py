@@ -62,7 +62,7 @@ def test_a_region_of_the_filled_plane_holds_the_points_in_it(space: Space, outli
     grid, points = space.grid, space.points.astype(np.float64)
     cells = [((x - grid.left) / grid.side, (y - grid.top) / grid.side) for x, y in points.tolist()]
     expected = [patch for patch, (x, y) in enumerate(cells) if slow.holds(corners, x, y)]
-    region = space.region(outline)
+    region = space.region(outline, "fill")
     assert 0 < len(expected) < 160
     assert region.members.tolist() == expected
     assert region.pictures == len({space.pictures[patch] for patch in expected})
@@ -130,8 +130,13 @@ def test_bad_outlines_and_empty_regions(space: Space) -> None:
 
 @pytest.mark.parametrize("patch", [0, 7, 159])
 def test_neighbours_and_strongest_filters_are_the_twins(space: Space, patch: int) -> None:
-    for on, values in (("representation", space.vectors), ("plane", space.places)):
-        found = space.nearest(patch, 6, on=on)  # type: ignore[arg-type]
+    assert space.arrangement == "one-to-one"
+    for on, arrangement, values in (
+        ("representation", None, space.vectors),
+        ("plane", "fill", space.places),
+        ("plane", None, space.places_in("one-to-one")),
+    ):
+        found = space.nearest(patch, 6, on=on, arrangement=arrangement)  # type: ignore[arg-type]
         expected = slow.nearest(values[patch].tolist(), values.tolist(), 6, without=patch)
         assert found.patches.tolist() == [number for number, _ in expected]
         assert np.allclose(found.distances**2, [float(square) for _, square in expected])

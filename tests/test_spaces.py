@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -23,11 +25,11 @@ from layerscope.network import Network
 from layerscope.patch_sample import PatchSample
 from layerscope.patches import draw_patches
 from layerscope.plane import Grid, arrange, fill
-from layerscope.portraits import Drawing, make_portraits
+from layerscope.portraits import Drawing, drawing_of, make_portraits
 from layerscope.preprocessing import Preprocessing
-from layerscope.rules import GUIDED
+from layerscope.rules import GRADIENT, GUIDED
 from layerscope.space import Space
-from layerscope.space_portraits import drawing_of
+from layerscope.space_portraits import _outside
 from layerscope.spaces import Plan, make_spaces
 from layerscope.study import Study
 from layerscope.study_check import check_study
@@ -356,6 +358,81 @@ def test_missing_libraries_are_named(study: Study, images: ImageSet, monkeypatch
     ):
         make_spaces(study, small(), images, ["c2"], plan=PLAN, progress=lambda what, _: seen.append(what))
     assert seen == []  # said before the pass
+
+
+def test_no_room_for_the_patches_is_one_line(
+    study: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapped file without room on the disk would end the process at some later moment, without a word."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match="No space left on device; make room and run the same again"):
+        make_spaces(study, small(), images, ["p1"], plan=PLAN)
+    monkeypatch.undo()
+    assert make_spaces(study, small(), images, ["p1"], plan=PLAN)
+
+
+def test_pictures_of_another_plane_go_with_it(
+    made: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after the plane: no old picture is listed beside it."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spaces, "portray_filters", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_spaces(made, small(), images, ["p1"], plan=replace(PLAN, cells=400))
+    left = Study.open(made.path)
+    assert f"{AT}plane" in left.steps
+    assert f"{AT}pictures" not in left.steps
+    assert not list((left.path / AT).rglob("*.png"))
+    assert check_study(left.path) == ()
+
+
+def test_a_network_without_the_rule_has_a_plane_without_portraits(tmp_path: Path) -> None:
+    """Drawn later by a rule that fits, they come into the figure."""
+    images = pictures(tmp_path / "photos", 12, ())
+    layers = (nn.Conv2d(3, 6, 5, stride=2), nn.SiLU(), nn.Conv2d(6, 8, 3), nn.SiLU())
+    study, network = one_layer(tmp_path / "study", images, *layers)
+    made = make_spaces(study, network, images, ["2"], plan=PLAN)
+    assert f"{network.name}/spaces/2/pictures" in made.steps
+    assert f"{network.name}/filters" not in made.steps
+    drawn = make_portraits(made, network, images, layers=["2"], drawing=Drawing(GRADIENT))
+    again = make_spaces(drawn, network, images, ["2"], plan=PLAN)
+    before, after = (study.steps[f"{network.name}/spaces/2/pictures"]["portraits"] for study in (made, again))
+    assert (before, after["rule"]) == (None, "gradient")
+
+
+@pytest.mark.parametrize("layer", ["c1", "c3"])
+def test_what_a_portrait_does_not_see_is_known(study: Study, images: ImageSet, layer: str) -> None:
+    """Also where the field is larger than the picture, so that the panel is the picture, of which it sees a part."""
+    network = small()
+    size, known = network.input_shape[1:], network.layer(layer)
+    assert known.field is not None
+    assert (known.field.size[0] > size[0]) is (layer == "c3")
+    drawn = make_portraits(study, network, images, layers=[layer])
+    some = 0
+    for row in drawn.network("alexcnn").table("filters").to_pylist():
+        panels = _outside(row, known, size) if not row["dead"] else ()
+        for panel, r, c, top, left in zip(
+            panels, *(row[name] for name in ("rows", "columns", "tops", "lefts") if panels), strict=True
+        ):
+            box = known.field.box(r, c)
+            rows = [
+                y for y in range(top, top + row["height"]) if max(0, box.top) <= y < min(size[0], box.bottom)
+            ]
+            columns = [
+                x for x in range(left, left + row["width"]) if max(0, box.left) <= x < min(size[1], box.right)
+            ]
+            after = (top + row["height"] - 1 - rows[-1], left + row["width"] - 1 - columns[-1])
+            ends = (rows[0] - top, columns[0] - left, *after)
+            assert panel == ends
+            some += any(ends)
+    assert some > 0
 
 
 def test_portraits_are_drawn_as_those_that_are_there(study: Study, images: ImageSet) -> None:

@@ -35,7 +35,7 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("ending", [".pth", ".pt", ".bin", ".safetensors", ".PTH"])
+@pytest.mark.parametrize("ending", [".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".safetensors", ".PTH"])
 def test_a_state_dict_comes_back_from_each_kind_of_file(tmp_path: Path, ending: str) -> None:
     state = small().state_dict()
     path = write(tmp_path / f"net{ending}", dict(state))
@@ -102,7 +102,7 @@ def test_paths_that_cannot_be_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="there is no such file"):
         load_state(tmp_path / "absent.pth")
     (tmp_path / "net.h5").write_bytes(b"x")
-    with pytest.raises(WeightsError, match=r"read from \.safetensors, \.pth, \.pt or \.bin, not \.h5"):
+    with pytest.raises(WeightsError, match=r"\.safetensors, \.pth, \.pt, \.bin, \.ckpt or \.tar, not \.h5"):
         load_state(tmp_path / "net.h5")
 
 

@@ -120,3 +120,29 @@ def test_deep_convolutions_go_back_this_way() -> None:
     right = F.conv_transpose2d(signal.double(), weight.double(), padding=1).numpy()
     assert distance(back(signal), right) < 2e-6
     assert "transformed" in vars(back.flipped.filters)  # it was used
+
+
+def test_the_callers_defaults_change_nothing() -> None:
+    """In threads of their own, whose memory is not there yet."""
+    weight, values = drawn(70, 64, 3, 3, seed=1), pictures(2, 64, 9, 12)
+
+    def computed() -> Tensor:
+        return Winograd(Filters(weight), None, (1, 1))(values)
+
+    def in_float64() -> Tensor:
+        torch.set_default_dtype(torch.float64)  # for all threads
+        return computed()
+
+    def on_another_device() -> Tensor:
+        with torch.device("meta"):
+            return computed()
+
+    right = computed()
+    for changed in (in_float64, on_another_device):
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                found = pool.submit(changed).result()
+            finally:
+                torch.set_default_dtype(torch.float32)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, right)

@@ -3,6 +3,8 @@
 from .channel_statistics import ChannelStatistics as ChannelStatistics
 from .channel_statistics import Sparsity as Sparsity
 from .clusters import Clustering as Clustering
+from .drawn_regions import region_patches as region_patches
+from .drawn_regions import show_region as show_region
 from .embedding import Tsne as Tsne
 from .engine import Local as Local
 from .errors import GeometryError as GeometryError

@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope.command_line import (
-    computing,
-    display_option,
     listed,
     networks_of,
     open_device,
-    rule_option,
     studied,
 )
 
 if TYPE_CHECKING:
     from layerscope.imagesets import ImageSet
     from layerscope.network import Network
-    from layerscope.portraits import Done
+    from layerscope.portraits import Done, Drawing
     from layerscope.study import Study
 
 
@@ -72,15 +69,29 @@ def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> St
     metavar="all|0-31,77",
     help="Which filters.",
 )
-@rule_option
-@display_option
-@computing
+@click.option(
+    "--rule",
+    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    help="How the signal passes a ReLU; default: as in those that are there, else deconvnet.",
+)
+@click.option(
+    "--display",
+    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
+    help="How a panel shows its values; default: as in those that are there, else signed.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float64"]),
+    help="Precision of the computation; default: as of those that are there, else the study's.",
+)
 def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **options: Any) -> None:
     """Show what excites each filter of STUDY, and what the filter keeps of it (the paper's Fig. 7).
 
     Adds to the study, for each network: a picture of every filter's top patches above their reconstructions, pages
     of filters for each layer (PNG and PDF), the weights of the first layer, and the table `filters`. A second run
-    goes on where the first stopped, and adds to what is there.
+    goes on where the first stopped, and adds to what is there; with another --rule, --display or --dtype it replaces
+    what is there.
     """
     from layerscope.sources import images_of
     from layerscope.study import Study
@@ -96,17 +107,13 @@ def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **opt
 def _portray(study: Study, name: str, images: ImageSet, options: dict[str, Any]) -> Study:
     import torch
 
-    from layerscope.portraits import Drawing
-    from layerscope.rules import RULES
+    from layerscope.portraits import precision_of
     from layerscope.sources import network_of
 
-    network = network_of(
-        study,
-        name,
-        weights=options["weights"],
-        device=open_device(options["device"]),
-        dtype=getattr(torch, options["dtype"]),
-    )
+    drawing = _drawing(study, name, options["rule"], options["display"])
+    precision = getattr(torch, options["dtype"]) if options["dtype"] else precision_of(study, name)
+    device = open_device(options["device"])
+    network = network_of(study, name, weights=options["weights"], device=device, dtype=precision)
     named: str = options["layers"]
     return portray(
         study,
@@ -114,8 +121,20 @@ def _portray(study: Study, name: str, images: ImageSet, options: dict[str, Any])
         images,
         layers=named if named in ("conv", "all", "even") else listed(named),
         channels=options["channels"],
-        drawing=Drawing(RULES[options["rule"]], options["display"]),
+        drawing=drawing,
     )
+
+
+def _drawing(study: Study, name: str, rule: str | None, display: str | None) -> Drawing:
+    """As asked for; what is not asked for as the portraits that are there."""
+    from layerscope.portraits import Drawing, drawing_of
+    from layerscope.rules import RULES
+
+    if rule is not None and display is not None:
+        return Drawing(RULES[rule], display)
+    there = drawing_of(study, name)
+    other = None if rule == there.rule.name else rule
+    return Drawing(RULES[other] if other else there.rule, display or there.display)
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"

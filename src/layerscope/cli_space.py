@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 from layerscope.command_line import SOME_SKIPPED, computing, networks_of, open_device, studied
 
 if TYPE_CHECKING:
+    from layerscope.imagesets import ImageSet
     from layerscope.network import Network
     from layerscope.spaces import Plan
     from layerscope.study import Study
@@ -95,9 +97,7 @@ def _cell(
 @click.option(
     "--arrangement",
     type=click.Choice(["fill", "one-to-one"]),
-    default="one-to-one",
-    show_default=True,
-    help="The plane that --region and --nearest are on.",
+    help="The plane that --region and --nearest are on; default: one-to-one if there is one.",
 )
 @click.option(
     "--nearest",
@@ -112,7 +112,11 @@ def _cell(
     type=click.Path(path_type=Path),
     help="Show where the network sees these pictures on the plane that is there; needs --out.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Name of the files of --place, without suffix.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Name of the files of --place, or of --region (its patches, their table, its filters), without suffix.",
+)
 @computing
 def space(study: Path, **options: Any) -> None:
     """Map the patches of a layer of STUDY by what the layer makes of them (the paper's Fig. 3).
@@ -123,12 +127,11 @@ def space(study: Path, **options: Any) -> None:
     """
     from layerscope.study import Study
 
+    _refuse(options)
     found = Study.open(study)
     names = networks_of(found, options["names"], options["weights"])
-    if options["placed"] and options["out"] is None:
-        raise click.UsageError("--place needs --out, the name of its files")
-    if options["out"] is not None and not options["out"].name:
-        raise click.BadParameter(f"{options['out']} is a folder; name the files in it", param_hint="--out")
+    for name in names:
+        _check_layers(found, name, options["layers"])
     whole = True
     for name in names:
         whole &= _one_network(found, name, options)
@@ -137,27 +140,64 @@ def space(study: Path, **options: Any) -> None:
         sys.exit(SOME_SKIPPED)
 
 
+def _refuse(options: dict[str, Any]) -> None:
+    """Options that do not go together."""
+    asked = [name for name in ("region", "nearest", "placed") if options[name]]
+    if len(asked) > 1:
+        raise click.UsageError("--region, --nearest and --place ask different things; give one at a time")
+    if options["placed"] and options["out"] is None:
+        raise click.UsageError("--place needs --out, the name of its files")
+    if options["out"] is not None and asked not in (["region"], ["placed"]):
+        raise click.UsageError(
+            "--out names the files of --region or --place; a space has its place in the study"
+        )
+    if options["out"] is not None and not options["out"].name:
+        raise click.BadParameter(f"{options['out']} is a folder; name the files in it", param_hint="--out")
+
+
+def _check_layers(study: Study, name: str, layers: Sequence[str]) -> None:
+    """Before anything is made for any network."""
+    known = study.network(name).layers.column("layer").to_pylist()
+    for layer in layers:
+        if layer not in known:
+            from layerscope.errors import StudyError
+
+            others = "; take another layer, or other networks by --network" if len(study.networks) > 1 else ""
+            raise StudyError(
+                f"{name} has no layer {layer!r} in {study.path}; `layerscope layers` lists those it has{others}"
+            )
+
+
 def _one_network(study: Study, name: str, options: dict[str, Any]) -> bool:
     """Whether every picture could be read."""
-    from layerscope.cli_space_answers import describe_patch, describe_region, place, summarise
+    from layerscope.cli_space_answers import describe_patch, describe_region, draw_region, place
+    from layerscope.sources import images_of
     from layerscope.space import Space
 
-    arrangement, there = options["arrangement"], partial(Space.open, study, network=name)
-    for layer in options["layers"] if options["region"] is not None else ():
-        describe_region(there(layer), options["region"], arrangement)
-    for layer in options["layers"] if options["nearest"] is not None else ():
-        describe_patch(there(layer), options["nearest"], arrangement)
-    if options["region"] is not None or options["nearest"] is not None:
-        return True
+    layers, out, read = options["layers"], options["out"], True
+    there = partial(Space.open, study, network=name)
+    if options["nearest"] is not None:
+        for layer in layers:
+            describe_patch(there(layer), options["nearest"], options["arrangement"])
+        return read
+    if options["region"] is not None:
+        found = [
+            (space, space.region(options["region"], options["arrangement"])) for space in map(there, layers)
+        ]
+        for space, region in found:
+            describe_region(space, region)
+        if out is not None:
+            network, images = _network(study, name, options), images_of(study, options["places"])
+            for space, region in found:
+                draw_region(space, region, network, images, out)
+        return read
     network = _network(study, name, options)
     if options["placed"]:
-        placed, out = options["placed"], options["out"]
-        read = [place(there(layer), network, placed, out) for layer in options["layers"]]
-        return all(read)
-    made = _make(study, network, options)
-    for layer in options["layers"]:
-        summarise(Space.open(made, layer, name))
-    return True
+        for layer in layers:
+            read &= place(there(layer), network, options["placed"], out)
+        return read
+    map_layers(study, network, images_of(study, options["places"]), layers, _plan(options))
+    return read
 
 
 def _network(study: Study, name: str, options: dict[str, Any]) -> Network:
@@ -178,16 +218,21 @@ def _plan(options: dict[str, Any]) -> Plan:
     return Plan(**drawn, tsne=tsne)
 
 
-def _make(study: Study, network: Network, options: dict[str, Any]) -> Study:
+def map_layers(
+    study: Study, network: Network, images: ImageSet, layers: Sequence[str], plan: Plan | None = None
+) -> Study:
+    """`make_spaces` with a bar, and what it made in words."""
     from tqdm import tqdm
 
-    from layerscope.sources import images_of
+    from layerscope.cli_space_answers import summarise
+    from layerscope.space import Space
     from layerscope.spaces import make_spaces
 
-    images = images_of(study, options["places"])
     with tqdm(total=1.0, disable=None, bar_format=_BAR) as bar:
-        progress = _Shown(bar)
-        return make_spaces(study, network, images, options["layers"], plan=_plan(options), progress=progress)
+        made = make_spaces(study, network, images, layers, plan=plan, progress=_Shown(bar))
+    for layer in layers:
+        summarise(Space.open(made, layer, network.name))
+    return made
 
 
 class _Shown:

@@ -7,12 +7,22 @@ from pathlib import Path
 
 import click
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
+import torch
 
+from layerscope.canvas import save_figure
+from layerscope.drawn_regions import region_patches, show_region
+from layerscope.errors import ImageError
+from layerscope.images import find_images, load_image
+from layerscope.imagesets import ImageSet
 from layerscope.network import Network
+from layerscope.placing import place_pictures, show_placed
+from layerscope.regions import Region
 from layerscope.space import Space
+from layerscope.space_sheets import class_names
+from layerscope.tables import publish_content
 
-_FILTERS = 10  # of a region, printed
+_FILTERS = _NEIGHBOURS = 10  # printed
 
 
 def summarise(space: Space) -> None:
@@ -28,34 +38,56 @@ def summarise(space: Space) -> None:
     click.echo(space.results.study.path / space.results.folder / space.folder)
 
 
+def _count(number: int, things: str) -> str:
+    return f"{number:,} {things if number != 1 else {'patches': 'patch', 'pictures': 'picture'}[things]}"
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def describe_region(space: Space, outline: npt.ArrayLike, arrangement: str) -> None:
-    """Whose patches are in it, and its filters."""
-    from layerscope.space_sheets import class_names
-
-    region = space.region(outline, arrangement)
+def describe_region(space: Space, region: Region) -> None:
+    """Whose patches are in it, and its filters: by contrast, and by mean."""
     label = "" if region.label is None else (
         f", {region.label_share:.0%} of the class {class_names(space)[region.label]}"
     )  # fmt: skip
     click.echo(
-        f"{space.network}, {space.layer}: {len(region.members):,} patches of {region.pictures:,} pictures{label}"
+        f"{space.network}, {space.layer}: {_count(len(region.members), 'patches')} of "
+        f"{_count(region.pictures, 'pictures')}{label}"
     )
-    click.echo("filter  contrast  fires here  elsewhere  mean here  elsewhere")
-    for row in space.filters(region).slice(0, _FILTERS).to_pylist():
+    _filters("more here than elsewhere", space.filters(region))
+    _filters("most here", space.filters(region, by="mean"))
+
+
+def _filters(title: str, table: pa.Table) -> None:
+    click.echo(f"{title}\nfilter  contrast  fires here  elsewhere  mean here  elsewhere")
+    for row in table.slice(0, _FILTERS).to_pylist():
         rest = [row[name] for name in ("fires", "fires_elsewhere", "mean", "mean_elsewhere")]
         shown = "".join(f"  {_number(value):>9}" for value in rest)
         click.echo(f"{row['channel']:>6}  {row['contrast']:>8.3f} {shown}")
 
 
-def describe_patch(space: Space, cell: tuple[float, float], arrangement: str) -> None:
+def draw_region(space: Space, region: Region, network: Network, images: ImageSet, out: Path) -> None:
+    """Its patches as a figure and as a table, its filters as another, named after ``out``."""
+    out = _named(space, out)
+    table, _ = publish_content(out, region_patches(space, region))
+    filters, _ = publish_content(out.with_name(f"{out.name}-filters"), space.filters(region))
+    for path in (table, filters, *save_figure(show_region(space, network, images, region), out)):
+        click.echo(path)
+
+
+def _named(space: Space, out: Path) -> Path:
+    """Of files outside the study: they say whose they are."""
+    return out.with_name(f"{out.name}-{space.results.folder}-{space.folder.rpartition('/')[2]}")
+
+
+def describe_patch(space: Space, cell: tuple[float, float], arrangement: str | None) -> None:
     """The patch that a cell shows, its filters, and its neighbours in the representation and on the plane."""
-    patch = space.patch_at(*cell, arrangement)
+    patch, most = space.patch_at(*cell, arrangement), min(_NEIGHBOURS, len(space.points) - 1)
     filters = ", ".join(f"{c} ({space.vectors[patch, c]:.3g})" for c in space.strongest(patch).tolist())
     click.echo(f"{space.network}, {space.layer}: {_patch(space, patch)}; filters {filters or 'none'}")
-    alike, beside = space.nearest(patch), space.nearest(patch, on="plane")
+    alike = space.nearest(patch, most)
+    beside = space.nearest(patch, most, on="plane", arrangement=arrangement)
     for title, found in (
         ("nearest in the representation, and the distance", alike),
         ("nearest on the plane, and the distance in cells", beside),
@@ -76,14 +108,6 @@ def _patch(space: Space, patch: int) -> str:
 
 def place(space: Space, network: Network, paths: Sequence[Path], out: Path) -> bool:
     """Put pictures on the plane: a figure and a table named after ``out``. Whether all could be read."""
-    import torch
-
-    from layerscope.canvas import save_figure
-    from layerscope.errors import ImageError
-    from layerscope.images import find_images, load_image
-    from layerscope.placing import place_pictures, show_placed
-    from layerscope.tables import publish_content
-
     names, loaded, bad = [], [], 0
     for path in find_images(list(paths)):
         try:
@@ -96,8 +120,7 @@ def place(space: Space, network: Network, paths: Sequence[Path], out: Path) -> b
         raise ImageError("none of the pictures to place can be read; give others")
     placed = place_pictures(space, network, torch.stack(loaded))
     named = placed.append_column("name", [[names[picture] for picture in placed["picture"].to_pylist()]])
-    layer = space.folder.rpartition("/")[2]
-    out = out.with_name(f"{out.name}-{space.results.folder}-{layer}")
+    out = _named(space, out)
     table, _ = publish_content(out, named)
     short = [Path(name).name for name in names]
     page = show_placed(space, placed, short if len(set(short)) == len(short) else names)

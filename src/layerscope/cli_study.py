@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope.cli_filters import chosen_channels, portray
+from layerscope.cli_space import map_layers
 from layerscope.command_line import (
     SOME_SKIPPED,
     building,
@@ -23,6 +25,8 @@ from layerscope.command_line import (
 
 if TYPE_CHECKING:
     from layerscope.engine import Engine
+    from layerscope.imagesets import ImageSet
+    from layerscope.network import Network
     from layerscope.sources import Loading
     from layerscope.study import Study
 
@@ -71,6 +75,14 @@ _SHOWN = 10  # bad pictures named at the end; the study lists them all
     metavar="all|none|0-31,77",
     help="Which filters of each convolution to portray, as `layerscope filters` does.",
 )
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    metavar="LAYER",
+    help="Also map the representation space of this layer, of the networks that have it, as `layerscope space` does; "
+    "repeat it for more.",
+)
 @click.option("--strict", is_flag=True, help="Exit code 1 if any picture cannot be read.")
 @click.option("--check", type=click.Path(path_type=Path), metavar="DIR", help="Only check the study in DIR.")
 @computing
@@ -82,43 +94,116 @@ def study(images: tuple[Path, ...], check: Path | None, out: Path | None, **opti
     The study holds each filter's strongest patches, sparsity, statistics of every channel and predictions, as
     tables, and the portraits of filters: their patches with their reconstructions (`layerscope filters` adds more).
 
-    Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed, 130 interrupted.
+    Exit code: 0 all done, 3 done but some pictures could not be read or a network's filters not be portrayed,
+    1 failed, 130 interrupted.
     """
     if check is not None:
         _check(check)
         return
     if not images or not options["names"] or out is None:
         raise click.UsageError("a study needs IMAGES, --network and --out (or --check DIR)")
-    made = _make(images, out, options)
+    made, portrayed = _make(images, out, options)
     _summarise(made)
-    if made.bad.num_rows:
-        sys.exit(1 if options["strict"] else SOME_SKIPPED)
+    if made.bad.num_rows and options["strict"]:
+        sys.exit(1)
+    if made.bad.num_rows or not portrayed:
+        sys.exit(SOME_SKIPPED)
 
 
-def _make(images: tuple[Path, ...], out: Path, options: dict[str, Any]) -> Study:
-    from tqdm import tqdm
-
+def _make(images: tuple[Path, ...], out: Path, options: dict[str, Any]) -> tuple[Study, bool]:
+    """The study, and whether all portraits that were asked for are in it."""
     from layerscope.imagesets import open_images
-    from layerscope.pipeline import build_study, standard_reducers
+    from layerscope.pipeline import add_charts
     from layerscope.sources import remember_sources
-    from layerscope.sweep import Pass
+    from layerscope.study import Study
 
-    channels = chosen_channels(options.pop("chosen"), none=True)
-    settings = Pass(*(options.pop(name) for name in ("batch", "shard", "workers")))
+    channels, spaces = chosen_channels(options.pop("chosen"), none=True), options.pop("spaces")
+    run = _prepared(out, options)
     pictures = open_images(list(images), labels=options.pop("labels"))
-    engine = _engine(options.pop("engine"), options.pop("address"))
-    reducers = standard_reducers(top=options.pop("top"))
     loads = _loading(options)
     networks = load_networks(options.pop("names"), options.pop("weight_names"), options)
-    with tqdm(total=len(pictures) * len(networks), unit="picture", disable=None) as bar:
-        made = build_study(
-            networks, pictures, reducers, out, settings=settings, engine=engine, progress=bar.update
-        )
+    _check_spaces(networks, spaces)
     named = zip((network.name for network in networks), loads, strict=True)
-    made = remember_sources(made, images, dict(named))
-    for network in networks if channels != () else ():
-        made = portray(made, network, pictures, channels=channels)
-    return made
+    made = add_charts(remember_sources(run(networks, pictures), images, dict(named)))
+    done = [_portray(made, network, pictures, channels) for network in networks if channels != ()]
+    for network in networks:
+        own = [layer for layer in spaces if _has(network, layer)]
+        if own:
+            map_layers(Study.open(made.path), network, pictures, own)
+    return Study.open(made.path), all(done)
+
+
+def _prepared(out: Path, options: dict[str, Any]) -> Callable[[Sequence[Network], ImageSet], Study]:
+    """The pass over the pictures, with a bar; wrong options are refused before anything is read."""
+    from tqdm import tqdm
+
+    from layerscope.making import make_study
+    from layerscope.pipeline import standard_reducers
+    from layerscope.sweep import Pass
+
+    settings = Pass(*(options.pop(name) for name in ("batch", "shard", "workers")))
+    engine = _engine(options.pop("engine"), options.pop("address"))
+    reducers = standard_reducers(top=options.pop("top"))
+
+    def run(networks: Sequence[Network], pictures: ImageSet) -> Study:
+        with tqdm(total=len(pictures) * len(networks), unit="picture", disable=None) as bar:
+            return make_study(
+                networks, pictures, reducers, out, settings=settings, engine=engine, progress=bar.update
+            )
+
+    return run
+
+
+def _has(network: Network, layer: str) -> bool:
+    return any(known.name == layer for known in network.layers)
+
+
+def _check_spaces(networks: Sequence[Network], spaces: Sequence[str]) -> None:
+    """Before the pass: whether there are such layers, and the libraries."""
+    from layerscope.embedding import check_embedding_libraries
+    from layerscope.errors import NetworkError
+    from layerscope.plane import check_plane_libraries
+
+    for layer in spaces:
+        if not any(_has(network, layer) for network in networks):
+            names = " and ".join(network.name for network in networks)
+            raise NetworkError(
+                f"{names}: no layer {layer!r} to map; `layerscope layers` lists those there are"
+            )
+    if spaces:
+        check_embedding_libraries()
+        check_plane_libraries()
+
+
+def _portray(study: Study, network: Network, pictures: ImageSet, channels: tuple[int, ...] | None) -> bool:
+    """Portray the filters of the convolutions as those that are there; whether the rule covers them."""
+    from layerscope.errors import UnsupportedOperationError
+    from layerscope.portraits import drawing_of, precision_of
+
+    if not any(layer.kind == "conv2d" for layer in network.layers):
+        return True
+    drawing = drawing_of(study, network.name)
+    network = network.to(dtype=precision_of(study, network.name))
+    try:
+        portray(study, network, pictures, channels=channels, drawing=drawing)
+    except UnsupportedOperationError as error:
+        click.echo(
+            one_line(f"no portraits of {network.name}: {error}{_another_rule(study, network)}"), err=True
+        )
+        return False
+    return True
+
+
+def _another_rule(study: Study, network: Network) -> str:
+    """What makes portraits by a rule that covers all convolutions; nothing if none does."""
+    from layerscope.rules import RULES
+    from layerscope.units import covers
+
+    layers = [layer.name for layer in network.layers if layer.kind == "conv2d"]
+    rules = [name for name, rule in RULES.items() if covers(network, layers, rule)]
+    return (
+        f"; `layerscope filters {study.path} -n {network.name} --rule {rules[0]}` makes them" if rules else ""
+    )
 
 
 def _loading(options: dict[str, Any]) -> list[Loading]:

@@ -125,7 +125,8 @@ def networks_named(command: Command, *, required: bool = True) -> Command:
             "-w",
             "weight_names",
             multiple=True,
-            help="imagenet (torchvision's default), imagenet-trunk, a .safetensors or .pth file, or random. "
+            help="imagenet (IMAGENET1K_V1 where it exists), imagenet-trunk, another of torchvision's names, "
+            "a .safetensors or .pth file, or random. "
             "Once for all networks, or once for each, in their order.",
         ),
     )

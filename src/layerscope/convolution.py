@@ -32,6 +32,7 @@ class Prepared:
 
     def __call__(self, values: Tensor, *, rectify: bool = False) -> Tensor:
         """The convolution of (rows, channels, height, width); ``rectify`` sets negative values to zero."""
+        values = values.to(self.weight.dtype)
         if self.filters is not None:
             quick = Winograd(self.filters, self.bias, (self.axes[0].pad, self.axes[1].pad))
             if quick.pays(values.shape):
@@ -89,7 +90,7 @@ class Transposed:
 def transpose(weight: Tensor, axes: tuple[Window, Window], groups: int, size: tuple[int, int]) -> Transposed:
     """Prepare the way back through a convolution with this weight, to inputs of ``size``."""
     within = all(w.stride == 1 and w.dilation * (w.kernel - 1) >= w.pad for w in axes)
-    if not (_can_prepare(weight) and within and groups == 1):
+    if not (_can_prepare(weight, None) and within and groups == 1):
         return Transposed(weight, axes, groups, size, None)
     rows, columns = (Window(w.kernel, 1, w.dilation * (w.kernel - 1) - w.pad, w.dilation) for w in axes)
     outputs = [n + 2 * w.pad - w.dilation * (w.kernel - 1) for n, w in zip(size, axes, strict=True)]
@@ -147,18 +148,25 @@ def _prepare_operation(graph: Graph, operation: Operation) -> Prepared | None:
     if not plain or isinstance(operation.arguments["padding"], str) or len(operation.inputs) != 1:
         return None
     values = graph.tensors[weight.name]
-    if not _can_prepare(values):
+    given = None if bias is None else graph.tensors[bias.name]
+    if not _can_prepare(values, given):
         return None
     size = graph.operations[operation.inputs[0]].shape[-2:]
-    given = None if bias is None else graph.tensors[bias.name]
     return _prepare(values, given, windows(graph, operation), operation.arguments["groups"], size)
 
 
-def _can_prepare(weight: Tensor) -> bool:
+def _can_prepare(weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN is there and takes it. Not what is not finite: its rectification makes zeros of that."""
-    available: bool = torch._C._has_mkldnn
-    fits = available and weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
-    return fits and bool(weight.sum().isfinite())
+    if not torch._C._has_mkldnn or weight.device.type != "cpu" or not _takes(weight.dtype):
+        return False
+    return all(bool(values.sum().isfinite()) for values in (weight, bias) if values is not None)
+
+
+def _takes(dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in this precision here: in bfloat16 only on CPUs that have instructions for it."""
+    if dtype is torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype is torch.float32
 
 
 def _prepare(

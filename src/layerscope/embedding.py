@@ -357,7 +357,7 @@ def _threads(limit: int) -> Iterator[None]:
         yield
 
 
-def check_installed() -> None:
+def check_embedding_libraries() -> None:
     """Raises EmbeddingError if openTSNE is missing."""
     _opentsne()
 

@@ -54,10 +54,14 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what a killed process left unfinished anywhere below the folder. Raises OutputError if it cannot."""
+def remove_partials(folder: Path, *, deep: bool = True) -> None:
+    """Remove what a killed process left unfinished in the folder, ``deep``: or anywhere below it.
+
+    Nobody else may be writing there. Raises OutputError if something cannot be removed.
+    """
+    pattern = f"{PARTIAL}*"
     with written(folder):
-        for partial in sorted(folder.rglob(f"{PARTIAL}*")):
+        for partial in sorted(folder.rglob(pattern) if deep else folder.glob(pattern)):
             if partial.is_dir():
                 shutil.rmtree(partial)
             else:

@@ -216,11 +216,15 @@ class Gallery:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder, keep other processes out, and remove what an interrupted run left half-written."""
+        """Make the folder, keep other processes out, and remove what an interrupted run left half-written.
+
+        Folders in it that are not the gallery's may be in use by others.
+        """
         with written(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with lock(self.folder):
-            remove_partials(self.folder)
+            remove_partials(self.folder, deep=False)
+            remove_partials(self.folder / "panels")
             yield
 
     def _place(self, name: str, called: str) -> Path:

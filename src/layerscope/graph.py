@@ -7,11 +7,8 @@ that change nothing at inference (dropout, contiguous) vanish, and every argumen
 from __future__ import annotations
 
 import hashlib
-import logging
 import operator
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -20,8 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError
+from layerscope.tracing import cause, evaluating, quiet
 
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  #: results nothing else shares
@@ -58,9 +57,7 @@ class Operation:
     @property
     def place(self) -> str:
         """The operation and where it is, for messages."""
-        return (
-            f"{self.kind} in {self.module!r}" if self.module else f"{self.kind} in the network's own forward"
-        )
+        return _place(self.kind, self.module)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +97,8 @@ class Graph:
             return values[argument.index]
         if isinstance(argument, Parameter):
             return self.tensors[argument.name]
+        if isinstance(argument, torch.device) and self.tensors:
+            return self._device
         if isinstance(argument, (list, tuple)):
             return [self.resolve(item, values) for item in argument]
         return argument
@@ -142,8 +141,22 @@ class Graph:
             source = operation.inputs[0]
             if self.operations[source].kind in OWN_MEMORY:
                 return torch.relu_(values[source])  # spares fresh memory, which costs more than the relu
-        arguments = [self.resolve(a, values) for a in operation.arguments.values()]
-        return operation.target(*arguments)
+        arguments = {name: self.resolve(a, values) for name, a in operation.arguments.items()}
+        keywords = getattr(operation.target, "keywords", {})
+        here = {"device": self._device} if "device" in keywords and self.tensors else {}
+        return operation.target(*_in_precision(arguments), **here)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        return next(iter(self.tensors.values())).device
+
+
+def _in_precision(arguments: Mapping[str, Any]) -> list[Any]:
+    """The arguments, the first in the precision of the weight if there is one: a forward may name another."""
+    values, weight = list(arguments.values()), arguments.get("weight")
+    if isinstance(weight, Tensor) and isinstance(values[0], Tensor) and values[0].is_floating_point():
+        values[0] = values[0].to(weight.dtype)
+    return values
 
 
 def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
@@ -153,41 +166,15 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     """
     tensor = next(iter(module.parameters()), torch.empty(0))
     example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
-    with _evaluating(module), _quiet(), torch.no_grad():
+    with evaluating(module), quiet(), torch.no_grad():
         try:
             program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
         except Exception as error:
-            cause = " ".join(str(error).split())[:300]
             raise NetworkError(
-                f"cannot read {type(module).__name__} for input {'x'.join(map(str, input_shape))}: {cause}; "
+                f"cannot read {type(module).__name__} for input {'x'.join(map(str, input_shape))}: {cause(error)}; "
                 "it must take one image tensor of any batch size and have no data-dependent control flow"
             ) from error
-    return _Tidier(program).graph()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings or log lines of torch's own: what goes wrong is in the error."""
-    disabled = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(disabled)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, and each part back in its own mode afterwards."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
+        return _Tidier(program).graph()
 
 
 class _Tidier:
@@ -209,7 +196,7 @@ class _Tidier:
         self._name_inputs()
         for node in self.program.graph.nodes:
             if node.op == "call_function" and not _kind(node.target).startswith("_assert"):
-                self._call(node)
+                self._checked_call(node)
         (output,) = (node for node in self.program.graph.nodes if node.op == "output")
         results = [self.known.get(value) for value in output.args[0] if value is not None]
         if len(results) != 1 or not isinstance(results[0], Ref):
@@ -236,6 +223,20 @@ class _Tidier:
                 self.batch, *shape = map(str, node.meta["val"].shape)
                 self.operations.append(Operation(0, "input", _nothing, {}, (), "", tuple(map(int, shape))))
                 self.known[node] = Ref(0)
+
+    def _checked_call(self, node: Any) -> None:
+        place = _place(_kind(node.target), _path(node))
+        if any(source.op == "get_attr" for source in node.all_input_nodes):
+            raise NetworkError(
+                f"{place} wraps part of the network, which cannot be read; "
+                "leave out torch.autocast, enable_grad, torch.cond and the like within forward"
+            )
+        try:
+            self._call(node)
+        except GuardOnDataDependentSymNode as error:
+            raise NetworkError(
+                f"{place} gives a result whose size depends on what is in the picture; use one of a fixed size"
+            ) from error
 
     def _call(self, node: Any) -> None:
         kind = _kind(node.target)
@@ -272,11 +273,10 @@ class _Tidier:
         for other in [owner, *(n for n, o in self.memory.items() if o is owner)]:
             apart = other.target is source.target is operator.getitem and other.args[0] is source.args[0]
             if other not in (source, node) and not apart and any(user > node for user in other.users):
-                path = _path(node)
-                place = f"in {path!r}" if path else "in the network's own forward"
+                kind = _kind(node.target)
                 raise NetworkError(
-                    f"{_kind(node.target)} {place} changes part of a tensor, or a view of one, that is read again "
-                    f"later; use {_kind(node.target).removesuffix('_')} and its result instead"
+                    f"{_place(kind, _path(node))} changes part of a tensor, or a view of one, that is read again "
+                    f"later; use {kind.removesuffix('_')} and its result instead"
                 )
 
     def _split(self, node: Any) -> None:
@@ -377,6 +377,10 @@ def _paths(node: Any) -> list[str]:
     """The modules that an operation happens in, outermost first; "" is the network itself."""
     stack = (node.meta.get("nn_module_stack") or {}).values()
     return [path for path, _ in stack if isinstance(path, str) and not path.startswith("_empty")]
+
+
+def _place(kind: str, path: str) -> str:
+    return f"{kind} in {path!r}" if path else f"{kind} in the network's own forward"
 
 
 def _path(node: Any) -> str:

@@ -217,7 +217,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} = {width * height} pixels are more than the limit of {max_pixels}; "
-            "make it smaller, or raise max_pixels if you trust it"
+            "make it smaller; only from Python can the limit be raised (load_image and read_images: max_pixels)"
         )
 
 

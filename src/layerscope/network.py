@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from layerscope.preprocessing import IMAGENET, Preprocessing
 from layerscope.reading import geometry
 
 _FINAL_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
+_SIGMOIDS = frozenset({"sigmoid", "hardsigmoid"})
 _BATCH = 8  # pictures a forward pass takes at once
 
 
@@ -61,6 +63,7 @@ class Network:
     )  #: layer names in place of module paths
     weights: str = ""  #: where the weights came from
     trunk: bool = False  #: whether its fully-connected layers were left out
+    exact: Graph | None = field(default=None, repr=False)  #: the graph before `to` rounded its tensors
 
     @classmethod
     def from_module(
@@ -107,15 +110,18 @@ class Network:
         return next(floats, torch.float32)
 
     def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Network:
-        """The network on another device or in another precision, its convolutions laid out channels-last."""
-        return replace(self, graph=replace(self.graph, tensors=dict(self._moved(device, dtype))))
+        """The network on another device or in another precision, its convolutions laid out channels-last.
 
-    def _moved(
-        self, device: str | torch.device | None, dtype: torch.dtype | None
-    ) -> Iterator[tuple[str, Tensor]]:
-        for name, tensor in self.graph.tensors.items():
-            moved = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-            yield name, moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+        A coarser one keeps the exact tensors, and what is made of it later is made of those.
+        """
+        exact = self.exact or self.graph
+        wanted = dtype or (self.dtype if self.exact else None)
+        rounds = wanted is not None and any(
+            tensor.is_floating_point() and torch.promote_types(tensor.dtype, wanted) != wanted
+            for tensor in exact.tensors.values()
+        )
+        graph = replace(exact, tensors=dict(_moved(exact.tensors, device, wanted)))
+        return replace(self, graph=graph, exact=exact if rounds else None)
 
     def find_layer(self, name: str) -> Layer | None:
         """The layer of that name, or the one that the last operation of the module at that path belongs to."""
@@ -205,24 +211,31 @@ class Network:
         with torch.inference_mode():
             ways = prepare_convolutions(self.graph, upto)
             parts = [self.graph.run(batch, upto, keep, prepared=ways) for batch in batches]
-            return {index: torch.cat([part[index] for part in parts]) for index in keep}
+        return {
+            index: torch.cat([part[index] for part in parts]) for index in keep
+        }  # outside: ordinary tensors
 
     @property
     def why_no_predictions(self) -> str | None:
-        """Why the network predicts no classes; None if it does."""
+        """Why the network predicts no classes; None if it does, by a softmax of its scores."""
+        output = self.graph.operations[self.graph.output]
         if self.trunk:
             return f"the weights of {self.name} are a trunk without fully-connected layers"
-        if len(self.graph.operations[self.graph.output].shape) != 1:
+        if prod(output.shape) == 1:
+            return f"{self.name} gives one score, not one per class"
+        if len(output.shape) != 1:
             return f"{self.name} ends in feature maps, not in one score per class"
+        if output.kind in _SIGMOIDS:
+            return f"{self.name} ends in a sigmoid: its classes do not exclude each other"
         return None
 
     @cached_property
     def scores(self) -> int:
-        """The operation that gives one score per class, before a last rectification or softmax."""
-        if self.why_no_predictions:
-            raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
+        """The operation that gives one score per class, before a last rectification, softmax or sigmoid."""
         output = self.graph.operations[self.graph.output]
-        last = output.kind in _FINAL_RECTIFIERS or output.kind in ("softmax", "log_softmax")
+        if self.trunk or len(output.shape) != 1:
+            raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
+        last = output.kind in _FINAL_RECTIFIERS | _SIGMOIDS or output.kind in ("softmax", "log_softmax")
         return output.inputs[0] if last else output.index
 
     def predict(self, pictures: Tensor, top: int = 5) -> tuple[tuple[Prediction, ...], ...]:
@@ -230,7 +243,12 @@ class Network:
 
         Raises NetworkError if the network predicts nothing, or if its class names do not fit.
         """
-        scores = self._run(pictures, frozenset({self.scores}))[self.scores]
+        index = self.scores
+        if self.why_no_predictions:
+            raise NetworkError(
+                f"{self.why_no_predictions}; its numbers are the representations of its last layer"
+            )
+        scores = self._run(pictures, frozenset({index}))[index]
         count = scores.shape[1]
         names = self.classes or tuple(f"class {i}" for i in range(count))
         if len(names) != count:
@@ -240,3 +258,11 @@ class Network:
             tuple(Prediction(int(i), names[int(i)], float(v)) for v, i in zip(row, found, strict=True))
             for row, found in zip(values, indices, strict=True)
         )
+
+
+def _moved(
+    tensors: Mapping[str, Tensor], device: str | torch.device | None, dtype: torch.dtype | None
+) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors.items():
+        moved = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+        yield name, moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved

@@ -103,15 +103,33 @@ class PaperCNN(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Scores of each class."""
-        values = pictures
-        for name in self.trunk:
-            layer = self.get_submodule(name)
-            values = F.relu(layer(values)) if isinstance(layer, nn.Conv2d) else layer(values)
-        values = values.flatten(1)
+        values = _through(self, self.trunk, pictures).flatten(1)
         for layer in (self.fc6, self.fc7):
             values = F.dropout(F.relu(layer(values)), training=self.training)
         scores: Tensor = self.fc8(values)
         return scores if self.training else F.relu(scores)
+
+
+class PaperTrunk(nn.Module):
+    """The convolutions and pools of such a network, the very same ones, without its fully-connected layers."""
+
+    def __init__(self, whole: PaperCNN) -> None:
+        super().__init__()
+        self.trunk = whole.trunk
+        for name in self.trunk:
+            self.add_module(name, whole.get_submodule(name))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The last feature maps."""
+        return _through(self, self.trunk, pictures)
+
+
+def _through(module: nn.Module, names: Sequence[str], values: Tensor) -> Tensor:
+    """The values after the module's convolutions and pools of these names."""
+    for name in names:
+        layer = module.get_submodule(name)
+        values = F.relu(layer(values)) if isinstance(layer, nn.Conv2d) else layer(values)
+    return values
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -13,7 +13,7 @@ from layerscope.making import make_study
 from layerscope.network import Network
 from layerscope.predictions import Predictions
 from layerscope.reducers import Reducer
-from layerscope.sparsity import show_sparsity
+from layerscope.sparsity import show_sparsity, sparsity_table
 from layerscope.study import Study
 from layerscope.sweep import Pass
 from layerscope.top_patches import TopPatches
@@ -35,9 +35,14 @@ def build_study(
     progress: Progress | None = None,
 ) -> Study:
     """Make a study, as `make_study` does, and add to it what is drawn of its numbers; what is there is kept."""
-    study = make_study(networks, images, reducers, out, settings=settings, engine=engine, progress=progress)
-    if "sparsity_chart" not in study.steps and any(
-        "sparsity" in study.network(n).results for n in study.networks
-    ):
-        study = study.add("sparsity_chart", dict(figure_files(show_sparsity(study), "sparsity")))
-    return study
+    return add_charts(
+        make_study(networks, images, reducers, out, settings=settings, engine=engine, progress=progress)
+    )
+
+
+def add_charts(study: Study) -> Study:
+    """The study with the charts of its numbers: of sparsity, if that of any convolution or pool was counted."""
+    counted = any("sparsity" in study.network(name).results for name in study.networks)
+    if "sparsity_chart" in study.steps or not counted or not sparsity_table(study).num_rows:
+        return study
+    return study.add("sparsity_chart", dict(figure_files(show_sparsity(study), "sparsity")))

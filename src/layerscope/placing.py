@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import torch
 from torch import Tensor
 
 from layerscope.canvas import Page
 from layerscope.network import Network
 from layerscope.patch_sample import PatchSample
 from layerscope.plane_pictures import Groups, embedding_page
+from layerscope.reducers import Target
 from layerscope.regions import neighbours
 from layerscope.sources import check_network
 from layerscope.space import Space
@@ -29,9 +32,8 @@ def place_pictures(space: Space, network: Network, pictures: Tensor) -> pa.Table
     sample = PatchSample((space.layer,), 1, where=space.options["where"])
     (target,) = sample.targets(network)
     positions = sample.positions(target, network.input_shape[1:])
-    maps = network.representations(pictures, [space.layer])[space.layer]
-    maps = maps.reshape(len(pictures), target.channels, -1).float().cpu()
-    vectors = maps[:, :, positions.tolist()].movedim(1, -1).reshape(-1, target.channels).numpy()
+    found = [_vectors(network, picture, target, positions) for picture in torch.split(pictures, 1)]
+    vectors = np.concatenate([np.empty((0, target.channels), np.float32), *found])
     places = space.place(vectors)
     nearest, distances = neighbours(vectors, space.vectors, 1)
     rows, columns = np.divmod(np.tile(positions, len(pictures)), np.int32(target.size[1]))
@@ -42,6 +44,15 @@ def place_pictures(space: Space, network: Network, pictures: Tensor) -> pa.Table
             **{"nearest": nearest[:, 0], "distance": distances[:, 0]},
         }
     )
+
+
+def _vectors(
+    network: Network, picture: Tensor, target: Target, positions: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float32]:
+    """The vectors (positions, channels) of one picture: the whole maps of many would not fit into memory."""
+    maps = network.representations(picture, [target.name])[target.name].reshape(target.channels, -1)
+    vectors: npt.NDArray[np.float32] = maps[:, positions.tolist()].t().float().cpu().numpy()
+    return vectors
 
 
 def show_placed(space: Space, placed: pa.Table, names: Sequence[str]) -> Page:

@@ -192,6 +192,12 @@ def _tree(points: npt.NDArray[np.float64]) -> Any:
     return cKDTree(points)
 
 
+def check_plane_libraries() -> None:
+    """Raises PlaneError if a library that planes need is missing."""
+    _tree(np.zeros((1, 2)))
+    _shufflesnap()
+
+
 def _shufflesnap() -> Any:
     try:
         import shufflesnap

@@ -109,12 +109,12 @@ def _pages_named(folder: str) -> str:
 
 
 def _pages_of(step: OpenStep, network: Network, layer: Layer) -> list[str]:
-    """The pages of a layer that an earlier run has listed; none if one of them is gone."""
+    """The pages of a layer that an earlier run has listed; none if one of them is gone or was cut short."""
     pattern = re.compile(
         rf"{STEP}/{_pages_named(folders(layer.name for layer in network.layers)[layer.name])}"
     )
     listed = [name for name in step.names() if pattern.fullmatch(name)]
-    return listed if all(step.place(name).is_file() for name in listed) else []
+    return listed if all(step.whole(name) for name in listed) else []
 
 
 def _remove_strays(step: OpenStep, network: Network, files: set[str]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from layerscope.errors import StudyError
@@ -22,13 +23,13 @@ from layerscope.network import Network, Unit
 from layerscope.patch_crops import read_again
 from layerscope.portrait_sheets import STEP, Portrait, View, dead_before, finish_portraits
 from layerscope.render import Pixels, as_rgb, show_signal
-from layerscope.rules import DECONVNET, Rule
+from layerscope.rules import DECONVNET, RULES, Rule
 from layerscope.sources import check_network
 from layerscope.sprites import draw_sprite, encode_sprite, read_about, suffix, within
 from layerscope.steps import OpenStep, open_step
 from layerscope.study import Study
 from layerscope.top_filters import Filter, Patch, find_pictures, folders, top_filters
-from layerscope.units import UnitAt, UnitReconstruction, stream_units
+from layerscope.units import UnitAt, UnitReconstruction, check_rule, stream_units
 
 _FORMAT = 1  # of what a portrait shows; raised when older ones are to be made anew
 BLOCK_BYTES = 512 << 20  # what the panels of unfinished filters may hold
@@ -40,6 +41,30 @@ class Drawing:
 
     rule: Rule = DECONVNET
     display: str = "signed"
+
+
+def drawing_of(study: Study, network_name: str) -> Drawing:
+    """How the portraits of a network are drawn in a study, or would be.
+
+    Raises StudyError if that was by a rule of the user's own, which a study knows by name only.
+    """
+    made = study.steps.get(f"{study.network(network_name).folder}/{STEP}")
+    if made is None:
+        return Drawing()
+    if made["rule"] not in RULES:
+        raise StudyError(
+            f"the portraits of {network_name} are drawn by a rule of your own, {made['rule']!r}; draw them by "
+            f"{' or '.join(RULES)}: `layerscope filters` with --rule and --display"
+        )
+    return Drawing(replace(RULES[made["rule"]], overlap=made["overlap"]), made["display"])
+
+
+def precision_of(study: Study, network_name: str) -> torch.dtype:
+    """The precision of a network's portraits in a study, or that of the study itself while there are none."""
+    made = study.steps.get(f"{study.network(network_name).folder}/{STEP}")
+    known = study.manifest["inputs"]["networks"][network_name] if made is None else made
+    found: torch.dtype = getattr(torch, known["dtype"])
+    return found
 
 
 @dataclass(frozen=True)
@@ -67,12 +92,15 @@ def make_portraits(
     """Add the portraits of filters to a study: a picture for each, pages for each layer, the table ``filters``.
 
     ``layers``: "conv", "all", "even" or names; ``channels``: those to show, all by default. What is there already,
-    drawn the same way, is kept and stays beside what is new. Raises StudyError if the network or a picture is not
-    that of the study, OutputError if another process is at work on it, UnsupportedOperationError as `stream_units`.
+    drawn the same way, is kept and stays beside what is new; what was drawn in another way is replaced. Raises
+    StudyError if the network or a picture is not that of the study, OutputError if another process is at work on it,
+    UnsupportedOperationError as `stream_units`, before anything is touched.
     """
     check_network(study, network)
     chosen = top_filters(study, network, layers, channels)
+    alive = [one for one in chosen if one.patches]
     drawing = drawing or Drawing()
+    check_rule(network, dict.fromkeys(one.layer.name for one in alive), drawing.rule)
     options = {
         "rule": drawing.rule.name,
         "overlap": drawing.rule.overlap,
@@ -83,7 +111,6 @@ def make_portraits(
     places = find_pictures(study, images, (p.picture for one in chosen for p in one.patches))
     with open_step(study, STEP, network.name, options) as step:
         easel = _Easel(study, network, drawing, step)
-        alive = [one for one in chosen if one.patches]
         missing = [one for one in alive if easel.found(one) is None]
         told = _Told(easel, alive, missing, progress)
         for block in easel.blocks(missing):
@@ -159,7 +186,7 @@ class _Easel:
     def found(self, one: Filter) -> Portrait | None:
         """The portrait that is in place already, if it is the one that would be made."""
         name = self.file(one)
-        about = read_about(self.step.place(name))
+        about = read_about(self.step.place(name)) if self.step.whole(name) else {}
         if about.get("key") != self.key(one):
             return None
         white, black = tuple(about["white"]), tuple(about["black"])

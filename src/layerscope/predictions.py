@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from layerscope.errors import LayerscopeError
 from layerscope.network import Network
-from layerscope.reducers import LayerBatch, Reducer, Results, State, Target
+from layerscope.reducers import NO_OUTPUT, LayerBatch, Reducer, Results, State, Target
 
 _COLUMNS = ("pictures", "classes", "probabilities", "labels", "ranks")
 _TOP = 5  # the paper's other error: the right class is not among the first five
@@ -24,7 +24,8 @@ class Predictions(Reducer):
 
     Where labels are known, the top-1 and top-5 error. State: a row per picture. Results: the table ``predictions``,
     and ``prediction_errors``, one row: how many pictures, how many with a label, both errors in [0, 1] (null
-    without labels), and why the network predicts nothing (null if it does).
+    without labels, or with those of classes the network does not have), and why the network predicts nothing or its
+    predictions cannot be compared with the labels (null otherwise).
     """
 
     top: int = 5
@@ -44,13 +45,13 @@ class Predictions(Reducer):
         return (Target("scores", network.scores, classes, (1, 1)),)
 
     def update(self, state: State | None, seen: LayerBatch) -> State:
-        """Rank the classes of each picture, and the place of its label among them (-1: no label)."""
+        """Rank the classes of each picture, and the place of the right one among them (-1: unknown)."""
         scores = seen.values.float().cpu().numpy().astype(np.float64)
         seen.refuse(seen.values.isnan().any(dim=1).cpu().numpy())
         order = np.argsort(-scores, axis=1, kind="stable")
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities = odds / odds.sum(axis=1, keepdims=True)
-        labels = np.full(len(scores), -1, np.int64) if seen.labels is None else seen.labels
+        labels = seen.batch.answers
         first = order[:, : self.top]
         new: State = {
             "pictures": seen.pictures,
@@ -69,7 +70,7 @@ class Predictions(Reducer):
         """One row per picture and rank; and the errors."""
         state = states.get("scores")
         table = _SCHEMA.empty_table() if state is None else _rows(state)
-        return {"predictions": table, "prediction_errors": _errors(state, network.why_no_predictions)}
+        return {"predictions": table, "prediction_errors": _errors(state, network)}
 
 
 def _ranks(order: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
@@ -104,16 +105,29 @@ def _rows(state: State) -> pa.Table:
     return pa.table(columns, schema=_SCHEMA)
 
 
-def _errors(state: State | None, reason: str | None) -> pa.Table:
-    ranks = np.empty(0, np.int32) if state is None else state["ranks"][state["labels"] >= 0]
+def _errors(state: State | None, network: Network) -> pa.Table:
+    labels = np.empty(0, np.int64) if state is None else state["labels"]
+    known = labels != -1
+    reason = network.why_no_predictions or _why_not_compared(labels, network)
+    ranks = np.empty(0, np.int32) if state is None or reason else state["ranks"][known]
     row = {
-        "pictures": 0 if state is None else len(state["pictures"]),
-        "labelled": len(ranks),
+        "pictures": len(labels),
+        "labelled": int(known.sum()),
         "top1_error": _share_of(ranks != 0),
         "top5_error": _share_of((ranks < 0) | (ranks >= _TOP)),
         "reason": reason,
     }
     return pa.Table.from_pylist([row], _ERRORS)
+
+
+def _why_not_compared(labels: npt.NDArray[Any], network: Network) -> str | None:
+    if not (labels == NO_OUTPUT).any():
+        return None
+    count = network.graph.operations[network.scores].shape[0]
+    return (
+        f"the classes of the pictures are neither named as outputs of {network.name} nor as many ({count}); "
+        "give labels that are indices of its outputs"
+    )
 
 
 def _share_of(wrong: npt.NDArray[Any]) -> float | None:

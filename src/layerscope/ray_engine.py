@@ -195,7 +195,7 @@ def pack(job: Job) -> bytes:
     table = ChainMap({OpOverload: _packed_operation, MappingProxyType: _packed_mapping}, plain.dispatch_table)
     pickler: Any = type("Pickler", (plain,), {"dispatch_table": table})
     device = job.network.device
-    network = job.network if device.type == "cpu" else job.network.to("cpu")
+    network = replace(job.network if device.type == "cpu" else job.network.to("cpu"), exact=None)
     file = io.BytesIO()
     pickler(file, protocol=5).dump((replace(job, network=network), device.type, surroundings(device)))
     return file.getvalue()

@@ -8,7 +8,7 @@ more than the arithmetic on it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from math import prod
@@ -124,7 +124,7 @@ def seed_signal(seed: Seed, result: Tensor) -> Tensor:
     signal = torch.zeros_like(result)
     if isinstance(seed, Class):
         signal[:, seed.index] = 1
-    elif seed.row is None or result.ndim == 2:
+    elif seed.row is None or result.ndim < 4:  # one position: all of the channel
         signal[:, seed.channel] = result[:, seed.channel]
     else:
         place = (slice(None), seed.channel, seed.row, seed.column)
@@ -168,16 +168,23 @@ class Signal:
 
 def plan(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
     """What lies between the seeds' operations and the pixels. Raises UnsupportedOperationError."""
-    reached = {0, *tops}
-    for operation in reversed(graph.operations):
-        if operation.index in reached:
-            reached.update(i for i in operation.inputs if graph.operations[i].carries)
-    check(rule, graph, sorted(reached - {0}))
+    reached = {0, *way_down(graph, tops, rule)}
     return Way(
         make_steps(graph, reached - {0}, rule),
         tuple(_segments(graph, sorted(reached, reverse=True), itemsize)),
         prepare_forward(graph, max(tops), frozenset(tops)),
     )
+
+
+def way_down(graph: Graph, tops: Iterable[int], rule: Rule) -> set[int]:
+    """Operations from some of them down to the pixels. Raises UnsupportedOperationError where the rule has nothing."""
+    reached = set(tops)
+    for operation in reversed(graph.operations):
+        if operation.index in reached:
+            reached.update(i for i in operation.inputs if graph.operations[i].carries)
+    reached.discard(0)
+    check(rule, graph, sorted(reached))
+    return reached
 
 
 def _segments(graph: Graph, order: Sequence[int], itemsize: int) -> list[Segment]:

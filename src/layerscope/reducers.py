@@ -23,6 +23,7 @@ from layerscope.network import Network
 from layerscope.reduction import Moments, Peaks, Reduced, reduce_activations
 
 State = Mapping[str, npt.NDArray[Any]]  #: plain arrays only: written without pickle, sent, merged
+NO_OUTPUT = -2  #: in place of a network's output: the class is none that the network knows
 Results = Mapping[str, pa.Table | npt.NDArray[Any]]  #: name of the file, without suffix -> content
 
 
@@ -53,6 +54,15 @@ class Batch:
     )  #: index of each one's class, -1 unknown; None: the set has no labels
     total: int  #: pictures in the whole image set
     size: tuple[int, int]  #: height and width of the network's input
+    #: the network's output for each class, NO_OUTPUT where it has none; None: labels are outputs
+    outputs: npt.NDArray[np.int64] | None = None
+
+    @property
+    def answers(self) -> npt.NDArray[np.int64]:
+        """The network's output that is right for each picture; -1: unknown, NO_OUTPUT: it has none for the class."""
+        if self.labels is None:
+            return np.full(len(self.pictures), -1, np.int64)
+        return self.labels if self.outputs is None else np.append(self.outputs, -1)[self.labels]
 
 
 @dataclass(frozen=True, eq=False)

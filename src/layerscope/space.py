@@ -6,7 +6,6 @@ middle of the second cell of the first row is at (1.5, 0.5).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from layerscope.errors import StudyError
 from layerscope.plane import Grid
 from layerscope.regions import Region, describe_region, inside, neighbours, region_filters, strongest_filters
 from layerscope.study import NetworkResults, Study
+from layerscope.tables import read_json
 from layerscope.top_filters import folders
 
 Array = npt.NDArray[Any]
@@ -129,7 +129,7 @@ class Space:
     @cached_property
     def grid(self) -> Grid:
         """The cells of the planes, in t-SNE's unit."""
-        return Grid(**json.loads(self.results.file(f"{self.folder}/grid.json").read_text("utf-8")))
+        return Grid(**read_json(self.results.file(f"{self.folder}/grid.json")))
 
     @cached_property
     def places(self) -> npt.NDArray[np.float64]:
@@ -155,8 +155,12 @@ class Space:
         """How true the planes are: a row per measure, its control beside it."""
         return self.results.table(f"{self.folder}/truth")
 
-    def places_in(self, arrangement: str) -> npt.NDArray[np.float64]:
-        """Where each patch stands in an arrangement: "fill", as `places`; "one-to-one", the centre of its cell."""
+    def places_in(self, arrangement: str | None = None) -> npt.NDArray[np.float64]:
+        """Where each patch stands in an arrangement: "fill", as `places`; "one-to-one", the centre of its cell.
+
+        None, here as elsewhere: the arrangement to look at first. Raises StudyError for one that is not there.
+        """
+        arrangement = arrangement or self.arrangement
         if arrangement not in self.planes:
             raise StudyError(
                 f"{self.layer} has no arrangement {arrangement!r}; it has {', '.join(self.planes)}"
@@ -169,10 +173,10 @@ class Space:
         found[plane[rows, columns]] = np.stack([columns, rows], axis=1) + 0.5
         return found
 
-    def patch_at(self, x: float, y: float, arrangement: str = "fill") -> int:
+    def patch_at(self, x: float, y: float, arrangement: str | None = None) -> int:
         """The patch that the cell at a place of the plane shows. Raises StudyError if none does."""
         self.places_in(arrangement)
-        plane = self.planes[arrangement]
+        plane = self.planes[arrangement or self.arrangement]
         row, column = (math.floor(value) if math.isfinite(value) else -1 for value in (y, x))
         if not (0 <= row < len(plane) and 0 <= column < plane.shape[1]) or plane[row, column] < 0:
             raise StudyError(
@@ -200,7 +204,7 @@ class Space:
             for number, row in enumerate(table.to_pylist())
         )
 
-    def region(self, outline: npt.ArrayLike, arrangement: str = "fill") -> Region:
+    def region(self, outline: npt.ArrayLike, arrangement: str | None = None) -> Region:
         """The patches in a box (left, top, right, bottom) or a polygon (corners (M, 2)), in cells; its edges are in.
 
         A patch is where it stands in the arrangement; the filled plane may show another, nearer one there. Raises
@@ -219,10 +223,15 @@ class Space:
         return strongest_filters(self.vectors[self._checked(patch)], count)
 
     def nearest(
-        self, patch: int, k: int = 10, *, on: Literal["representation", "plane"] = "representation"
+        self,
+        patch: int,
+        k: int = 10,
+        *,
+        on: Literal["representation", "plane"] = "representation",
+        arrangement: str | None = None,
     ) -> Neighbours:
         """The ``k`` patches nearest to one, itself left out: in the representation, or on the plane (in cells)."""
-        values = self.vectors if on == "representation" else self.places
+        values = self.vectors if on == "representation" else self.places_in(arrangement)
         found, distances = neighbours(values[[self._checked(patch)]], values, k, itself=[patch])
         return Neighbours(found[0], distances[0])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,17 @@ import pyarrow.compute as pc
 import torch
 
 from layerscope.canvas import Page
-from layerscope.errors import StudyError
+from layerscope.errors import UnsupportedOperationError
+from layerscope.filter_pages import Margins
+from layerscope.geometry import Box
 from layerscope.imagesets import ImageSet
+from layerscope.layers import Layer
 from layerscope.network import Network
 from layerscope.patch_crops import crop_patches
-from layerscope.portrait_sheets import STEP
-from layerscope.portraits import Done, Drawing, make_portraits
+from layerscope.portrait_sheets import STEP, View
+from layerscope.portraits import Done, drawing_of, make_portraits
 from layerscope.regions import Region
 from layerscope.render import Pixels
-from layerscope.rules import RULES
 from layerscope.space import Space
 from layerscope.space_figure import Answer, Pick, Zoom, space_page
 from layerscope.space_sheets import about_plane, class_names
@@ -62,7 +64,8 @@ def portray_filters(
 ) -> Study:
     """The study with the portraits of all filters that the figure shows, drawn as those that are there.
 
-    The same study if it has no top patches of the layer: then the figure says that there are no portraits.
+    The same study if it has no top patches of the layer, or the rule does not cover the network: then the figure
+    says that there are no portraits, and is drawn anew as soon as there are.
     """
     results = study.network(network.name)
     channels = _channels(space, chosen)
@@ -78,37 +81,20 @@ def portray_filters(
     def told(done: Done) -> None:
         progress(done.share)
 
-    return make_portraits(
-        study,
-        network,
-        images,
-        layers=[space.layer],
-        channels=channels,
-        drawing=drawing_of(study, network.name),
-        progress=told,
-    )
+    drawing = drawing_of(study, network.name)
+    layers = [space.layer]
+    try:
+        return make_portraits(
+            study, network, images, layers=layers, channels=channels, drawing=drawing, progress=told
+        )
+    except UnsupportedOperationError:
+        return study
 
 
 def _channels(space: Space, chosen: Sequence[Chosen]) -> list[int]:
     """The filters that the figure shows."""
     patches = (patch for one in chosen for patch in one.patches)
     return sorted({channel for patch in patches for channel in space.strongest(patch, FILTERS).tolist()})
-
-
-def drawing_of(study: Study, network: str) -> Drawing:
-    """How the portraits of a network are drawn in a study, or would be.
-
-    Raises StudyError if that was by a rule of the user's own, which a study knows by name only.
-    """
-    made = study.steps.get(f"{study.network(network).folder}/{STEP}")
-    if made is None:
-        return Drawing()
-    if made["rule"] not in RULES:
-        raise StudyError(
-            f"the portraits of {network} are drawn by a rule of your own, {made['rule']!r}; draw them by "
-            f"{' or '.join(RULES)} before its space is made"
-        )
-    return Drawing(replace(RULES[made["rule"]], overlap=made["overlap"]), made["display"])
 
 
 def space_figure(
@@ -175,16 +161,17 @@ def _portraits(study: Study, network: Network, space: Space, chosen: Sequence[Ch
     for row in table.filter(pc.equal(table["layer"], space.layer)).to_pylist():
         if row["channel"] in channels and not row["dead"]:
             sprite = read_sprite(results.file(row["file"]))
-            found[row["channel"]] = Answer(
-                row["channel"], 0.0, None, sprite, _outside(row, network.input_shape[1:])
-            )
+            outside = _outside(row, network.layer(space.layer), network.input_shape[1:])
+            found[row["channel"]] = Answer(row["channel"], 0.0, None, sprite, outside)
     return found
 
 
-def _outside(row: Mapping[str, Any], size: tuple[int, ...]) -> tuple[tuple[int, int, int, int], ...]:
-    """Of each panel, how many rows and columns lie outside the picture at the top, left, bottom and right."""
+def _outside(row: Mapping[str, Any], layer: Layer, size: tuple[int, ...]) -> tuple[Margins, ...]:
+    """Of each panel, how many rows and columns are not seen at the top, left, bottom and right."""
     height, width = row["height"], row["width"]
-    return tuple(
-        (max(0, -top), max(0, -left), max(0, top + height - size[0]), max(0, left + width - size[1]))
-        for top, left in zip(row["tops"], row["lefts"], strict=True)
-    )
+    frames = [Box(y, x, y + height, x + width) for y, x in zip(row["tops"], row["lefts"], strict=True)]
+    if layer.field is None:
+        return (View(frames[0], frames[0]).unseen,) * len(frames)
+    places = zip(row["rows"], row["columns"], strict=True)
+    seen = [layer.field.box(*place).inside(*size) for place in places]
+    return tuple(View(*panel).unseen for panel in zip(frames, seen, strict=True))

@@ -7,9 +7,11 @@ there, made the same way of the same things, is kept; so a run that was stopped 
 from __future__ import annotations
 
 import json
+import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +20,24 @@ import numpy as np
 
 from layerscope.canvas import figure_files
 from layerscope.clusters import groups_of, suggest_regions
-from layerscope.embedding import Tsne, check_installed, lay_out, reduce, relate
+from layerscope.embedding import Tsne, check_embedding_libraries, lay_out, reduce, relate
 from layerscope.errors import LayerscopeError
+from layerscope.files import written
 from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.patch_crops import crop_patches
 from layerscope.patch_sample import PatchSample
 from layerscope.patches import count_patches, draw_patches
-from layerscope.plane import Grid, arrange, fill
+from layerscope.plane import Grid, arrange, check_plane_libraries, fill
 from layerscope.plane_truth import Embedded, measure_truth, truth_table
+from layerscope.portrait_sheets import STEP as PORTRAITS
+from layerscope.portraits import drawing_of
 from layerscope.regions import contrasts
 from layerscope.render import Pixels
 from layerscope.space import Space, read_affinities, read_reduction, space_folder
-from layerscope.space_portraits import choose_zooms, drawing_of, portray_filters, space_figure
+from layerscope.space_portraits import choose_zooms, portray_filters, space_figure
 from layerscope.space_sheets import region_tables, space_sheets
-from layerscope.steps import open_step
+from layerscope.steps import OpenStep, open_step
 from layerscope.study import Study
 from layerscope.sweep import Pass
 
@@ -85,7 +90,8 @@ def make_spaces(
     What is there already, made the same way, is kept. Raises StudyError if network or pictures are not those of the
     study, GeometryError for a layer without patches, EmbeddingError for too few patches or a dead layer.
     """
-    check_installed()
+    check_embedding_libraries()
+    check_plane_libraries()
     drawing_of(study, network.name)
     plan, tell = plan or Plan(), progress or _untold
     makers = [_Maker(network, images, network.layer(name).name, plan, tell) for name in layers]
@@ -155,7 +161,13 @@ class _Maker:
     def holds(self, study: Study, step: str) -> bool:
         """Whether the study has the step, made the same way."""
         known = study.steps.get(f"{study.network(self.network.name).folder}/{self.folder}/{step}")
-        return bool(known == json.loads(json.dumps(self.options[step])))
+        options = self.drawn(study) if step == "pictures" else self.options[step]
+        return bool(known == json.loads(json.dumps(options)))
+
+    def drawn(self, study: Study) -> dict[str, object]:
+        """What the pictures depend on: also how the portraits are drawn that are in the figure."""
+        portraits = study.steps.get(f"{study.network(self.network.name).folder}/{PORTRAITS}")
+        return {**self.options["pictures"], "portraits": portraits and dict(portraits)}
 
     def add(self, study: Study, step: str, results: Mapping[str, Any]) -> Study:
         """The study with a step's results, in the space's folder."""
@@ -171,7 +183,10 @@ class _Maker:
         if not self.holds(study, "embedding"):
             study = self.add(study, "embedding", self._embedding(study))
         if not self.holds(study, "plane"):
-            study = self.add(study, "plane", self._plane(study))
+            results = self._plane(study)
+            with self._open_pictures(study):  # those of another plane go before it does
+                pass
+            study = self.add(study, "plane", results)
         return study if self.holds(study, "pictures") else self._pictures(study)
 
     def _neighbours(self, study: Study) -> dict[str, Any]:
@@ -222,7 +237,7 @@ class _Maker:
         space = Space(study.network(self.network.name), self.layer)
         zooms = choose_zooms(space)
         study = portray_filters(study, self.network, self.images, space, zooms, self._told("portraits"))
-        with open_step(study, f"{self.folder}/pictures", self.network.name, self.options["pictures"]) as step:
+        with self._open_pictures(study) as step:
             step.withdraw()
             _remove_strays(study.path, step.place(self.folder))
             with _memory(study.path, len(space.points), self.plan.side) as cells:
@@ -234,6 +249,9 @@ class _Maker:
                     for name, content in figure_files(page, f"{self.folder}/figure"):
                         step.put(name, content)
             return step.finish([])
+
+    def _open_pictures(self, study: Study) -> AbstractContextManager[OpenStep]:
+        return open_step(study, f"{self.folder}/pictures", self.network.name, self.drawn(study))
 
     def _told(self, what: str) -> Callable[[float], None]:
         def told(share: float) -> None:
@@ -265,5 +283,18 @@ def _remove_strays(study: Path, folder: Path) -> None:
 def _memory(folder: Path, patches: int, side: int) -> Iterator[Pixels]:
     """Room for the patches' pictures in a file without a name, which goes when the process does."""
     shape = (patches, side, side, 3)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        yield np.memmap(file, np.uint8, "w+", shape=shape)
+    with written(folder):
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
+    with file:
+        with written(folder):
+            _reserve(file.fileno(), math.prod(shape))
+            cells = np.memmap(file, np.uint8, "r+", shape=shape)
+        yield cells
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take room on the disk now: a mapped file that finds none later ends the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)

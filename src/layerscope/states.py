@@ -20,6 +20,8 @@ from layerscope.errors import WeightsError
 
 Layout = Literal["state-dict", "flax-convolutions"]
 
+TORCH_FILES = (".pth", ".pt", ".bin", ".ckpt", ".tar")  #: endings of what torch.save writes
+WEIGHT_FILES = (".safetensors", *TORCH_FILES)
 _WRAPPED = ("state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 _AUXILIARY = ("aux1", "aux2", "AuxLogits")
@@ -36,8 +38,8 @@ _CONVOLUTIONS = {
 def load_state(path: str | Path, layout: Layout = "state-dict") -> dict[str, Tensor]:
     """The tensors of a file by name, on the CPU, as the file has them: no cast, no change of prefix.
 
-    ``state-dict``: ``.safetensors``, or ``.pth``, ``.pt``, ``.bin`` with a flat dict of tensors, which may
-    stand under ``state_dict``, ``model`` or ``model_state_dict``. ``flax-convolutions``: a pickle of nested
+    ``state-dict``: ``.safetensors``, or a file of torch.save (`TORCH_FILES`) with a flat dict of tensors, which
+    may stand under ``state_dict``, ``model`` or ``model_state_dict``. ``flax-convolutions``: a pickle of nested
     dicts of arrays, whose kernels (height, width, in, out) become torchvision's (out, in, height, width).
     The names of torchvision's first DenseNet files (``norm.1``) become today's (``norm1``).
     Raises WeightsError for a file that is broken or holds anything but tensors.
@@ -55,10 +57,11 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     kind = path.suffix.lower()
     if kind == ".safetensors":
         return _safetensors(path)
-    if kind in {".pth", ".pt", ".bin"}:
+    if kind in TORCH_FILES:
         return _tensors(_torch_file(path), path)
     ending = kind or "no ending"
-    raise WeightsError(f"{path}: weights are read from .safetensors, .pth, .pt or .bin, not {ending}")
+    *some, last = WEIGHT_FILES
+    raise WeightsError(f"{path}: weights are read from {', '.join(some)} or {last}, not {ending}")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -161,7 +164,7 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
     Raises WeightsError with the names of the tensors that do not fit; ``source`` says whose they are.
     """
     own = module.state_dict()
-    given = _without_auxiliaries(module, _unwrapped(state, own))
+    given = _without_auxiliaries(module, unwrapped(state, own))
     faults = [*_name_faults(own, given), *_shape_faults(own, given), *_type_faults(own, given)]
     if faults:
         raise WeightsError(f"{source} does not fit {type(module).__name__}: {'; '.join(faults)}")
@@ -169,7 +172,8 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
     module.load_state_dict(own, strict=True)
 
 
-def _unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without a prefix that wrappers put before all names, and that no tensor of the network has."""
     names = dict(state)
     for prefix in (*_PREFIXES, *_PREFIXES):
         everywhere = bool(names) and all(name.startswith(prefix) for name in names)

@@ -54,6 +54,11 @@ class OpenStep:
         """Whether the manifest lists the file as this step's, from an earlier run."""
         return join(self.folder, name) in self._listed
 
+    def whole(self, name: str) -> bool:
+        """Whether the file is there, and of the size that the manifest lists, if it does."""
+        path, known = self.place(name), self._listed.get(join(self.folder, name))
+        return path.is_file() and (known is None or path.stat().st_size == known["bytes"])
+
     def put(self, name: str, content: Content) -> None:
         """Publish a file: a table or an array without suffix, bytes with it."""
         self.place(name)

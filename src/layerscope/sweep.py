@@ -6,6 +6,7 @@ how many interruptions, does not show in the result.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from layerscope.graph import OWN_MEMORY, Operation
 from layerscope.imagesets import ImageSet
 from layerscope.network import Network
 from layerscope.reading_ahead import Ready, read_ahead
-from layerscope.reducers import Batch, LayerBatch, Reducer, Results, State, Target
+from layerscope.reducers import NO_OUTPUT, Batch, LayerBatch, Reducer, Results, State, Target
 from layerscope.reduction import Reduced, can_rectify, rectify_and_reduce
 
 Key = tuple[str, str]  #: names of a reducer and of a target of it
@@ -182,6 +184,7 @@ def run_shard(
     for VGG-16, AlexNet, ResNet-18 and GoogLeNet, float32 and bfloat16); with other batch sizes they may not.
     """
     watcher = Watcher(network, reducers)
+    outputs = class_outputs(network, images.classes)
     pictures = torch.zeros((settings.batch, *network.input_shape), dtype=network.dtype)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     read: list[Ready[Tensor]] = []
@@ -196,12 +199,12 @@ def run_shard(
             pictures[len(waiting)] = ready.value
             waiting.append(replace(ready, value=None))
             if len(waiting) == settings.batch:
-                watcher.see(pictures, _batch(network, images, waiting))
+                watcher.see(pictures, _batch(network, images, waiting, outputs))
                 _tell(progress, len(waiting))
                 waiting.clear()
     if waiting:
         pictures[len(waiting) :] = 0
-        watcher.see(pictures, _batch(network, images, waiting))
+        watcher.see(pictures, _batch(network, images, waiting, outputs))
         _tell(progress, len(waiting))
     return ShardResult(watcher.states, _rows(read))
 
@@ -212,10 +215,32 @@ def _tell(progress: Callable[[int], object] | None, pictures: int) -> None:
         progress(1)
 
 
-def _batch(network: Network, images: ImageSet, waiting: Sequence[Ready[Tensor]]) -> Batch:
+def _batch(
+    network: Network,
+    images: ImageSet,
+    waiting: Sequence[Ready[Tensor]],
+    outputs: npt.NDArray[np.int64] | None,
+) -> Batch:
     index = np.array([ready.index for ready in waiting], np.int64)
     labels = None if images.labels is None else np.array([images.labels[i] for i in index], np.int64)
-    return Batch(index, tuple(images.names[i] for i in index), labels, len(images), network.input_shape[1:])
+    names = tuple(images.names[i] for i in index)
+    return Batch(index, names, labels, len(images), network.input_shape[1:], outputs)
+
+
+def class_outputs(network: Network, classes: Sequence[str] | None) -> npt.NDArray[np.int64] | None:
+    """The network's output for each class of an image set: that of the same name; None: labels are outputs.
+
+    Classes that are not the network's own, by names that it has once, are outputs in their order if there are as many
+    as outputs; otherwise each is NO_OUTPUT.
+    """
+    if classes is None or network.why_no_predictions is not None:
+        return None
+    count, names = network.graph.operations[network.scores].shape[0], network.classes or ()
+    uses = Counter(names)
+    once = {name: place for place, name in enumerate(names) if uses[name] == 1}
+    if len(names) == count and once.keys() >= set(classes):
+        return np.array([once[name] for name in classes], np.int64)
+    return None if len(classes) == count else np.full(len(classes), NO_OUTPUT, np.int64)
 
 
 def _rows(read: Sequence[Ready[Tensor]]) -> State:

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from layerscope.convolution import Rectified
-from layerscope.errors import NetworkError
+from layerscope.errors import NetworkError, UnsupportedOperationError
 from layerscope.geometry import Box
 from layerscope.graph import Operation
 from layerscope.network import Network, Unit
-from layerscope.reconstruction import Way, default_chunk_bytes, plan
+from layerscope.reconstruction import Way, default_chunk_bytes, plan, way_down
 from layerscope.rules import DECONVNET, Rule, remember
 from layerscope.window_rules import Descent, Narrow, fit, multiplications, narrow, take_whole, taken_whole
 from layerscope.windows import Path, Track, trace
@@ -104,6 +104,20 @@ def stream_units(
     plans = _Plans(network, rule, way)
     spots = [plans.spot(place, at, tops[at.unit.layer]) for place, at in enumerate(wanted)]
     return _Portraits(plans, pictures, forward, budget).run(spots)
+
+
+def check_rule(network: Network, layers: Iterable[str], rule: Rule) -> None:
+    """Raise UnsupportedOperationError unless the rule covers every operation from the layers down to the pixels."""
+    way_down(network.graph, [network.layer(name).result for name in layers], rule)
+
+
+def covers(network: Network, layers: Iterable[str], rule: Rule) -> bool:
+    """Whether `check_rule` has nothing against the rule."""
+    try:
+        check_rule(network, layers, rule)
+    except UnsupportedOperationError:
+        return False
+    return True
 
 
 def _check(network: Network, pictures: Pictures, at: UnitAt) -> None:

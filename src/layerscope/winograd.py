@@ -69,9 +69,9 @@ class Winograd:
         """The convolution of (rows, channels, height, width); ``rectify`` sets negative values to zero."""
         x = values.permute(0, 2, 3, 1).contiguous().numpy()
         size = self._size(values.shape)
-        result = torch.empty((len(x), *size, len(self.filters.weight)))
+        result = torch.empty((len(x), *size, len(self.filters.weight)), dtype=torch.float32, device="cpu")
         lowest = np.float32(0 if rectify else -np.inf)
-        bias = torch.zeros(result.shape[-1]) if self.bias is None else self.bias.detach()
+        bias = result.new_zeros(result.shape[-1]) if self.bias is None else self.bias.detach()
         at_once = max(1, _BLOCK // prod(_tiles(size)))
         for first in range(0, len(x), at_once):
             part = slice(first, first + at_once)
@@ -115,7 +115,7 @@ def _scratch(name: str, *shape: int) -> Tensor:
     """Memory of this thread's for a block, the same as last time if it is large enough: fresh memory costs more."""
     held = getattr(_held, name, None)
     if held is None or held.numel() < prod(shape):
-        held = torch.empty(prod(shape))
+        held = torch.empty(prod(shape), dtype=torch.float32, device="cpu")
         setattr(_held, name, held)
     return held[: prod(shape)].view(shape)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from torch import Tensor, nn
 
 from layerscope.errors import NetworkError
 from layerscope.network import Network
-from layerscope.paper import alexcnn, vggcnn
+from layerscope.paper import PaperCNN, PaperTrunk, alexcnn, vggcnn
 from layerscope.preprocessing import Preprocessing
-from layerscope.states import fit_state, load_state
+from layerscope.states import WEIGHT_FILES, fit_state, load_state, unwrapped
 from layerscope.weights import Fetched, fetch
 
 _PAPER: Mapping[str, Callable[..., nn.Module]] = {"alexcnn": alexcnn, "vggcnn": vggcnn}
-_WEIGHT_FILES = frozenset({".safetensors", ".pth", ".pt", ".bin"})
+_WEIGHT_NAMES = frozenset({"imagenet", "imagenet-trunk", "random"})  # also where a file is called so
 _HALVES = frozenset({"googlenet", "inception_v3"})  # their weights want inputs in -1..1
 _GREY_MEAN, _GREY_DEVIATION = (0.449,), (0.226,)  # ImageNet's, over the three colours
 
@@ -69,13 +70,15 @@ def load_network(
     ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``package.module:factory`` or a module.
     ``weights``: a name (``imagenet``, ``imagenet-trunk``, or torchvision's own), a file (.safetensors or a
     state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for torchvision's networks,
-    random (seed 0) for the paper's two, and what your own module or factory has.
+    random (seed 0) for the paper's two, and what your own module or factory has. A file goes into a copy of
+    your own module. Preprocessing and class names are those of the named weights, else of ``imagenet``.
     A trunk without its fully-connected layers is a valid network, which predicts nothing.
     Raises NetworkError and WeightsError.
     """
-    blueprint = _blueprint(spec, options or Options())
+    options = options or Options()
+    blueprint = _blueprint(spec, options)
     chosen = str(weights) if weights is not None else ("imagenet" if blueprint.published else "")
-    if Path(chosen).suffix.lower() in _WEIGHT_FILES:
+    if _is_file(chosen):
         network = _from_file(blueprint, Path(chosen))
     elif chosen == "" or (chosen == "random" and not blueprint.own):
         with _seeded():
@@ -85,8 +88,14 @@ def load_network(
             f"{blueprint.name} has no weights named {chosen!r}; give a file, or leave them out"
         )
     else:
-        network = _from_fetched(blueprint, fetch(blueprint.name, chosen, progress=progress))
+        network = _from_fetched(blueprint.name, options, fetch(blueprint.name, chosen, progress=progress))
     return network.to(device, dtype)
+
+
+def _is_file(weights: str) -> bool:
+    """Whether it means a file, be it there or not; other endings than those of weights if it is."""
+    path = Path(weights)
+    return path.suffix.lower() in WEIGHT_FILES or (weights not in _WEIGHT_NAMES and path.is_file())
 
 
 def read_architecture(spec: str | nn.Module, *, options: Options | None = None) -> Network:
@@ -115,7 +124,10 @@ def _blueprint(spec: str | nn.Module, options: Options) -> _Blueprint:
     if spec in _PAPER:
         return _paper_blueprint(spec, options)
     if spec in tv.list_models(module=tv):
-        return _torchvision_blueprint(spec, options)
+        entries = tv.get_model_weights(spec).__members__
+        return _torchvision_blueprint(
+            spec, options, entries.get("IMAGENET1K_V1") or next(iter(entries.values()))
+        )
     close = difflib.get_close_matches(spec, network_names(), n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(close)}?" if close else "`layerscope networks` lists those with a name"
     raise NetworkError(f"no network is called {spec!r}; {hint}; your own: package.module:factory")
@@ -143,18 +155,20 @@ def _paper_blueprint(name: str, options: Options) -> _Blueprint:
     return _Blueprint(name, lambda: _PAPER[name](**kept), preprocessing)
 
 
-def _torchvision_blueprint(name: str, options: Options) -> _Blueprint:
+def _torchvision_blueprint(name: str, options: Options, entry: Any) -> _Blueprint:
+    """``entry``: torchvision's weights whose preprocessing and class names these are."""
     _refuse(name, options, "channels", "width")
-    entries = tv.get_model_weights(name).__members__
-    entry = entries.get("IMAGENET1K_V1") or next(iter(entries.values()))
+    preprocessing = _published_preprocessing(name, entry)
     arguments: dict[str, Any] = {} if options.classes is None else {"num_classes": options.classes}
     if name in _HALVES:
         arguments["init_weights"] = False
+    if name.startswith("vit_"):  # built for one size of input only
+        arguments["image_size"] = preprocessing.height
     fits = options.classes in (None, len(entry.meta["categories"]))
     return _Blueprint(
         name,
         lambda: tv.get_model(name, weights=None, **arguments),
-        _sized(_published_preprocessing(name, entry), options.input_size),
+        _sized(preprocessing, options.input_size),
         tuple(entry.meta["categories"]) if fits else None,
         published=True,
     )
@@ -263,7 +277,8 @@ def _from_file(blueprint: _Blueprint, path: Path) -> Network:
     return _with_state(blueprint, load_state(path), str(path))
 
 
-def _from_fetched(blueprint: _Blueprint, found: Fetched) -> Network:
+def _from_fetched(name: str, options: Options, found: Fetched) -> Network:
+    blueprint = _torchvision_blueprint(name, options, tv.get_weight(found.entry))
     source = f"{found.source}, SHA-256 {found.sha256[:8]}"
     return _with_state(blueprint, load_state(found.path, found.layout), source)
 
@@ -273,10 +288,21 @@ def _with_state(blueprint: _Blueprint, state: Mapping[str, Tensor], source: str)
         module = _without_values(blueprint)
         module.to_empty(device="cpu")
     else:
-        module = blueprint.build()
+        module = _copied(blueprint) if blueprint.own else blueprint.build()
     trunk = _trunk_of(module, state)
     fit_state(trunk or module, state, source=source)
     return _network(blueprint, trunk or module, source, trunk=trunk is not None)
+
+
+def _copied(blueprint: _Blueprint) -> nn.Module:
+    """A module of the user's that weights may be loaded into."""
+    try:
+        return deepcopy(blueprint.build())
+    except Exception as error:  # the user's code may raise anything
+        raise NetworkError(
+            f"{blueprint.name} cannot be copied to load weights into it ({_in_a_line(error)}); "
+            "load them yourself, and give the module without weights"
+        ) from error
 
 
 class Trunk(nn.Module):
@@ -292,12 +318,22 @@ class Trunk(nn.Module):
         return maps
 
 
-def _trunk_of(module: nn.Module, state: Mapping[str, Tensor]) -> Trunk | None:
-    """The module without its classifier, if the state has tensors only for the rest."""
+def _trunk_of(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module | None:
+    """The module without its classifier, if it has one and the state has tensors only for the rest."""
+    own = module.state_dict()
     features = getattr(module, "features", None)
-    if isinstance(features, nn.Module) and all(name.startswith("features.") for name in state):
-        return Trunk(features)
-    return None
+    if isinstance(module, PaperCNN):
+        trunk: nn.Module = PaperTrunk(module)
+    elif isinstance(features, nn.Module):
+        trunk = Trunk(features)
+    else:
+        return None
+    kept = _parts(trunk.state_dict())
+    return trunk if _parts(own) - kept and _parts(unwrapped(state, own)) <= kept else None
+
+
+def _parts(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for name in names)
 
 
 def _paper_names(name: str, module: nn.Module) -> Mapping[str, str]:
