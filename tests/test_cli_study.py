@@ -56,13 +56,13 @@ def test_spaces_are_mapped_of_the_networks_that_have_the_layer(tmp_path: Path) -
     pictures = write_textures(tmp_path / "pictures", 8)
     two = (*NETWORK, "-n", "vggcnn")
     words = ("study", pictures, *two, *PASS, "--filters", "none", "--out", tmp_path / "s")
-    made = run(*words, "--space", "c2", "--space", "c1_1")
+    made = run(*words, "--space", "c2", "--space", "c5_1")
     assert made.exit_code == 0, made.output
     study = Study.open(tmp_path / "s")
-    for network, layer in (("alexcnn", "c2"), ("vggcnn", "c1_1")):
+    for network, layer in (("alexcnn", "c2"), ("vggcnn", "c5_1")):
         assert f"{network}, {layer}: " in made.stdout
         assert [step for step in study.steps if step.startswith(f"{network}/spaces/{layer}/")]
-    assert not [step for step in study.steps if step.startswith(("alexcnn/spaces/c1_1", "vggcnn/spaces/c2"))]
+    assert not [step for step in study.steps if step.startswith(("alexcnn/spaces/c5_1", "vggcnn/spaces/c2"))]
     wrong = run(*words[:-1], tmp_path / "other", "--space", "c9")
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert "alexcnn and vggcnn: no layer 'c9' to map" in wrong.stderr

@@ -12,6 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from layerscope import convolution
 from layerscope.network import Network, Unit
 from layerscope.paper import PaperCNN, alexcnn, vggcnn
 from layerscope.reconstruction import Class, reconstruct
@@ -273,6 +274,19 @@ def test_branched_networks_equal_autograd_with_its_rectifiers_replaced(name: str
         there = partial(module.get_submodule, path)
         theirs = whole_layer(module, pictures, there, clamp=rule.clamp, mask=rule.mask)
         assert distance(ours[layer], theirs) < 1e-9, path
+
+
+@pytest.mark.parametrize("name", BRANCHED)
+def test_prepared_convolutions_give_what_plain_ones_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, as users run them: by oneDNN's layouts and Winograd's way, beside torch's own."""
+    network = branched(name)[1].to(dtype=torch.float32)
+    pictures, layers = noise(2, 3, 64, 48).float(), [layer.name for layer in network.layers][::4]
+    prepared = reconstruct(network, pictures, layers, rule=GUIDED)
+    monkeypatch.setattr(convolution, "_can_prepare", lambda *_: False)
+    plain = reconstruct(network, pictures, layers, rule=GUIDED)
+    apart = [distance(prepared[layer].double(), plain[layer].double()) for layer in layers]
+    assert 0 < max(apart) < 1e-2  # near-ties of a pool or a ReLU fall otherwise here and there
+    assert sorted(apart)[len(apart) // 2] < 1e-4
 
 
 def test_the_rules_differ() -> None:

@@ -308,6 +308,14 @@ def test_what_is_not_there(unit: Unit, picture: int, forward: Any, message: str)
         stream_units(small_network(conv()), noise(2, 3, 9, 7), [UnitAt(picture, unit)], forward=forward)
 
 
+def test_tokens_are_refused() -> None:
+    tokens = Written(lambda s, x: s.b(s.a(x).flatten(2)), a=conv(), b=nn.Linear(63, 5))
+    network = small_network(tokens, (9, 7))
+    unit = Unit(network.layers[-1].name, 2, 0, 0)
+    with pytest.raises(NetworkError, match="gives tokens, not feature maps; `reconstruct` takes unit"):
+        stream_units(network, noise(2, 3, 9, 7), [UnitAt(0, unit)])
+
+
 def test_what_has_no_rule_is_refused_before_any_work() -> None:
     network = small_network(nn.Sequential(conv(), nn.SiLU(), conv(4, 4)))
 

@@ -122,7 +122,10 @@ def covers(network: Network, layers: Iterable[str], rule: Rule) -> bool:
 
 def _check(network: Network, pictures: Pictures, at: UnitAt) -> None:
     layer = network.check_unit(at.unit)
-    if at.unit.row is None and len(network.graph.operations[layer.result].shape) > 1:
+    axes = len(network.graph.operations[layer.result].shape)
+    if axes == 2:
+        raise NetworkError(f"{layer.name} gives tokens, not feature maps; `reconstruct` takes unit {at.unit}")
+    if at.unit.row is None and axes > 1:
         raise NetworkError(f"unit {at.unit} is a whole feature map; give it a row and a column")
     count = len(pictures) if isinstance(pictures, Tensor) else at.picture + 1
     if not 0 <= at.picture < count:
