@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from layerscope import convolution
 from layerscope.convolution import prepare_convolutions, prepare_forward, transpose
 from layerscope.geometry import Window
 from layerscope.graph import Graph, capture
@@ -190,3 +191,22 @@ def test_rectification_stays_where_signals_meet() -> None:
 
     branching = Function(forward, nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)).eval()
     assert not rectified(capture(branching, (4, *SIZE)))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(192, 384), (64, 64)])
+def test_the_layout_is_that_of_the_input(inputs: int, outputs: int) -> None:
+    """Whatever the number of rows: in that of another one oneDNN can fall back to code thirty times as slow."""
+    if not convolution._takes(torch.bfloat16):
+        pytest.skip("this processor has no bfloat16")
+    torch.manual_seed(0)
+    weight = torch.randn(outputs, inputs, 3, 3).bfloat16()
+    axes = (Window(3, 1, 1, 1), Window(3, 1, 1, 1))
+    packed = convolution.Packed(weight, axes, 1, (13, 13))
+    for rows in (1, 7, 16, 64, 7):
+        shape = (rows, inputs, 13, 13)
+        own = convolution.Packed(weight, axes, 1, (13, 13))._pack((rows, 13, 13))
+        assert convolution._beginning(packed.fitting(shape)) == convolution._beginning(own)
+        values = torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
+        found = convolution._prepare(weight, None, axes, 1, (13, 13))(values)
+        expected = F.conv2d(values.double(), weight.double(), padding=1)
+        assert (found.double() - expected).norm() / expected.norm() < 5e-3

@@ -7,8 +7,10 @@ give before it leaves the cache. The operations for that are those that torch.co
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +21,77 @@ from layerscope.graph import Graph, Operation, Parameter
 from layerscope.reading import windows
 from layerscope.winograd import Filters, Winograd, suits
 
+_MANY = 64  # rows, that a layout could be another for
+_LOOK = 1 << 16  # bytes of a layout that are looked at
+_KEPT = 32  # layouts of one convolution
+_VARYING: dict[tuple[object, ...], bool] = {}  # what was found, by all that it depends on
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Filters in oneDNN's layout, which depends on the shape of the input.
+
+    In the layout of another shape oneDNN can be thirty times as slow (bfloat16, 384 outputs). So where the layout is
+    not the same for one row and for many, it is made for each shape that comes, once.
+    """
+
+    weight: Tensor
+    axes: tuple[Window, Window]
+    groups: int
+    size: tuple[int, ...]  #: height and width of the input that it is made for
+    made: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """For one row."""
+        return self._pack((1, *self.size))
+
+    @cached_property
+    def varies(self) -> bool:
+        """Whether another number of rows wants another layout; in float32 that was not seen to matter."""
+        if self.weight.dtype is not torch.bfloat16:
+            return False
+        key = (tuple(self.weight.shape), self.axes, self.groups, self.size, torch.get_num_threads())
+        if key not in _VARYING:
+            _VARYING[key] = _beginning(self.first) != _beginning(self._pack((_MANY, *self.size)))
+        return _VARYING[key]
+
+    def fitting(self, shape: Sequence[int]) -> Tensor:
+        """For inputs of ``shape`` (rows, channels, height, width)."""
+        if not self.varies:
+            return self.first
+        key = (shape[0], *shape[2:])
+        if key not in self.made:
+            if len(self.made) == _KEPT:
+                self.made.clear()
+            self.made[key] = self._pack(key)
+        return self.made[key]
+
+    def _pack(self, shape: Sequence[int]) -> Tensor:
+        """For inputs of ``shape`` (rows, height, width)."""
+        plain = self.weight.contiguous(memory_format=torch.channels_last).to_mkldnn()
+        packed: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+            plain,
+            [w.pad for w in self.axes],
+            [w.stride for w in self.axes],
+            [w.dilation for w in self.axes],
+            self.groups,
+            [shape[0], self.weight.shape[1] * self.groups, *shape[1:]],
+        )
+        return packed
+
+
+def _beginning(packed: Tensor) -> bytes:
+    """The first bytes in memory, which show the layout."""
+    count = min(_LOOK, torch.ops.mkldnn._nbytes(packed))
+    return ctypes.string_at(torch.ops.mkldnn.data_ptr(packed), count)
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A convolution in oneDNN's layout."""
 
-    weight: Tensor
+    weight: Packed
     bias: Tensor | None
     axes: tuple[Window, Window]  #: their ``pad`` is on both sides
     groups: int
@@ -32,14 +99,14 @@ class Prepared:
 
     def __call__(self, values: Tensor, *, rectify: bool = False) -> Tensor:
         """The convolution of (rows, channels, height, width); ``rectify`` sets negative values to zero."""
-        values = values.to(self.weight.dtype)
+        values = values.to(self.weight.weight.dtype)
         if self.filters is not None:
             quick = Winograd(self.filters, self.bias, (self.axes[0].pad, self.axes[1].pad))
             if quick.pays(values.shape):
                 return quick(values, rectify=rectify)
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(
             values,
-            self.weight,
+            self.weight.fitting(values.shape),
             self.bias,
             [w.pad for w in self.axes],
             [w.stride for w in self.axes],
@@ -173,11 +240,7 @@ def _prepare(
     weight: Tensor, bias: Tensor | None, axes: tuple[Window, Window], groups: int, size: Sequence[int]
 ) -> Prepared:
     """In the layout that fits inputs of ``size`` (height, width)."""
-    plain = weight.contiguous(memory_format=torch.channels_last).to_mkldnn()
-    shape = [1, weight.shape[1] * groups, *size]
-    packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-        plain, [w.pad for w in axes], [w.stride for w in axes], [w.dilation for w in axes], groups, shape
-    )
+    packed = Packed(weight, axes, groups, tuple(size))
     return Prepared(packed, bias, axes, groups, Filters(weight) if suits(weight, axes, groups) else None)
 
 
