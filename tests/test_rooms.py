@@ -79,7 +79,7 @@ ROOMS = {
         "filter_pages geometry graph layers network steps study tables top_filters numpy pyarrow"
     ),
     "portraits": (
-        "errors geometry imagesets layers network patch_crops portrait_sheets render rules sources "
+        "errors imagesets layers network patch_crops portrait_sheets render rules sources "
         "sprites steps study top_filters units torch"
     ),
     "distances": "errors numpy ~scipy",
@@ -110,7 +110,7 @@ ROOMS = {
     "zooms": "regions render tiles numpy",
     "space_figure": "canvas filter_pages plane_pictures render tiles zooms matplotlib numpy PIL",
     "space_portraits": (
-        "canvas errors filter_pages geometry imagesets layers network patch_crops portrait_sheets portraits regions "
+        "canvas errors filter_pages imagesets layers network patch_crops portrait_sheets portraits regions "
         "render space space_figure space_sheets sprites study zooms numpy pyarrow torch"
     ),
     "pipeline": (

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope.command_line import (
+    DISPLAY_NAMES,
+    PRECISIONS,
+    RULE_NAMES,
+    device_option,
     listed,
     networks_of,
     open_device,
@@ -71,18 +75,18 @@ def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> St
 )
 @click.option(
     "--rule",
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    type=RULE_NAMES,
     help="How the signal passes a ReLU; default: as in those that are there, else deconvnet.",
 )
 @click.option(
     "--display",
-    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
+    type=DISPLAY_NAMES,
     help="How a panel shows its values; default: as in those that are there, else signed.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@device_option
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float64"]),
+    type=PRECISIONS,
     help="Precision of the computation; default: as of those that are there, else the study's.",
 )
 def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **options: Any) -> None:

@@ -135,15 +135,21 @@ def networks_named(command: Command, *, required: bool = True) -> Command:
     return command
 
 
+RULE_NAMES = click.Choice(["deconvnet", "guided", "gradient"])
+DISPLAY_NAMES = click.Choice(["signed", "minmax", "positive", "magnitude", "heat"])
+PRECISIONS = click.Choice(["float32", "bfloat16", "float64"])
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+
+
 def computing(command: Command) -> Command:
     """The options that say where and in which precision a network runs."""
     options = (
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ..."),
+        device_option,
         click.option(
             "--dtype",
             default="float32",
             show_default=True,
-            type=click.Choice(["float32", "bfloat16", "float64"]),
+            type=PRECISIONS,
             help="Precision of the computation.",
         ),
     )
@@ -188,14 +194,14 @@ rule_option = click.option(
     "--rule",
     default="deconvnet",
     show_default=True,
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    type=RULE_NAMES,
     help="How the signal passes a ReLU.",
 )
 display_option = click.option(
     "--display",
     default="signed",
     show_default=True,
-    type=click.Choice(["signed", "minmax", "positive", "magnitude", "heat"]),
+    type=DISPLAY_NAMES,
     help="How a panel shows its values.",
 )
 

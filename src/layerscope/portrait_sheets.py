@@ -45,6 +45,17 @@ class View:
         )
 
 
+def view_of(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> View:
+    """What the panel of a position of a layer shows of an input of ``size`` (height, width)."""
+    height, width = size
+    if layer.field is None:
+        return View(Box(0, 0, height, width), Box(0, 0, height, width))
+    box = layer.field.box(row, column)
+    top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
+    left, right = (0, width) if box.width > width else (box.left, box.right)
+    return View(Box(top, left, bottom, right), box.inside(height, width))
+
+
 @dataclass(frozen=True)
 class Portrait:
     """The portrait of a filter, or of a dead one: no ``file``, no panels.

@@ -16,19 +16,18 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import StudyError
-from layerscope.geometry import Box
 from layerscope.imagesets import ImageSet
 from layerscope.layers import Layer
 from layerscope.network import Network, Unit
 from layerscope.patch_crops import read_again
-from layerscope.portrait_sheets import STEP, Portrait, View, dead_before, finish_portraits
+from layerscope.portrait_sheets import STEP, Portrait, View, dead_before, finish_portraits, view_of
 from layerscope.render import Pixels, as_rgb, show_signal
 from layerscope.rules import DECONVNET, RULES, Rule
 from layerscope.sources import check_network
 from layerscope.sprites import draw_sprite, encode_sprite, read_about, suffix, within
 from layerscope.steps import OpenStep, open_step
 from layerscope.study import Study
-from layerscope.top_filters import Filter, Patch, find_pictures, folders, top_filters
+from layerscope.top_filters import Filter, find_pictures, folders, top_filters
 from layerscope.units import UnitAt, UnitReconstruction, check_rule, stream_units
 
 _FORMAT = 1  # of what a portrait shows; raised when older ones are to be made anew
@@ -136,16 +135,7 @@ class _Easel:
 
     def views(self, one: Filter) -> tuple[View, ...]:
         """What each panel of a filter shows, in the order of its patches."""
-        return tuple(self._view(one.layer, patch) for patch in one.patches)
-
-    def _view(self, layer: Layer, patch: Patch) -> View:
-        height, width = self.shape
-        if layer.field is None:
-            return View(Box(0, 0, height, width), Box(0, 0, height, width))
-        box = layer.field.box(patch.row, patch.column)
-        top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
-        left, right = (0, width) if box.width > width else (box.left, box.right)
-        return View(Box(top, left, bottom, right), box.inside(height, width))
+        return tuple(view_of(one.layer, patch.row, patch.column, self.shape) for patch in one.patches)
 
     def work(self, one: Filter) -> int:
         """How much there is to do for a filter: the pixels of its panels, which the time goes with."""

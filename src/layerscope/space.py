@@ -160,14 +160,9 @@ class Space:
 
         None, here as elsewhere: the arrangement to look at first. Raises StudyError for one that is not there.
         """
-        arrangement = arrangement or self.arrangement
-        if arrangement not in self.planes:
-            raise StudyError(
-                f"{self.layer} has no arrangement {arrangement!r}; it has {', '.join(self.planes)}"
-            )
-        if arrangement == "fill":
+        plane = self._plane(arrangement)
+        if (arrangement or self.arrangement) == "fill":
             return self.places
-        plane = self.planes[arrangement]
         rows, columns = np.nonzero(plane >= 0)
         found = np.empty((len(self.points), 2))
         found[plane[rows, columns]] = np.stack([columns, rows], axis=1) + 0.5
@@ -175,8 +170,7 @@ class Space:
 
     def patch_at(self, x: float, y: float, arrangement: str | None = None) -> int:
         """The patch that the cell at a place of the plane shows. Raises StudyError if none does."""
-        self.places_in(arrangement)
-        plane = self.planes[arrangement or self.arrangement]
+        plane = self._plane(arrangement)
         row, column = (math.floor(value) if math.isfinite(value) else -1 for value in (y, x))
         if not (0 <= row < len(plane) and 0 <= column < plane.shape[1]) or plane[row, column] < 0:
             raise StudyError(
@@ -239,6 +233,12 @@ class Space:
         """Where new vectors (M, channels) of the layer lie on the plane, (M, 2): x and y in cells."""
         reduction = read_reduction(self.results, self.folder)
         return self._in_cells(place(vectors, reduction, self.points, Tsne(**self.options["tsne"])))
+
+    def _plane(self, arrangement: str | None) -> npt.NDArray[np.int32]:
+        name = arrangement or self.arrangement
+        if name not in self.planes:
+            raise StudyError(f"{self.layer} has no arrangement {name!r}; it has {', '.join(self.planes)}")
+        return self.planes[name]
 
     def _in_cells(self, points: Array) -> npt.NDArray[np.float64]:
         return (points.astype(np.float64) - (self.grid.left, self.grid.top)) / self.grid.side

@@ -13,12 +13,11 @@ import torch
 from layerscope.canvas import Page
 from layerscope.errors import UnsupportedOperationError
 from layerscope.filter_pages import Margins
-from layerscope.geometry import Box
 from layerscope.imagesets import ImageSet
 from layerscope.layers import Layer
 from layerscope.network import Network
 from layerscope.patch_crops import crop_patches
-from layerscope.portrait_sheets import STEP, View
+from layerscope.portrait_sheets import STEP, view_of
 from layerscope.portraits import Done, drawing_of, make_portraits
 from layerscope.regions import Region
 from layerscope.render import Pixels
@@ -168,10 +167,5 @@ def _portraits(study: Study, network: Network, space: Space, chosen: Sequence[Ch
 
 def _outside(row: Mapping[str, Any], layer: Layer, size: tuple[int, ...]) -> tuple[Margins, ...]:
     """Of each panel, how many rows and columns are not seen at the top, left, bottom and right."""
-    height, width = row["height"], row["width"]
-    frames = [Box(y, x, y + height, x + width) for y, x in zip(row["tops"], row["lefts"], strict=True)]
-    if layer.field is None:
-        return (View(frames[0], frames[0]).unseen,) * len(frames)
     places = zip(row["rows"], row["columns"], strict=True)
-    seen = [layer.field.box(*place).inside(*size) for place in places]
-    return tuple(View(*panel).unseen for panel in zip(frames, seen, strict=True))
+    return tuple(view_of(layer, *place, size).unseen for place in places)
