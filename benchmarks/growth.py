@@ -52,8 +52,8 @@ def noise(chance: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[n
 def study(folder: Path, network: str) -> dict[str, float]:
     """Seconds of one study, and the memory held, in MB: when it begins, and the most until it is finished."""
     from layerscope import load_network, open_images
-    from layerscope.making import make_study
     from layerscope.pipeline import standard_reducers
+    from layerscope.sweep.making import make_study
 
     loaded = load_network(network, "random")
     before = memory("VmRSS:")

@@ -30,25 +30,25 @@ from measuring import memory, seconds
 from torch import nn
 
 from layerscope import Network, open_images
-from layerscope.canvas import figure_files
-from layerscope.channel_statistics import Sparsity
-from layerscope.clusters import groups_of, suggest_regions
-from layerscope.embedding import Tsne, reduce, relate
-from layerscope.imagesets import ImageSet
-from layerscope.making import make_study
-from layerscope.patch_crops import crop_patches
-from layerscope.patch_sample import PatchSample
-from layerscope.patches import Patches, draw_patches
-from layerscope.plane import Grid, arrange, fill
-from layerscope.plane_truth import Embedded, measure_truth, truth_table
-from layerscope.reducers import LayerBatch, Results, State
-from layerscope.regions import contrasts
-from layerscope.render import Pixels
-from layerscope.space import Space, read_affinities
-from layerscope.space_portraits import choose_zooms, space_figure
-from layerscope.space_sheets import region_tables, space_sheets
-from layerscope.steps import open_step
-from layerscope.study import Study
+from layerscope.drawing.canvas import figure_files
+from layerscope.drawing.render import Pixels
+from layerscope.images.sets import ImageSet
+from layerscope.plane.clusters import groups_of, suggest_regions
+from layerscope.plane.embedding import Tsne, reduce, relate
+from layerscope.plane.grid import Grid, arrange, fill
+from layerscope.plane.regions import contrasts
+from layerscope.plane.truth import Embedded, measure_truth, truth_table
+from layerscope.space.crops import crop_patches
+from layerscope.space.patches import Patches, draw_patches
+from layerscope.space.portraits import choose_zooms, space_figure
+from layerscope.space.sheets import region_tables, space_sheets
+from layerscope.space.space import Space, read_affinities
+from layerscope.study.folder import Study
+from layerscope.study.steps import open_step
+from layerscope.sweep.channel_statistics import Sparsity
+from layerscope.sweep.making import make_study
+from layerscope.sweep.patch_sample import PatchSample
+from layerscope.sweep.reducers import LayerBatch, Results, State
 
 AIM = 0.25
 FIELD, STRIDE = 92, 8  # of VGG-16's c4_1

@@ -18,10 +18,10 @@ from measuring import seconds
 from torch import Tensor, nn
 
 from layerscope import Network
-from layerscope.channel_statistics import ChannelStatistics, Sparsity
-from layerscope.reducers import Batch
-from layerscope.sweep import Watcher
-from layerscope.top_patches import TopPatches
+from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
+from layerscope.sweep.one_pass import Watcher
+from layerscope.sweep.reducers import Batch
+from layerscope.sweep.top_patches import TopPatches
 
 
 def features(name: str) -> nn.Module:

@@ -128,8 +128,8 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
 def layerscope(options: argparse.Namespace, module: nn.Module, dtype: torch.dtype) -> Found:
     """Reading the module and the folder is part of the work."""
     from layerscope import Network, open_images
-    from layerscope.sweep import sweep
-    from layerscope.top_patches import TopPatches
+    from layerscope.sweep.one_pass import sweep
+    from layerscope.sweep.top_patches import TopPatches
 
     network = Network.from_module(module, name=options.network).to(dtype=dtype)
     images = open_images(options.folder / "pictures")
@@ -203,7 +203,7 @@ def reference(options: argparse.Namespace, module: nn.Module) -> None:
 def check_inputs(folder: Path) -> None:
     """Raise if layerscope prepares any picture otherwise than torchvision does, by a single bit."""
     from layerscope import open_images
-    from layerscope.preprocessing import IMAGENET
+    from layerscope.network.preprocessing import IMAGENET
 
     images = open_images(folder / "pictures")
     known = hashlib.sha256()

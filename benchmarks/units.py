@@ -20,8 +20,8 @@ from measuring import seconds, vgg16_trunk
 from torch import Tensor, nn
 
 from layerscope import Network
-from layerscope.network import Unit
-from layerscope.units import UnitAt, stream_units
+from layerscope.network.network import Unit
+from layerscope.reconstruction.units import UnitAt, stream_units
 
 warnings.filterwarnings("ignore", module="captum")
 

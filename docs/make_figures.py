@@ -32,8 +32,8 @@ from layerscope import (
     show_reconstructions,
     show_signal,
 )
-from layerscope.figures import PictureRows, Row, reconstruction_figure
-from layerscope.render import DISPLAYS
+from layerscope.drawing.render import DISPLAYS
+from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
 
 FOLDER = Path(__file__).parent / "figures"
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"

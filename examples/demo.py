@@ -15,7 +15,7 @@ from pathlib import Path
 import skimage
 from views import main as write_views
 
-from layerscope.cli import main as layerscope
+from layerscope.cli.main import main as layerscope
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 VIEWS = 8  # crops of each photograph

@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import layerscope
-from layerscope.cli import main
+from layerscope.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerscope.canvas import figure_files
-from layerscope.channel_statistics import ChannelStatistics, Sparsity
-from layerscope.engine import Engine, Progress
-from layerscope.imagesets import ImageSet
-from layerscope.making import make_study
-from layerscope.network import Network
-from layerscope.predictions import Predictions
-from layerscope.reducers import Reducer
-from layerscope.sparsity import show_sparsity, sparsity_table
-from layerscope.study import Study
-from layerscope.sweep import Pass
-from layerscope.top_patches import TopPatches
+from layerscope.compare.sparsity import show_sparsity, sparsity_table
+from layerscope.drawing.canvas import figure_files
+from layerscope.images.sets import ImageSet
+from layerscope.network.network import Network
+from layerscope.study.folder import Study
+from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
+from layerscope.sweep.engine import Engine, Progress
+from layerscope.sweep.making import make_study
+from layerscope.sweep.one_pass import Pass
+from layerscope.sweep.predictions import Predictions
+from layerscope.sweep.reducers import Reducer
+from layerscope.sweep.top_patches import TopPatches
 
 
 def standard_reducers(*, top: int = 9) -> tuple[Reducer, ...]:

@@ -1,0 +1,126 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from layerscope._version import __version__
+from layerscope.cli.filters import filters
+from layerscope.cli.options import OneLineErrors, building
+from layerscope.cli.reconstruct import reconstruct
+from layerscope.cli.space import space
+from layerscope.cli.study import study
+
+
+@click.group(
+    cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="layerscope")
+def main() -> None:
+    """Show what every layer of a convolutional network represents.
+
+    NETWORK is alexcnn or vggcnn (the paper's), any torchvision classifier by name (`layerscope networks` lists
+    them), or package.module:factory, a function of yours that returns a torch module.
+    """
+
+
+@main.command()
+@click.argument("network")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@building
+def layers(network: str, as_json: bool, **building: Any) -> None:
+    """Print name, operation, channels, output size and receptive field of each layer of NETWORK.
+
+    Size, stride and start of the receptive field are in pixels; start is the centre of the first position.
+    """
+    from layerscope.gallery.overview import layer_records, layer_table
+    from layerscope.zoo.loading import Options, read_architecture
+
+    read = read_architecture(network, options=Options(**building))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"network": read.name, "input": read.input_shape, "layers": layer_records(read)}, indent=1
+            )
+        )
+    else:
+        click.echo(layer_table(read))
+
+
+@main.command()
+@click.argument("network")
+@click.option("--out", type=click.Path(path_type=Path), help="Name of the two files; default: NETWORK.")
+@building
+def architecture(network: str, out: Path | None, **building: Any) -> None:
+    """Draw the architecture of NETWORK, with layer sizes and receptive fields, as PNG and PDF."""
+    from layerscope.drawing.canvas import save_figure
+    from layerscope.gallery.overview import show_architecture
+    from layerscope.zoo.loading import Options, read_architecture
+
+    read = read_architecture(network, options=Options(**building))
+    stem = out or Path(network.replace(":", "."))
+    if stem.suffix.lower() in (".png", ".pdf"):
+        stem = stem.with_suffix("")
+    if not stem.name:
+        raise click.BadParameter(f"{stem} is a folder; name the files in it", param_hint="--out")
+    for path in save_figure(show_architecture(read), stem):
+        click.echo(path)
+
+
+@main.command()
+def networks() -> None:
+    """List the networks that have a name."""
+    from layerscope.zoo.loading import network_names
+
+    click.echo("\n".join(network_names()))
+
+
+@main.group(invoke_without_command=True)
+@click.option("--all", "every", is_flag=True, help="One line for each of torchvision's networks.")
+@click.pass_context
+def weights(context: click.Context, every: bool) -> None:
+    """List the weights that have a name, where they come from and whether they are here.
+
+    `layerscope weights fetch NETWORK` downloads them. LAYERSCOPE_CACHE names the folder they are kept in.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from layerscope.zoo.weights import cache_folder, list_weights
+
+    for row in list_weights(every=every):
+        size = "" if row.size is None else f"{row.size / 1e6:.0f} MB"
+        here = {True: "cached", False: "not cached", None: ""}[row.cached]
+        click.echo(f"{row.network:<33} {row.name:<15} {row.scope:<6} {size:>7}  {here:<11} {row.source}")
+        click.echo(f"{'':<33} licence: {row.licence}")
+    click.echo(f"cache: {cache_folder()}")
+
+
+@weights.command("fetch")
+@click.argument("network", nargs=-1, required=True)
+@click.option(
+    "--name",
+    default="imagenet",
+    show_default=True,
+    help="imagenet, imagenet-trunk, or torchvision's own name.",
+)
+def fetch_weights(network: tuple[str, ...], name: str) -> None:
+    """Download the named weights of each NETWORK, check them and keep them."""
+    from layerscope.zoo.weights import fetch
+
+    for one in network:
+        found = fetch(one, name, progress=True)
+        click.echo(f"{one} {name}: {found.path} ({found.scope}; {found.source}; SHA-256 {found.sha256})")
+
+
+main.add_command(filters)
+main.add_command(reconstruct)
+main.add_command(space)
+main.add_command(study)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The command `layerscope reconstruct`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerscope.cli.options import (
+    SOME_SKIPPED,
+    building,
+    computing,
+    display_option,
+    listed,
+    load_networks,
+    networks_named,
+    one_line,
+    rule_option,
+)
+
+if TYPE_CHECKING:
+    from layerscope.gallery.folder import Gallery, Look
+    from layerscope.images.decoding import BadImage
+    from layerscope.network.network import Network, Unit
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@networks_named
+@click.option(
+    "--layers",
+    default="all",
+    show_default=True,
+    help="all, even (every second convolution and the last FC layer, as in Fig. 4), or names with commas.",
+)
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="LAYER:CHANNEL[@ROW,COLUMN]",
+    help="Also one feature map, or one position of it.",
+)
+@click.option(
+    "--class", "class_names", multiple=True, metavar="INDEX|NAME", help="Also a class, by its index or name."
+)
+@rule_option
+@click.option(
+    "--overlap",
+    default="sum",
+    show_default=True,
+    type=click.Choice(["sum", "overwrite"]),
+    help="Where overlapping max-pool windows meet.",
+)
+@display_option
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the results; a second run goes on where the first stopped.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@computing
+@building
+def reconstruct(
+    images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: bool, **options: Any
+) -> None:
+    """Project what each layer keeps of each picture back to pixels (the paper's Fig. 4 and 5).
+
+    IMAGES are files and folders. Writes reconstructions.png and .pdf (per picture a row for each network: input,
+    layers from low to high, top-5 predictions; many rows make numbered pages), every panel as a PNG of its own,
+    and results.json.
+
+    Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed, 130 interrupted.
+    """
+    from tqdm import tqdm
+
+    from layerscope.gallery.folder import Gallery, make_gallery
+    from layerscope.images.decoding import find_images
+
+    files = find_images(images)
+    read = load_networks(names, options.pop("weight_names"), options)
+    gallery = Gallery(out, read, _look(read, options))
+    with tqdm(total=len(files), unit="picture", disable=None) as bar:
+        made, bad = make_gallery(gallery, files, strict=strict, progress=bar.update, report=_report_bad)
+    _summarise(gallery, files, made, bad)
+    if bad:
+        sys.exit(SOME_SKIPPED)
+
+
+def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:
+    from dataclasses import replace
+
+    from layerscope.gallery.folder import Look
+    from layerscope.reconstruction.rules import RULES
+
+    named: str = options["layers"]
+    return Look(
+        layers=named if named in ("all", "even") else listed(named),
+        units=tuple(map(_unit, options["units"])),
+        classes=tuple(_class(networks, text) for text in options["class_names"]),
+        rule=replace(RULES[options["rule"]], overlap=options["overlap"]),
+        display=options["display"],
+    )
+
+
+def _unit(text: str) -> Unit:
+    from layerscope.network.network import Unit
+
+    layer, _, rest = text.rpartition(":")
+    channel, _, position = rest.partition("@")
+    numbers = [channel, *position.split(",")] if position else [channel]
+    if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdecimal() for n in numbers):
+        raise click.BadParameter(
+            f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit"
+        )
+    return Unit(layer, *map(int, numbers))
+
+
+def _class(networks: Sequence[Network], text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    found = {i for network in networks for i, name in enumerate(network.classes or ()) if name == text}
+    if len(found) == 1:
+        return found.pop()
+    several = f"{text!r} is the name of classes {', '.join(map(str, sorted(found)))}"
+    none = f"no network has a class called {text!r}"
+    raise click.BadParameter(f"{several if found else none}; give its index", param_hint="--class")
+
+
+def _report_bad(bad: BadImage) -> None:
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stderr):
+        click.echo(one_line(f"skipped {bad.path}: {bad.reason}"), err=True)
+
+
+def _summarise(
+    gallery: Gallery, files: Sequence[Path], made: Sequence[Path], bad: Sequence[BadImage]
+) -> None:
+    from layerscope.gallery.folder import FIGURE_PICTURES
+
+    for called, network in zip(gallery.names, gallery.networks, strict=True):
+        why = network.why_no_predictions
+        click.echo(f"{called}: {network.weights}" + (f"; no predictions: {why}" if why else ""))
+    done = len(files) - len(bad)
+    click.echo(f"{done} of {len(files)} pictures" + (f", {len(bad)} skipped" if bad else ""))
+    if done > FIGURE_PICTURES:
+        click.echo(f"the figure shows the first {FIGURE_PICTURES}; the panels of all are in the folder")
+    for path in made:
+        click.echo(path)

@@ -1,0 +1,1 @@
+"""Two or more networks side by side."""

@@ -1,0 +1,1 @@
+"""Numbers to pixels, pages and charts. Knows nothing of networks or studies."""

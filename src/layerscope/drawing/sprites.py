@@ -1,0 +1,104 @@
+"""The portrait of one filter as a picture file: its patches in a row, beneath each what the filter keeps of it.
+
+A file says itself what it is of, so that a run which finds it knows whether to keep it. No torch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from layerscope.drawing.render import Pixels
+from layerscope.errors import ImageError
+from layerscope.network.geometry import Box
+
+PNG_SIDE = 32  #: panels up to so many pixels high and wide are kept as PNG, larger ones as JPEG
+_QUALITY = 90
+_JPEG_SIDE = 65_500  # a JPEG is no wider
+_KEY = "portrait"
+_LIGHT, _DARK = (228, 230, 242), (198, 203, 226)
+_STRIPE = 4  # pixels from one stripe to the next
+
+
+def hatched(height: int, width: int) -> Pixels:
+    """What a filter does not see: pale blue, with diagonal stripes a little darker."""
+    rows, columns = np.indices((height, width))
+    stripes = (rows + columns) % _STRIPE == 0
+    pixels: Pixels = np.where(stripes[..., None], _DARK, _LIGHT).astype(np.uint8)
+    return pixels
+
+
+def within(frame: Box, part: Box) -> tuple[slice, slice]:
+    """The rows and columns of a part, counted from the corner of its frame."""
+    rows = slice(part.top - frame.top, part.bottom - frame.top)
+    return rows, slice(part.left - frame.left, part.right - frame.left)
+
+
+def draw_sprite(
+    size: tuple[int, int], columns: Sequence[tuple[tuple[slice, slice], Pixels, Pixels]]
+) -> Pixels:
+    """All panels (height, width) of a filter: patches above, reconstructions below, hatched outside.
+
+    A column: the rows and columns that the filter sees, and the pixels of both panels there.
+    """
+    height, width = size
+    sprite = np.tile(hatched(height, width), (2, len(columns), 1))
+    for number, ((down, across), *both) in enumerate(columns):
+        for row, pixels in enumerate(both):
+            panel = sprite[row * height : (row + 1) * height, number * width : (number + 1) * width]
+            panel[down, across] = pixels
+    return sprite
+
+
+def suffix(size: tuple[int, int], count: int) -> str:
+    """What the file of so many panels (height, width) ends in."""
+    small = max(size) <= PNG_SIDE
+    return ".png" if small or max(2 * size[0], count * size[1]) > _JPEG_SIDE else ".jpg"
+
+
+def encode_sprite(sprite: Pixels, ending: str, about: Mapping[str, Any]) -> bytes:
+    """The file, with what it says about itself: PNG, or JPEG of quality 90 with colours at full resolution."""
+    words, memory = json.dumps(about, sort_keys=True), io.BytesIO()
+    image = Image.fromarray(sprite)
+    if ending == ".png":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_text(_KEY, words)
+        image.save(memory, format="PNG", pnginfo=chunks)
+    else:
+        image.save(
+            memory,
+            format="JPEG",
+            quality=_QUALITY,
+            subsampling=0,
+            optimize=True,
+            progressive=True,
+            comment=words,
+        )
+    return memory.getvalue()
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a portrait says about itself; empty if the file is none."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            found = json.loads(image.info.get(_KEY) or image.info.get("comment") or "{}")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_sprite(path: Path) -> Pixels:
+    """The pixels of a portrait. Raises ImageError if the file is missing or damaged."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"cannot read the portrait {path}: {error}; remove it and run the same again"
+        ) from error

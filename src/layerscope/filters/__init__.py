@@ -1,0 +1,1 @@
+"""The filters of a study: their strongest patches, with what each filter keeps of them."""

@@ -1,0 +1,311 @@
+"""Pages of filters, as in the paper's Fig. 7: the patches of each beside what it keeps of them. No torch."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from layerscope.drawing.canvas import FAINT, Canvas, Page, broken, fitted
+from layerscope.drawing.render import Pixels, show_signal
+from layerscope.drawing.sprites import hatched, read_sprite
+
+PER_PAGE = 64  #: filters on a page; half as many where panels have to be reduced
+_DPI = 200
+_ACROSS = 1654  # pixels of a page's width: A4
+_CELL, _REDUCED = (
+    44,
+    60,
+)  # pixels a panel is wide or high, about: one shown at its size or enlarged, or reduced
+_GAP, _MIDDLE, _BETWEEN, _MARGIN = (
+    2,
+    8,
+    22,
+    36,
+)  # pixels: cells, patches from reconstructions, filters, border
+_LABEL = 26  # pixels above a filter for its number
+_LETTERS, _SMALL = 7.5, 6.5  # points
+_DEAD = np.uint8(244)
+_NOISE = 1.0  # levels: what a JPEG adds to a signal of zeros
+ZEROS = {
+    "signed": 127.5,
+    "positive": 0.0,
+    "magnitude": 0.0,
+}  # levels; of the other displays none stands for 0
+
+Margins = tuple[int, int, int, int]  # rows or columns that are not seen: top, left, bottom, right
+
+
+@dataclass(frozen=True)
+class FilterDrawn:
+    """A filter on a page: its strongest activation, its portrait (None: it is dead), what of each panel is not seen."""
+
+    channel: int
+    value: float
+    file: Path | None
+    outside: tuple[Margins, ...]
+
+
+@dataclass(frozen=True)
+class LayerDrawn:
+    """What a page says of its layer. ``patches``: at most, of a filter; ``size``: of a panel, ``field``: the field."""
+
+    network: str
+    layer: str
+    channels: int
+    field: tuple[int, int]
+    size: tuple[int, int]
+    patches: int
+    pictures: int
+    rule: str
+    display: str
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """The grid of a page, in pixels: cells of a filter, filters of a page."""
+
+    cell: tuple[int, int]
+    grid: tuple[int, int]
+    across: int
+    zero: float | None
+
+    @property
+    def half(self) -> tuple[int, int]:
+        """Height and width of a filter's patches, or of its reconstructions."""
+        high, wide = (n * (side + _GAP) - _GAP for n, side in zip(self.grid, self.cell, strict=True))
+        return high, wide
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Height and width of a filter."""
+        return self.half[0], 2 * self.half[1] + _MIDDLE
+
+
+def filter_pages(layer: LayerDrawn, filters: Sequence[FilterDrawn]) -> Iterator[Page]:
+    """The pages of a layer, one by one; at most PER_PAGE filters each, as nearly equal as can be.
+
+    Panels of small fields are enlarged without smoothing, those of large ones reduced.
+    """
+    sheet = _sheet(layer)
+    count = max(1, math.ceil(len(filters) / (PER_PAGE // 2 if sheet.cell[0] < layer.size[0] else PER_PAGE)))
+    each = math.ceil(len(filters) / count)
+    for number in range(count):
+        yield _page(layer, sheet, filters[number * each : (number + 1) * each], (number + 1, count))
+
+
+def _sheet(layer: LayerDrawn) -> _Sheet:
+    columns = math.ceil(math.sqrt(layer.patches))
+    grid = (math.ceil(layer.patches / columns), columns)
+    largest = (_ACROSS - 2 * _MARGIN - _MIDDLE) // (2 * columns) - _GAP
+    cell = _cell(layer.size, max(1, largest))
+    zero = ZEROS.get(layer.display)
+    width = _Sheet(cell, grid, 1, zero).block[1]
+    return _Sheet(cell, grid, max(1, (_ACROSS - 2 * _MARGIN + _BETWEEN) // (width + _BETWEEN)), zero)
+
+
+def _cell(size: tuple[int, int], largest: int, target: int = _CELL) -> tuple[int, int]:
+    """Rows and columns of a panel on the page: a whole multiple of its own, or reduced."""
+    side = max(size)
+    if side <= min(_REDUCED, largest):
+        times = min(max(1, round(target / side)), largest // side)
+        return size[0] * times, size[1] * times
+    share = min(_REDUCED, largest) / side
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+
+
+def _page(layer: LayerDrawn, sheet: _Sheet, filters: Sequence[FilterDrawn], place: tuple[int, int]) -> Page:
+    canvas = Canvas.blank(_DPI)
+    step = sheet.block[1] + _BETWEEN
+    width = max(sheet.across * step - _BETWEEN, 1100) + 2 * _MARGIN
+    y = _draw_head(canvas, _title(layer, filters, place), _caption(layer, sheet), width)
+    for number, one in enumerate(filters):
+        x = _MARGIN + number % sheet.across * step
+        top = y + number // sheet.across * (sheet.block[0] + _LABEL + _BETWEEN // 2)
+        _draw_filter(canvas, sheet, one, x, top)
+    rows = math.ceil(len(filters) / sheet.across)
+    bottom = y + rows * (sheet.block[0] + _LABEL + _BETWEEN // 2) - _BETWEEN // 2 + _MARGIN
+    return canvas.cut(width * canvas.pixel, bottom * canvas.pixel)
+
+
+def _title(layer: LayerDrawn, filters: Sequence[FilterDrawn], place: tuple[int, int]) -> str:
+    words = f"{layer.network}, {layer.layer}"
+    if filters:
+        words += f": filters {filters[0].channel} to {filters[-1].channel} of {layer.channels}"
+    return words + (f", page {place[0]} of {place[1]}" if place[1] > 1 else "")
+
+
+def _caption(layer: LayerDrawn, sheet: _Sheet) -> str:
+    rule = show_signal(np.zeros((1, 1, 3)), layer.display).rule
+    field = "×".join(map(str, layer.field))
+    reduced = sheet.zero is not None and sheet.cell[0] < layer.size[0]
+    spread = ", spread out again where reduced" if reduced else ""
+    larger = ", cut to the picture" if layer.field != layer.size else ""
+    return (
+        f"Left: the {layer.patches} patches ({field} pixels{larger}) that excite the filter most, of {layer.pictures} "
+        f"pictures, at most one of each, row by row from the strongest. Right: what the filter keeps of them "
+        f"({layer.rule}; {rule}{spread}). Above: channel, strongest activation. Striped: not seen, outside the picture."
+    )
+
+
+def _draw_head(canvas: Canvas, title: str, caption: str, width: int) -> int:
+    """Title and caption; where the filters begin, in pixels."""
+    room = (width - 2 * _MARGIN) * canvas.pixel
+    words, size = fitted(title, room, 11, "bold")
+    y = _MARGIN + 22
+    canvas.text(_MARGIN * canvas.pixel, y * canvas.pixel, words, size, ha="left", weight="bold")
+    for line in broken(caption, room, _SMALL, 4):
+        y += 24
+        canvas.text(_MARGIN * canvas.pixel, y * canvas.pixel, line, _SMALL, ha="left", color=FAINT)
+    return y + 30
+
+
+def _draw_filter(canvas: Canvas, sheet: _Sheet, one: FilterDrawn, x: int, y: int) -> None:
+    pixel, (high, wide) = canvas.pixel, sheet.block
+    base = (y + _LABEL - 7) * pixel
+    canvas.text(x * pixel, base, str(one.channel), _LETTERS, ha="left", weight="bold")
+    words = "dead" if one.file is None else f"{one.value:.3g}"
+    canvas.text((x + wide) * pixel, base, words, _SMALL, ha="right", color=FAINT)
+    top = y + _LABEL
+    canvas.image(_block(sheet, one), x * pixel, top * pixel, wide * pixel, high * pixel)
+    if one.file is None:
+        canvas.text(
+            (x + wide / 2) * pixel, (top + high / 2) * pixel, "never active", _SMALL, va="center", color=FAINT
+        )
+
+
+def _block(sheet: _Sheet, one: FilterDrawn) -> Pixels:
+    """A filter's patches and reconstructions as they are on the page; a dead one's are one pale field."""
+    pixels = np.full((*sheet.block, 3), 255 if one.file is not None else _DEAD, np.uint8)
+    if one.file is None:
+        return pixels
+    sprite, count = read_sprite(one.file), len(one.outside)
+    height, width = sprite.shape[0] // 2, sprite.shape[1] // count
+    for rank, outside in enumerate(one.outside):
+        row, column = divmod(rank, sheet.grid[1])
+        for half in (0, 1):
+            panel = sprite[half * height : (half + 1) * height, rank * width : (rank + 1) * width]
+            y = row * (sheet.cell[0] + _GAP)
+            x = column * (sheet.cell[1] + _GAP) + half * (sheet.half[1] + _MIDDLE)
+            zero = sheet.zero if half else None
+            pixels[y : y + sheet.cell[0], x : x + sheet.cell[1]] = fitted_panel(
+                panel, outside, sheet.cell, zero
+            )
+    return pixels
+
+
+def fitted_panel(panel: Pixels, outside: Margins, cell: tuple[int, int], zero: float | None) -> Pixels:
+    """A panel at the size it has on the page, what is not seen hatched anew.
+
+    ``zero``: the level that stands for 0 in a signal; reduced, it keeps its contrast.
+    """
+    (height, width), (high, wide) = panel.shape[:2], cell
+    top, left, bottom, right = outside
+    within = panel[top : height - bottom, left : width - right]
+    y, x = round(top * high / height), round(left * wide / width)
+    down, across = (
+        max(1, high - y - round(bottom * high / height)),
+        max(1, wide - x - round(right * wide / width)),
+    )
+    shown = hatched(high, wide)
+    y, x = min(y, high - 1), min(x, wide - 1)
+    resized = _resized(within, (down, across), None if high >= height else zero)
+    shown[y : y + down, x : x + across] = resized[: high - y, : wide - x]
+    return shown
+
+
+def _resized(pixels: Pixels, size: tuple[int, int], zero: float | None) -> Pixels:
+    """Enlarged without smoothing, or reduced; a signal's values about ``zero`` are then spread out again."""
+    down, across = size
+    if down >= pixels.shape[0] and across >= pixels.shape[1]:
+        return np.asarray(
+            Image.fromarray(np.ascontiguousarray(pixels)).resize((across, down), Image.Resampling.NEAREST)
+        )
+    if zero is None:
+        return np.asarray(
+            Image.fromarray(np.ascontiguousarray(pixels)).resize((across, down), Image.Resampling.LANCZOS)
+        )
+    planes = [Image.fromarray(pixels[..., i].astype(np.float32) - zero, "F") for i in range(3)]
+    values = np.stack(
+        [np.asarray(plane.resize((across, down), Image.Resampling.BOX)) for plane in planes], axis=2
+    )
+    sizes = np.abs(values[np.abs(values) > _NOISE])
+    factor = max(1.0, (255 - zero) / np.percentile(sizes, 99.5)) if sizes.size else 1.0
+    spread: Pixels = np.rint(np.clip(zero + factor * values, 0, 255)).astype(np.uint8)
+    return spread
+
+
+# ------------------------------------------------------------------ the first layer's weights
+
+
+def weights_page(network: str, layer: str, weights: npt.NDArray[np.floating]) -> Page:
+    """The weights of filters that read the picture, (filters, rows, columns, 1 or 3), each to a scale of its own."""
+    canvas = Canvas.blank(_DPI)
+    height, width = _cell(weights.shape[1:3], 2 * _CELL, 2 * _CELL)
+    step = max(width, 56) + _BETWEEN
+    across = max(1, (_ACROSS - 2 * _MARGIN + _BETWEEN) // step)
+    caption = (
+        f"The weights as {'colours' if weights.shape[3] == 3 else 'greys'}, {weights.shape[1]}×{weights.shape[2]} "
+        "pixels, of the preprocessed input. Mid-grey is 0; white and black are plus and minus the filter's largest "
+        "weight by size, which stands beside its channel."
+    )
+    wide = across * step - _BETWEEN + 2 * _MARGIN
+    y = _draw_head(canvas, f"{network}, {layer}: the weights of {len(weights)} filters", caption, wide)
+    high = height + _LABEL + _BETWEEN // 2
+    for channel, values in enumerate(weights):
+        x, top = _MARGIN + channel % across * step, y + channel // across * high
+        _draw_weights(canvas, channel, values, (x, top), (height, width))
+    rows = math.ceil(len(weights) / across)
+    return canvas.cut(wide * canvas.pixel, (y + rows * high - _BETWEEN // 2 + _MARGIN) * canvas.pixel)
+
+
+def _draw_weights(
+    canvas: Canvas,
+    channel: int,
+    values: npt.NDArray[np.floating],
+    place: tuple[int, int],
+    cell: tuple[int, int],
+) -> None:
+    (x, y), pixel, largest = place, canvas.pixel, float(np.abs(values).max())
+    base = (y + _LABEL - 7) * pixel
+    canvas.text(x * pixel, base, str(channel), _LETTERS, ha="left", weight="bold")
+    canvas.text((x + cell[1]) * pixel, base, f"{largest:.2g}", _SMALL - 1, ha="right", color=FAINT)
+    shown = show_signal(values, "signed", scale=largest).pixels
+    down, across = (side // own for side, own in zip(cell, values.shape[:2], strict=True))
+    large = shown.repeat(max(1, down), axis=0).repeat(max(1, across), axis=1)
+    canvas.image(large, x * pixel, (y + _LABEL) * pixel, cell[1] * pixel, cell[0] * pixel)
+
+
+# ------------------------------------------------------------------ files
+
+
+def pages_as_files(pages: Iterable[Page], stem: str) -> Iterator[tuple[str, bytes]]:
+    """The PNG of each page, and a PDF of all of them as JPEG: photographs as PDF alone would be three times as large.
+
+    Named ``stem.png``, or ``stem-1.png``, ... if there are several, and ``stem.pdf``.
+    """
+    first, *others = drawn = [Image.open(io.BytesIO(page._repr_png_())).convert("RGB") for page in pages]
+    digits = len(str(len(drawn)))
+    for number, image in enumerate(drawn, 1):
+        memory = io.BytesIO()
+        image.save(memory, format="PNG", dpi=(_DPI, _DPI))
+        yield f"{stem}{'' if len(drawn) == 1 else f'-{number:0{digits}d}'}.png", memory.getvalue()
+    memory = io.BytesIO()
+    first.save(
+        memory,
+        format="PDF",
+        save_all=True,
+        append_images=others,
+        resolution=_DPI,
+        quality=85,
+        title=Path(stem).name,
+        creationDate=None,
+        modDate=None,
+    )
+    yield f"{stem}.pdf", memory.getvalue()

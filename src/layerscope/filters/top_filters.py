@@ -1,0 +1,123 @@
+"""The filters of a study, each with the patches that excite it most."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerscope.errors import NetworkError, StudyError
+from layerscope.images.sets import ImageSet
+from layerscope.network.layers import Layer
+from layerscope.network.network import Network
+from layerscope.study.folder import Study
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A position of a layer in a picture of the study, and the activation there."""
+
+    picture: int
+    row: int
+    column: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A channel of a layer and the patches that excite it, the strongest first; none: it is dead."""
+
+    layer: Layer
+    channel: int
+    patches: tuple[Patch, ...]
+
+
+def top_filters(
+    study: Study, network: Network, layers: str | Iterable[str], channels: Sequence[int] | None = None
+) -> tuple[Filter, ...]:
+    """Filters in the order of the network; ``layers``: "conv", "all", "even" or names, ``channels``: all or some.
+    "swept": every layer that the study has top patches of.
+
+    A patch to which the filter answers with exactly zero is none of its own and left out. Raises NetworkError for
+    an unknown layer, or a channel that none of the layers has; StudyError if the study has no top patches of one.
+    """
+    table = study.network(network.name).table("top_patches")
+    codes = table.column("layer").combine_chunks().dictionary_encode()
+    chosen = _layers(network, codes.dictionary.to_pylist() if layers == "swept" else layers)
+    if channels is not None and (
+        absent := [c for c in channels if not any(0 <= c < a.channels for a in chosen)]
+    ):
+        names = ", ".join(layer.name for layer in chosen[:5])
+        raise NetworkError(
+            f"no filter has channel {absent[0]}: {names} of {network.name}; channels count from 0"
+        )
+    columns = {name: table.column(name).to_numpy() for name in table.column_names if name != "layer"}
+    of_layer: Mapping[str, list[int]] = {layer.name: [] for layer in chosen}
+    for code, name in enumerate(codes.dictionary.to_pylist()):
+        if name in of_layer:
+            of_layer[name].extend(np.flatnonzero(codes.indices.to_numpy() == code).tolist())
+    if empty := [name for name, rows in of_layer.items() if not rows]:
+        raise StudyError(
+            f"{study.path} has no top patches of {empty[0]} of {network.name}; name other layers"
+        )
+    wanted = None if channels is None else frozenset(channels)
+    return tuple(
+        one
+        for layer in chosen
+        for one in _filters(layer, {name: column[of_layer[layer.name]] for name, column in columns.items()})
+        if wanted is None or one.channel in wanted
+    )
+
+
+def _layers(network: Network, which: str | Iterable[str]) -> tuple[Layer, ...]:
+    if which == "conv":
+        found = tuple(layer for layer in network.layers if layer.kind == "conv2d")
+    else:
+        found = network.select_layers(which)
+    if not found:
+        raise NetworkError(
+            f"{network.name} has no layer for {which!r}; `layerscope layers` lists those it has"
+        )
+    return found
+
+
+def _filters(layer: Layer, rows: Mapping[str, np.ndarray]) -> list[Filter]:
+    patches: list[list[Patch]] = [[] for _ in range(layer.channels)]
+    numbers = (rows[name].tolist() for name in ("channel", "picture", "row", "column", "value"))
+    for channel, picture, row, column, value in zip(*numbers, strict=True):
+        if value != 0:
+            patches[channel].append(Patch(picture, row, column, value))
+    return [Filter(layer, channel, tuple(own)) for channel, own in enumerate(patches)]
+
+
+def folders(layers: Iterable[str]) -> Mapping[str, str]:
+    """A name for the folder of each layer, whatever its own; different even where case does not count."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for layer in layers:
+        plain = name = re.sub(r"[^A-Za-z0-9_@+.]|^\.", "_", layer)
+        number = 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name.lower())
+        found[layer] = name
+    return found
+
+
+def find_pictures(study: Study, images: ImageSet, wanted: Iterable[int]) -> Mapping[int, int]:
+    """Where the pictures of a study, by their index, are in an image set, by their names.
+
+    Raises StudyError if one is not there.
+    """
+    index, names = {name: place for place, name in enumerate(images.names)}, study.pictures.column("name")
+    found = {picture: index.get(names[picture].as_py(), -1) for picture in sorted(set(wanted))}
+    if absent := [picture for picture, place in found.items() if place < 0]:
+        rest = f", nor are {len(absent) - 1} others" if absent[1:] else ""
+        raise StudyError(
+            f"{names[absent[0]].as_py()} is not in {images.description}{rest}; "
+            f"give the place that the pictures of {study.path} are in now: --images PLACE"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Figures of networks and of reconstructions, and the folder they are written to."""

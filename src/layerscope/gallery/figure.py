@@ -1,0 +1,268 @@
+"""Panels to figures: what each layer keeps of a picture. The other figures are named here too."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from layerscope.drawing.canvas import (
+    FAINT,
+    LEADING,
+    NAME_BREAKS,
+    Canvas,
+    Page,
+    broken,
+    fitted,
+    save_figure,
+    shortened,
+    size_for_names,
+    text_width,
+)
+from layerscope.drawing.render import DisplayError, Panel, Pixels
+from layerscope.gallery.architecture import ArchitectureLayer, architecture_figure
+
+__all__ = [
+    "ArchitectureLayer",
+    "PictureRows",
+    "Row",
+    "architecture_figure",
+    "reconstruction_figure",
+    "save_figure",
+]
+
+_MARGIN, _GAP, _BETWEEN = 8.0, 3.0, 9.0  # points: page border, between panels, between pictures
+_LABEL = 12.0  # width of an upright label
+_FORECAST = 132.0  # width of the predictions
+_TALLEST_BAR = 17.0
+_LOWEST = 35.0  # height of a row that holds five legible predictions
+_MOST_DOTS = 512  # a wider picture is drawn smaller
+_BAR = "#c3d8ee"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one network makes of one picture.
+
+    input: (height, width, 3) uint8, as the network saw it. panels: (layer, panel) from low to high.
+    predictions: (class name, probability), best first; None where there are none, and note says why.
+    """
+
+    title: str
+    input: Pixels
+    panels: tuple[tuple[str, Panel], ...]
+    predictions: tuple[tuple[str, float], ...] | None = None
+    note: str = ""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the panels' layers."""
+        return tuple(name for name, _ in self.panels)
+
+
+class PictureRows(NamedTuple):
+    """One picture: its name and a row for each network."""
+
+    name: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A reconstruction figure under way; lengths in points, the sides of a panel in whole pixels.
+
+    panel: its width and height. per_line: panels in a line; longer rows go on below. left: the input's left
+    edge. forecast: the predictions' left edge, None when no row has any. titled: rows carry their title.
+    """
+
+    canvas: Canvas
+    panel: tuple[float, float]
+    per_line: int
+    left: float
+    forecast: float | None
+    width: float
+    letters: float
+    titled: bool
+
+    def column(self, number: int) -> float:
+        """Left edge of a panel; the input is number 0."""
+        return self.canvas.snap(self.left) + number * self.canvas.snap(self.panel[0] + _GAP)
+
+    def head(self, name: str) -> list[str]:
+        """The lines of a layer's name above its panel."""
+        return broken(name, self.panel[0], self.letters, 4, NAME_BREAKS)
+
+    def under_heads(self, y: float, names: Sequence[str]) -> float:
+        """Where panels begin if their names stand below y."""
+        return self.canvas.snap(y + max(len(self.head(name)) for name in names) * self.letters * LEADING + 3)
+
+    def lines(self, row: Row) -> list[tuple[tuple[str, Panel], ...]]:
+        """The panels of a row, cut into lines of nearly equal length."""
+        each = _line_length(row, self.per_line)
+        return [row.panels[start : start + each] for start in range(0, max(1, len(row.panels)), each)]
+
+
+def reconstruction_figure(
+    pictures: Sequence[PictureRows], *, caption: str | None = None, per_line: int = 20
+) -> Page:
+    """One block for each picture, in it a row for each network: input, panels from low to high, predictions.
+
+    All panels have one size; where sizes allow, a pixel of theirs is a whole number of the PNG's pixels.
+    Layer names stand on top if all rows share them, else above each network's first row, and above every line
+    of a row that has more than per_line panels and goes on below. The caption states what a pixel means, as
+    the panels say themselves unless it is given.
+    Raises DisplayError if there is nothing to draw or a row cannot be drawn.
+    """
+    rows = [row for picture in pictures for row in picture.rows]
+    _check_rows(rows, per_line)
+    sheet = _sheet(rows, per_line)
+    y = sheet.canvas.snap(_MARGIN)
+    if not sheet.titled:
+        y = _draw_title(sheet, rows[0].title, y)
+    headed = iter(_heads_wanted(rows, sheet))
+    for name, own in pictures:
+        y = _draw_picture(sheet, name, [(row, next(headed)) for row in own], y)
+    y = _draw_caption(sheet, _caption_lines(rows, sheet, caption), y)
+    return sheet.canvas.cut(sheet.width, y + _MARGIN)
+
+
+def _check_rows(rows: Sequence[Row], per_line: int) -> None:
+    if per_line < 1:
+        raise DisplayError(f"per_line is {per_line}; a line holds at least 1 panel")
+    if not rows:
+        raise DisplayError("there is no row to draw; give at least one picture with one row")
+    for row in rows:
+        for name, pixels in (("input", row.input), *((name, panel.pixels) for name, panel in row.panels)):
+            if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+                wanted, got = "a uint8 array (height, width, 3)", f"{pixels.dtype} {pixels.shape}"
+                raise DisplayError(f"{row.title}, {name}: pixels must be {wanted}; got {got}")
+        for name, share in row.predictions or ():
+            if not 0 <= share <= 1:
+                raise DisplayError(
+                    f"{row.title}: the probability of {name} is {share}; it must be from 0 to 1"
+                )
+
+
+def _line_length(row: Row, per_line: int) -> int:
+    count = max(1, len(row.panels))
+    return math.ceil(count / math.ceil(count / per_line))
+
+
+def _sheet(rows: Sequence[Row], per_line: int) -> _Sheet:
+    longest = max(min(len(row.panels), _line_length(row, per_line)) for row in rows)
+    shapes = [
+        pixels.shape for row in rows for pixels in (row.input, *(panel.pixels for _, panel in row.panels))
+    ]
+    predicted = any(row.predictions is not None for row in rows)
+    dpi, panel = _panel_size(shapes, longest + 1, _LOWEST if predicted else 0.0)
+    letters = size_for_names([name for row in rows for name in row.layers], panel[0], 7.0)
+    titled = len({row.title for row in rows}) > 1
+    left = _MARGIN + _LABEL * (2 if titled else 1) + 2
+    right = left + (longest + 1) * (panel[0] + _GAP)
+    forecast = right + _GAP if predicted else None
+    width = (right - _GAP if forecast is None else forecast + _FORECAST) + _MARGIN
+    return _Sheet(Canvas.blank(dpi), panel, per_line, left, forecast, width, letters, titled)
+
+
+def _panel_size(
+    shapes: Sequence[tuple[int, ...]], columns: int, lowest: float
+) -> tuple[float, tuple[float, float]]:
+    """Dots per inch and a panel's sides in points: the more columns, the narrower; whole dots each way."""
+    across = 72 * min(1.12, max(0.6, 11 / columns))
+    native = max(shape[1] for shape in shapes)
+    dots = min(native * math.ceil(150 * across / 72 / native), _MOST_DOTS)
+    aspect = max(shape[0] / shape[1] for shape in shapes)
+    dpi = 72 * dots / across
+    return dpi, (across, max(math.ceil(lowest * dpi / 72), round(dots * aspect), 1) * 72 / dpi)
+
+
+def _heads_wanted(rows: Sequence[Row], sheet: _Sheet) -> list[bool]:
+    """For each row, whether layer names stand above it."""
+    shared = len({row.layers for row in rows}) == 1
+    kinds = [("" if shared else row.title, row.layers) for row in rows]
+    return [len(sheet.lines(row)) > 1 or kinds[n] not in kinds[:n] for n, row in enumerate(rows)]
+
+
+def _draw_title(sheet: _Sheet, title: str, y: float) -> float:
+    words, size = fitted(title, sheet.width - sheet.left - _MARGIN, 9, "bold")
+    sheet.canvas.text(sheet.left, y + 8, words, size, ha="left", weight="bold")
+    return sheet.canvas.snap(y + 12)
+
+
+def _draw_picture(sheet: _Sheet, name: str, rows: Sequence[tuple[Row, bool]], y: float) -> float:
+    if not rows:
+        return y
+    tops = []
+    for row, headed in rows:
+        top, y = _draw_row(sheet, row, headed, y)
+        tops.append(top)
+    _draw_upright(sheet, (_MARGIN, tops[0], y - _GAP), name, color=FAINT)
+    return y - _GAP + _BETWEEN
+
+
+def _draw_upright(sheet: _Sheet, place: tuple[float, float, float], words: str, **style: str) -> None:
+    """Write upwards in the middle of a label; place is its left edge, top and bottom."""
+    left, top, bottom = place
+    words, size = fitted(words, bottom - top, 8, style.get("weight", "normal"))
+    sheet.canvas.text(left + _LABEL / 2, (top + bottom) / 2, words, size, rotation=90, va="center", **style)
+
+
+def _draw_row(sheet: _Sheet, row: Row, headed: bool, y: float) -> tuple[float, float]:
+    """Draw a row below y; return where its panels begin and where the next row does."""
+    tops = []
+    for number, line in enumerate(sheet.lines(row)):
+        cells = [("input", row.input)] if number == 0 else []
+        cells += [(name, panel.pixels) for name, panel in line]
+        tops.append(sheet.under_heads(y, [name for name, _ in cells]) if headed else y)
+        for column, (name, pixels) in enumerate(cells, start=min(number, 1)):
+            sheet.canvas.image(pixels, sheet.column(column), tops[-1], *sheet.panel)
+            if headed:
+                _draw_head(sheet, column, name, tops[-1])
+        y = sheet.canvas.snap(tops[-1] + sheet.panel[1] + _GAP)
+    if sheet.titled:
+        _draw_upright(sheet, (sheet.left - 2 - _LABEL, tops[0], y - _GAP), row.title, weight="bold")
+    if sheet.forecast is not None:
+        _draw_forecast(sheet, sheet.forecast, row, tops[0])
+    return tops[0], y
+
+
+def _draw_head(sheet: _Sheet, column: int, name: str, y: float) -> None:
+    middle = sheet.column(column) + sheet.panel[0] / 2
+    lines = sheet.head(name)
+    for n, line in enumerate(lines, start=1 - len(lines)):
+        sheet.canvas.text(middle, y - 2.5 + n * sheet.letters * LEADING, line, sheet.letters)
+
+
+def _draw_forecast(sheet: _Sheet, x: float, row: Row, y: float) -> None:
+    """The predictions as bars under their words, or the note that says why there are none."""
+    if row.predictions is None:
+        for n, line in enumerate(broken(row.note, _FORECAST, 6, max(1, int(sheet.panel[1] / 7.2)))):
+            sheet.canvas.text(x, y + 6 + n * 7.2, line, 6, ha="left", color=FAINT, style="italic")
+        return
+    step = min(_TALLEST_BAR, sheet.panel[1] / max(5, len(row.predictions)))
+    size = min(7.5, 0.72 * step)
+    room = _FORECAST - text_width("100.0%", size) - 6
+    for n, (name, share) in enumerate(row.predictions):
+        sheet.canvas.box(x, y + (n + 0.06) * step, max(share * _FORECAST, 0.5), 0.88 * step, _BAR)
+        base = y + (n + 0.5) * step + 0.36 * size
+        sheet.canvas.text(x + 2, base, shortened(name, room, size), size, ha="left")
+        sheet.canvas.text(x + _FORECAST - 1, base, _percent(share), size, ha="right")
+
+
+def _percent(share: float) -> str:
+    return "<0.1%" if 0 < share < 0.0005 else f"{100 * share:.1f}%"
+
+
+def _caption_lines(rows: Sequence[Row], sheet: _Sheet, caption: str | None) -> list[str]:
+    rules = dict.fromkeys(panel.rule for row in rows for _, panel in row.panels if panel.rule)
+    notes = dict.fromkeys(f"{row.title}: {row.note}" for row in rows if row.predictions is None and row.note)
+    words = ["; ".join(rules) if caption is None else caption, *(notes if sheet.forecast is None else ())]
+    width = sheet.width - sheet.left - _MARGIN
+    return [line for part in words if part for line in broken(part, width, 6.5, 6)]
+
+
+def _draw_caption(sheet: _Sheet, lines: Sequence[str], y: float) -> float:
+    for n, line in enumerate(lines):
+        sheet.canvas.text(sheet.left, y + n * 6.5 * LEADING + 1.5, line, 6.5, ha="left", color=FAINT)
+    return y + max(0, len(lines) - 1) * 6.5 * LEADING

@@ -1,0 +1,94 @@
+"""A network at a glance: the table of its layers, and its architecture as a figure (the paper's Fig. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from layerscope.drawing.canvas import Page
+from layerscope.gallery.architecture import ArchitectureLayer, architecture_figure
+from layerscope.network.geometry import ReceptiveField
+from layerscope.network.layers import Layer
+from layerscope.network.network import Network
+
+_HEADINGS = ("layer", "operation", "channels", "output", "field", "stride", "start")
+
+
+def layer_table(network: Network) -> str:
+    """Name, operation, channels, output size and receptive field of each layer, as aligned text."""
+    rows = [_HEADINGS, *(_row(layer) for layer in network.layers)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    right_aligned = range(2, len(_HEADINGS))
+    lines = [
+        "  ".join(
+            c.rjust(w) if i in right_aligned else c.ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def layer_records(network: Network) -> list[dict[str, Any]]:
+    """The same for machines: one dictionary per layer, sizes as [rows, columns], unknown fields null."""
+    return [
+        {
+            "name": layer.name,
+            "operation": layer.operation,
+            "channels": layer.channels,
+            "output": list(layer.size),
+            "receptive_field": _field_record(layer.field),
+            "inputs": list(layer.inputs),
+        }
+        for layer in network.layers
+    ]
+
+
+def show_architecture(network: Network) -> Page:
+    """The architecture as a figure; it shows itself in a notebook."""
+    channels, height, width = network.input_shape
+    layers = [_drawn(layer) for layer in network.layers]
+    return architecture_figure(network.name, (height, width), layers, input_channels=channels)
+
+
+def _drawn(layer: Layer) -> ArchitectureLayer:
+    height, width = layer.size
+    return ArchitectureLayer(
+        name=layer.name,
+        operation=layer.operation.partition(" + ")[0],
+        channels=layer.channels,
+        height=height,
+        width=width,
+        field=_field_words(layer.field),
+        inputs=layer.inputs,
+    )
+
+
+def _field_words(field: ReceptiveField | None) -> str:
+    if field is None:
+        return "?"
+    return "whole" if field.stride == (0, 0) else str(field)
+
+
+def _row(layer: Layer) -> Sequence[str]:
+    field = layer.field
+    about = ("?", "?", "?") if field is None else (_pair(field.size), _pair(field.stride), _pair(field.start))
+    if field is not None and field.stride == (0, 0):
+        about = (_pair(field.size), "whole", "")
+    return (layer.name, layer.operation, str(layer.channels), f"{layer.size[0]}x{layer.size[1]}", *about)
+
+
+def _pair(numbers: tuple[float, float]) -> str:
+    rows, columns = (f"{n:g}" for n in numbers)
+    return rows if rows == columns else f"{rows}x{columns}"
+
+
+def _field_record(field: ReceptiveField | None) -> dict[str, Any] | None:
+    if field is None:
+        return None
+    return {
+        "size": list(field.size),
+        "stride": list(field.stride),
+        "start": list(field.start),
+        "whole_input": field.stride == (0, 0),
+    }

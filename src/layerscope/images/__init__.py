@@ -1,0 +1,1 @@
+"""Picture files and sets of pictures: found, decoded, read ahead."""

@@ -1,0 +1,1 @@
+"""Compiled work on plain arrays: one walk over activations, exact sums."""

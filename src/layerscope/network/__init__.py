@@ -1,0 +1,1 @@
+"""A network seen operation by operation: its graph, its layers, their receptive fields, its convolutions."""

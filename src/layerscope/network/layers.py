@@ -1,0 +1,158 @@
+"""Operations grouped into the layers that people name: a convolution, pool or merge with what follows at once.
+
+A layer's representation is what it hands on, after its batch norm and rectification. Its name is the path of its
+module; a merge done in Python is named after the module whose result it is (``layer1.0``, ``inception3a``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from layerscope.network.geometry import Geometry, ReceptiveField
+from layerscope.network.graph import Graph, Operation
+from layerscope.network.receptive_fields import POINTWISE, map_size, pair, windows
+
+_PLUMBING = frozenset(
+    (
+        "input flatten reshape transpose permute narrow slice pad constant_pad_nd sym_size unsqueeze "
+        "squeeze select"
+    ).split()
+)
+_WORDS = {
+    "max_pool2d": "max pool",
+    "avg_pool2d": "average pool",
+    "adaptive_avg_pool2d": "adaptive average pool",
+    "batch_norm": "batch norm",
+    "hardtanh": "relu6",
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network: what it is called, what it does, how large its result is, what it sees."""
+
+    name: str
+    kind: str  #: of its first operation: conv2d, max_pool2d, linear, add, cat, ...
+    operation: str  #: in words: "conv 3x3 + relu"
+    channels: int
+    size: tuple[int, int]  #: height and width of its feature maps; (1, 1) for a fully-connected layer
+    field: (
+        ReceptiveField | None
+    )  #: None where positions see boxes of no common size, or geometry knows no rule
+    inputs: tuple[str, ...]  #: layers it reads; none: the picture
+    operations: tuple[int, ...]  #: of the network's graph; the last one's result is its representation
+
+    @property
+    def result(self) -> int:
+        """The operation whose result is the layer's representation."""
+        return self.operations[-1]
+
+
+def find_layers(graph: Graph, geometry: Geometry, rename: Mapping[str, str]) -> tuple[Layer, ...]:
+    """The layers of a graph in the order they run. ``rename``: other names for some of them."""
+    groups = _group(graph)
+    names = _names(graph, groups)
+    owner = {index: group[0] for group in groups for index in group}
+    final = {first: rename.get(name, name) for first, name in names.items()}
+    return tuple(
+        Layer(
+            name=final[group[0]],
+            kind=graph.operations[group[0]].kind,
+            operation=" + ".join(_describe(graph, graph.operations[index]) for index in group),
+            channels=_channels(graph.operations[group[-1]]),
+            size=map_size(graph.operations[group[-1]].shape),
+            field=geometry.fields[group[-1]],
+            inputs=tuple(final[source] for source in _feeders(graph, group, owner)),
+            operations=tuple(group),
+        )
+        for group in groups
+    )
+
+
+def _channels(operation: Operation) -> int:
+    return operation.shape[0] if operation.shape else 1
+
+
+def _group(graph: Graph) -> list[list[int]]:
+    """Each layer's operations: one that starts it, and the pointwise ones that it alone feeds."""
+    users = graph.users
+    group_of: dict[int, list[int]] = {}
+    groups: list[list[int]] = []
+    for operation in graph.operations:
+        if operation.kind in _PLUMBING or not operation.carries:
+            continue
+        source = operation.inputs[0] if len(operation.inputs) == 1 else -1
+        follows = operation.kind in POINTWISE and source in group_of and len(users[source]) == 1
+        if follows:
+            group = group_of[source]
+        else:
+            group = []
+            groups.append(group)
+        group.append(operation.index)
+        group_of[operation.index] = group
+    return groups
+
+
+def _names(graph: Graph, groups: list[list[int]]) -> dict[int, str]:
+    """A name for each group, by its first operation; the second use of a module is ``name@2``."""
+    names: dict[int, str] = {}
+    uses: dict[str, int] = {}
+    for group in groups:
+        operation = graph.operations[group[0]]
+        path = operation.module
+        if not path or not (_is_leaf(graph, path) or graph.modules.get(path) in group):
+            path = f"{path}.{operation.kind}" if path else operation.kind
+        uses[path] = uses.get(path, 0) + 1
+        names[group[0]] = path if uses[path] == 1 else f"{path}@{uses[path]}"
+    return names
+
+
+def _is_leaf(graph: Graph, path: str) -> bool:
+    return not any(other.startswith(f"{path}.") for other in graph.modules)
+
+
+def _feeders(graph: Graph, group: list[int], owner: Mapping[int, int]) -> list[int]:
+    """First operations of the groups that feed this one, through plumbing."""
+    found: dict[int, None] = {}
+    waiting = [source for index in group for source in graph.operations[index].inputs if source not in group]
+    while waiting:
+        index = waiting.pop(0)
+        if index in owner:
+            found[owner[index]] = None
+        else:
+            waiting.extend(graph.operations[index].inputs)
+    return list(found)
+
+
+def _describe(graph: Graph, operation: Operation) -> str:
+    word = _WORDS.get(operation.kind, operation.kind)
+    if operation.kind == "conv2d":
+        return _describe_conv(graph, operation)
+    if operation.kind in ("max_pool2d", "avg_pool2d"):
+        rows, columns = windows(graph, operation)
+        return f"{word} {_times(rows.kernel, columns.kernel)}{_stride(rows.stride, columns.stride)}"
+    if operation.kind == "adaptive_avg_pool2d":
+        return f"{word} to {_times(*pair(operation.arguments['output_size']))}"
+    return word
+
+
+def _describe_conv(graph: Graph, operation: Operation) -> str:
+    rows, columns = windows(graph, operation)
+    groups, channels = int(operation.arguments["groups"]), _channels(graph.operations[operation.inputs[0]])
+    depthwise = groups > 1 and groups == channels
+    words = f"{'depthwise ' if depthwise else ''}conv {_times(rows.kernel, columns.kernel)}"
+    words += _stride(rows.stride, columns.stride)
+    if max(rows.dilation, columns.dilation) > 1:
+        words += f" dilated {_times(rows.dilation, columns.dilation)}"
+    return words if groups == 1 or depthwise else f"{words} in {groups} groups"
+
+
+def _times(rows: int, columns: int) -> str:
+    return f"{rows}x{columns}"
+
+
+def _stride(rows: int, columns: int) -> str:
+    if rows == columns:
+        return "" if rows == 1 else f"/{rows}"
+    return f"/{_times(rows, columns)}"

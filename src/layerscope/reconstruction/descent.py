@@ -1,0 +1,336 @@
+"""Whole layers, feature maps, single units and classes back to pixels.
+
+One forward pass per picture; then the signals of all seeds go down together, as the rows of one batch. A batch
+that would outgrow the chunk size is split, and each piece goes all the way down before the next: tensors stay
+small enough for the caches and for memory that is already at hand, which fresh memory is not (page faults cost
+more than the arithmetic on it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layerscope.errors import NetworkError
+from layerscope.network.convolution import prepare_forward
+from layerscope.network.graph import Graph, Operation
+from layerscope.network.network import Network, Unit
+from layerscope.reconstruction.rules import (
+    DECONVNET,
+    Rule,
+    Step,
+    check,
+    make_steps,
+    overwrites,
+    remember,
+    reverse,
+)
+
+CHUNK_BYTES = {"cpu": 16 << 20}  #: largest piece of signal in flight; measured, see docs/benchmarks.md
+_CHUNK_BYTES_ELSEWHERE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class of the network, by the index of its output: the seed is 1 at its score, before any softmax."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"class {self.index}"
+
+
+Seed = str | Unit | Class  #: a layer's whole representation, one unit's activation, or a class
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """The signals at the pixels, in units of the network's preprocessed input, signed.
+
+    ``signals``: for each seed a tensor (batch, channels, height, width) on the CPU, float32 (or float64).
+    """
+
+    network: str
+    rule: Rule
+    signals: Mapping[Seed, Tensor]
+
+    def __getitem__(self, seed: Seed) -> Tensor:
+        return self.signals[seed]
+
+
+def reconstruct(
+    network: Network,
+    pictures: Tensor,
+    seeds: Seed | Sequence[Seed],
+    *,
+    rule: Rule = DECONVNET,
+    chunk_bytes: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Reconstructions:
+    """Project what the seeds hold of each picture back to pixels.
+
+    ``pictures``: preprocessed, (batch, channels, height, width); an empty batch gives empty signals.
+    ``progress`` is called with 1 after each picture. Raises NetworkError for an unknown seed and for values that
+    are not finite, and UnsupportedOperationError, before any work, for an operation on the way that the rule does
+    not cover.
+    Source: arXiv 1412.6631, section 4.2.
+    """
+    pictures = network.prepare(pictures)
+    if not pictures.isfinite().all():
+        raise NetworkError("pictures hold values that are not finite; preprocess them from whole pictures")
+    seeds = (seeds,) if isinstance(seeds, (str, Unit, Class)) else tuple(dict.fromkeys(seeds))
+    tops = [_top(network, seed) for seed in seeds]
+    precision = torch.promote_types(network.dtype, torch.float32)
+    layout = torch.channels_last
+    signals = [torch.empty(pictures.shape, dtype=precision, memory_format=layout) for _ in seeds]
+    if seeds:
+        budget = chunk_bytes or default_chunk_bytes(network)
+        way = plan(network.graph, tops, rule, network.dtype.itemsize)
+        _keep_freed_memory()
+        with torch.inference_mode():
+            for i in range(len(pictures)):
+                pixels = _one_picture(network, pictures[i : i + 1], seeds, tops, way, rule, budget)
+                for row, values in pixels.items():
+                    signals[row][i] = values
+                if progress is not None:
+                    progress(1)
+    return Reconstructions(network.name, rule, dict(zip(seeds, signals, strict=True)))
+
+
+def default_chunk_bytes(network: Network) -> int:
+    """The largest piece of signal in flight, where the network is, unless told otherwise."""
+    return CHUNK_BYTES.get(network.device.type, _CHUNK_BYTES_ELSEWHERE)
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what is freed, since fresh memory costs more than the arithmetic on it.
+
+    glibc keeps up to twice the largest block that it has ever given back, if that is below 32 MB.
+    """
+    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
+
+
+def _top(network: Network, seed: Seed) -> int:
+    """The operation where a seed's signal starts."""
+    if isinstance(seed, Class):
+        count = network.graph.operations[network.scores].shape[0]
+        if not 0 <= seed.index < count:
+            raise NetworkError(f"{network.name} has classes 0 to {count - 1}, not {seed.index}")
+        return network.scores
+    return (network.check_unit(seed) if isinstance(seed, Unit) else network.layer(seed)).result
+
+
+def seed_signal(seed: Seed, result: Tensor) -> Tensor:
+    """The signal that a seed starts with, of the result (1, channels, ...) of its operation; may be that result."""
+    if isinstance(seed, str):
+        return result
+    signal = torch.zeros_like(result)
+    if isinstance(seed, Class):
+        signal[:, seed.index] = 1
+    elif seed.row is None or result.ndim < 4:  # one position: all of the channel
+        signal[:, seed.channel] = result[:, seed.channel]
+    else:
+        place = (slice(None), seed.channel, seed.row, seed.column)
+        signal[place] = result[place]
+    return signal
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Operations, from the top down, between two points where the whole signal is the result of one of them."""
+
+    operations: tuple[int, ...]
+    row_bytes: int  #: the most that one row of signal takes anywhere in it
+
+    @property
+    def top(self) -> int:
+        """The operation whose result the signal comes in at."""
+        return self.operations[0]
+
+
+@dataclass(frozen=True)
+class Way:
+    """All the ways down from the seeds: the steps, and the segments they fall into, from the top."""
+
+    steps: Mapping[int, Step]
+    segments: tuple[Segment, ...]
+    prepared: Mapping[int, Callable[[Tensor], Tensor]]  #: for the forward pass
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Rows of signal at one operation: whose they are (indices of seeds) and their values (rows, ...).
+
+    ``borrowed``: the values are the forward pass's, to be read only.
+    """
+
+    rows: tuple[int, ...]
+    values: Tensor
+    borrowed: bool = False
+
+
+def plan(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
+    """What lies between the seeds' operations and the pixels. Raises UnsupportedOperationError."""
+    reached = {0, *way_down(graph, tops, rule)}
+    return Way(
+        make_steps(graph, reached - {0}, rule),
+        tuple(_segments(graph, sorted(reached, reverse=True), itemsize)),
+        prepare_forward(graph, max(tops), frozenset(tops)),
+    )
+
+
+def way_down(graph: Graph, tops: Iterable[int], rule: Rule) -> set[int]:
+    """Operations from some of them down to the pixels. Raises UnsupportedOperationError where the rule has nothing."""
+    reached = set(tops)
+    for operation in reversed(graph.operations):
+        if operation.index in reached:
+            reached.update(i for i in operation.inputs if graph.operations[i].carries)
+    reached.discard(0)
+    check(rule, graph, sorted(reached))
+    return reached
+
+
+def _segments(graph: Graph, order: Sequence[int], itemsize: int) -> list[Segment]:
+    """Cut the way down wherever nothing but one operation's signal is alive."""
+    segments: list[Segment] = []
+    part: list[int] = []
+    alive: set[int] = set()
+    most = 0
+    for index in order:
+        if not alive - {index} and part:
+            segments.append(Segment(tuple(part), most * itemsize))
+            part, most = [], 0
+        part.append(index)
+        sources = {i for i in graph.operations[index].inputs if graph.operations[i].carries}
+        alive |= sources | {index}
+        most = max(most, sum(prod(graph.operations[i].shape) for i in alive))
+        alive.discard(index)
+    segments.append(Segment(tuple(part), most * itemsize))
+    return segments
+
+
+def _one_picture(
+    network: Network,
+    picture: Tensor,
+    seeds: Sequence[Seed],
+    tops: Sequence[int],
+    way: Way,
+    rule: Rule,
+    budget: int,
+) -> dict[int, Tensor]:
+    memory: dict[int, Any] = {}
+
+    def observe(operation: Operation, values: Mapping[int, Any]) -> None:
+        if operation.index in way.steps:
+            memory[operation.index] = remember(way.steps[operation.index], values, rule)
+
+    results = network.graph.run(picture, max(tops), frozenset(tops), observe, way.prepared)
+
+    def start(row: int) -> Signal:
+        return Signal((row,), seed_signal(seeds[row], results[tops[row]]), borrowed=True)
+
+    return _Descent(way, rule, memory, tops, start, budget).run()
+
+
+class _Descent:
+    """The way down for one picture: rows join at their operation, pieces split where they outgrow the budget."""
+
+    def __init__(
+        self,
+        way: Way,
+        rule: Rule,
+        memory: Mapping[int, Any],
+        tops: Sequence[int],
+        start: Callable[[int], Signal],
+        budget: int,
+    ) -> None:
+        self.way, self.rule, self.memory, self.tops, self.start = way, rule, memory, tops, start
+        self.room = [max(1, budget // max(1, segment.row_bytes)) for segment in way.segments]
+        segment_of = {index: i for i, segment in enumerate(way.segments) for index in segment.operations}
+        self.waiting: list[list[int]] = [[] for _ in way.segments]
+        for row in range(len(tops)):
+            self.waiting[segment_of[tops[row]]].append(row)
+
+    def run(self) -> dict[int, Tensor]:
+        """The pixels (channels, height, width) of each row."""
+        pixels: dict[int, Tensor] = {}
+        for first in range(len(self.way.segments)):
+            while self.waiting[first]:
+                pieces: list[tuple[int, Signal | None]] = [(first, None)]
+                while pieces:
+                    number, signal = pieces.pop()
+                    signal = self._through(number, signal)
+                    if number + 1 == len(self.way.segments):
+                        pixels.update(zip(signal.rows, signal.values, strict=True))
+                    else:
+                        pieces.extend((number + 1, part) for part in _split(signal, self.room[number + 1]))
+        return pixels
+
+    def _through(self, number: int, signal: Signal | None) -> Signal:
+        """Take a piece, and the rows that wait in this segment as far as there is room, to the segment's end."""
+        segment = self.way.segments[number]
+        alive: dict[int, list[Signal]] = {}
+        free = self.room[number]
+        if signal is not None:
+            alive[segment.top] = [signal]
+            free -= len(signal.rows)
+        for row in self.waiting[number][: max(0, free)]:
+            alive.setdefault(self.tops[row], []).append(self.start(row))
+        del self.waiting[number][: max(0, free)]
+        for index in segment.operations:
+            parts = alive.pop(index, [])
+            if not parts:
+                continue
+            here = _join(parts)
+            if index == 0:
+                return here
+            for source, part in self._back(index, here):
+                alive.setdefault(source, []).append(part)
+        (parts,) = alive.values()
+        return _join(parts)
+
+    def _back(self, index: int, here: Signal) -> Iterator[tuple[int, Signal]]:
+        """The signal of an operation at each of its inputs."""
+        step = self.way.steps[index]
+        given = here.values.clone() if here.borrowed and overwrites(step, self.rule) else here.values
+        back = reverse(step, given, self.memory[index], self.rule)
+        for source, values in zip(compress(step.operation.inputs, step.carries), back, strict=True):
+            same = values.untyped_storage().data_ptr() == here.values.untyped_storage().data_ptr()
+            yield source, Signal(here.rows, values, here.borrowed and same)
+
+
+def _split(signal: Signal, most: int) -> list[Signal]:
+    """Pieces of at most so many rows, the last first."""
+    starts = range(0, len(signal.rows), most)
+    return [
+        replace(signal, rows=signal.rows[i : i + most], values=signal.values[i : i + most])
+        for i in reversed(starts)
+    ]
+
+
+def _join(parts: Sequence[Signal]) -> Signal:
+    """One signal of several that meet: rows with the same owner are added, the others stand side by side."""
+    joined = parts[0]
+    for part in parts[1:]:
+        if part.rows == joined.rows:
+            joined = Signal(joined.rows, joined.values + part.values)
+        elif not set(part.rows) & set(joined.rows):
+            joined = Signal(joined.rows + part.rows, torch.cat([joined.values, part.values]))
+        else:
+            joined = _add_rows(joined, part)
+    return joined
+
+
+def _add_rows(one: Signal, other: Signal) -> Signal:
+    rows = tuple(dict.fromkeys(one.rows + other.rows))
+    values = one.values.new_zeros((len(rows), *one.values.shape[1:]))
+    for part in (one, other):
+        places = torch.tensor([rows.index(row) for row in part.rows], device=values.device)
+        values.index_add_(0, places, part.values)
+    return Signal(rows, values)

@@ -1,0 +1,323 @@
+"""How a signal goes back through each operation: the deconvnet, guided backpropagation, the plain gradient.
+
+A rule is a way to treat rectification; everything else is the adjoint of the forward operation. Signals are
+batches of rows, all for one picture, so what the forward pass leaves behind has a batch of one and broadcasts.
+To teach the rules a new operation, give it a line in ``_REVERSALS`` (or in ``_LINEAR`` if it is linear).
+
+Sources: deconvnet, Zeiler & Fergus 2014 and arXiv 1412.6631 section 4.2; guided backpropagation, Springenberg et
+al. 2015; gradient, Simonyan et al. 2013.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import compress
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from layerscope.errors import UnsupportedOperationError
+from layerscope.network.convolution import Transposed, rectify_, transpose
+from layerscope.network.geometry import Window
+from layerscope.network.graph import Graph, Operation, Ref
+from layerscope.network.receptive_fields import map_size, windows
+from layerscope.reconstruction.switches import Switches, apart, find_switches, unpool
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What happens at a ReLU on the way down, and where overlapping pool windows meet.
+
+    ``clamp``: negative values of the signal become zero. ``mask``: the signal passes only where the forward
+    activation did. ``overlap``: values that meet in an overlapping max-pool are summed (the adjoint), or the last
+    window in row-major order wins (what unpooling layers do).
+    """
+
+    name: str
+    clamp: bool
+    mask: bool
+    overlap: Literal["sum", "overwrite"] = "sum"
+
+
+DECONVNET = Rule("deconvnet", clamp=True, mask=False)
+GUIDED = Rule("guided", clamp=True, mask=True)
+GRADIENT = Rule("gradient", clamp=False, mask=True)
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in (DECONVNET, GUIDED, GRADIENT)}
+
+
+RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation made ready to be reversed. ``sources``: the shapes of its inputs, without batch."""
+
+    operation: Operation
+    arguments: Mapping[str, Any]  #: tensors in place, results of other operations as Ref
+    sources: tuple[tuple[int, ...], ...]
+    carries: tuple[bool, ...]  #: which of its inputs a signal goes back to
+    windows: tuple[Window, Window] | None = None  #: rows and columns, of convolutions and pools
+    transposed: Transposed | None = None  #: the way back through a convolution
+    rectifies: bool = False  #: this convolution sets negatives to zero for the rectifier below it
+    rectified: bool = False  #: this rectifier is given none: what is above it has done its work
+
+
+def step(graph: Graph, operation: Operation, *, rectifies: bool = False, rectified: bool = False) -> Step:
+    """Make an operation ready to be reversed; the rest is for those who know what is above and below it."""
+    arguments = {name: _with_tensors(graph, value) for name, value in operation.arguments.items()}
+    inputs = [graph.operations[index] for index in operation.inputs]
+    sources, carries = tuple(i.shape for i in inputs), tuple(i.carries for i in inputs)
+    made = Step(operation, arguments, sources, carries, rectifies=rectifies, rectified=rectified)
+    if operation.kind not in ("conv2d", "max_pool2d"):
+        return made
+    axes = windows(graph, operation)
+    if operation.kind == "max_pool2d" or _computes_weights(operation):
+        return replace(made, windows=axes)
+    size = map_size(sources[0])
+    return replace(
+        made, windows=axes, transposed=transpose(arguments["weight"], axes, arguments["groups"], size)
+    )
+
+
+def make_steps(graph: Graph, operations: Iterable[int], rule: Rule) -> dict[int, Step]:
+    """All the steps of a way down: a rectifier's work is done by the convolution above it where there is one."""
+    reached = frozenset(operations)
+    above = {index: _convolution_above(graph, index, reached) for index in reached if rule.clamp}
+    rectified = {index: conv for index, conv in above.items() if conv is not None}
+    doing = frozenset(rectified.values())
+    return {
+        i: step(graph, graph.operations[i], rectifies=i in doing, rectified=i in rectified) for i in reached
+    }
+
+
+def _convolution_above(graph: Graph, index: int, reached: frozenset[int]) -> int | None:
+    """The convolution that all of a rectifier's signal comes from, seeds apart, which have no negatives.
+
+    A max-pool may lie between if its windows do not meet: it moves values, so that it does not matter which
+    side of it they are rectified on.
+    """
+    if graph.operations[index].kind not in RECTIFIERS:
+        return None
+    while True:
+        users = [user for user in graph.users[index] if user in reached]
+        user = graph.operations[users[0]] if len(users) == 1 else None
+        if user is None or user.kind not in ("conv2d", "max_pool2d") or _computes_weights(user):
+            return None
+        if user.kind == "conv2d":
+            return user.index
+        if not apart(*windows(graph, user)):
+            return None
+        index = user.index
+
+
+def supports(rule: Rule, operation: Operation) -> bool:
+    """Whether the rule says how a signal goes back through the operation."""
+    if not operation.carries or not operation.batch_first or _computes_weights(operation):
+        return False
+    if rule.clamp and operation.kind == "hardtanh" and operation.arguments["min_val"] != 0:
+        return False  # its results may be negative: no rectification
+    if operation.kind in _REVERSALS or _is_linear(operation):
+        return True
+    return not rule.clamp and operation.kind not in _NEVER
+
+
+def _is_linear(operation: Operation) -> bool:
+    if operation.kind == "div" and (isinstance(operation.target, partial) or not _reads(operation, "self")):
+        return False  # rounded, or a constant over the input
+    product = operation.kind in ("mul", "div") and len(operation.inputs) > 1
+    return operation.kind in _LINEAR and not product
+
+
+def _reads(operation: Operation, name: str) -> bool:
+    return isinstance(operation.arguments[name], Ref)
+
+
+def _computes_weights(operation: Operation) -> bool:
+    return operation.kind in ("conv2d", "linear") and _reads(operation, "weight")
+
+
+def _normalises_by_batch(operation: Operation) -> bool:
+    arguments = operation.arguments
+    return operation.kind == "batch_norm" and (arguments["training"] or arguments["running_var"] is None)
+
+
+def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
+    """Refuse, by name and place, the first operation that the rule has nothing to say about."""
+    for index in sorted(operations):
+        operation = graph.operations[index]
+        if _normalises_by_batch(operation):
+            raise UnsupportedOperationError(
+                f"{operation.place} normalises by the batch at hand; "
+                "give it running statistics (track_running_stats=True)"
+            )
+        if not supports(rule, operation):
+            others = [r.name for r in RULES.values() if supports(r, operation)]
+            choice = f"use rule {' or '.join(others)}, or ask" if others else "ask"
+            raise UnsupportedOperationError(
+                f"{rule.name} has no rule for {operation.place}; {choice} only for layers that come before it"
+            )
+
+
+def remember(step: Step, values: Mapping[int, Any], rule: Rule) -> Any:
+    """What the way back will need of the forward pass; ``values`` holds the inputs and the result."""
+    reversal = _REVERSALS.get(step.operation.kind)
+    if reversal is not None:
+        return reversal.remember(step, values, rule)
+    if _is_linear(step.operation):
+        return _constants(step, values, rule)
+    return {index: values[index] for index in step.operation.inputs}
+
+
+def reverse(step: Step, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor, ...]:
+    """The signal (rows, *shape of the result) at each input that carries one, in the order of the inputs.
+
+    Overwrites the signal it is given where `overwrites` says so; no two parts of what it returns share memory.
+    """
+    reversal = _REVERSALS.get(step.operation.kind)
+    if reversal is not None:
+        return reversal.back(step, signal, memory, rule)
+    return _adjoint(step, signal, memory)
+
+
+def _with_tensors(graph: Graph, value: Any) -> Any:
+    if isinstance(value, Ref):
+        return value
+    if isinstance(value, list):
+        return [_with_tensors(graph, item) for item in value]
+    return graph.resolve(value, {})
+
+
+def _forget(step: Step, values: Mapping[int, Any], rule: Rule) -> None:
+    """Nothing of the forward pass is needed."""
+
+
+def _constants(step: Step, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
+    """The inputs that no signal goes back to: numbers, masks, tensors made without the picture."""
+    return {
+        i: values[i] for i, carries in zip(step.operation.inputs, step.carries, strict=True) if not carries
+    }
+
+
+def _conv_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    assert step.transposed is not None
+    return (step.transposed(signal, rectify=step.rectifies),)
+
+
+def _linear_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    return (signal @ step.arguments["weight"],)
+
+
+def _norm_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    arguments = step.arguments
+    variance = arguments["running_var"]
+    variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
+    scale = torch.rsqrt(variance + arguments["eps"])
+    if arguments["weight"] is not None:
+        scale = scale * arguments["weight"]
+    return (signal * scale.to(signal.dtype).view(-1, *[1] * (signal.ndim - 2)),)
+
+
+def _mask(step: Step, values: Mapping[int, Any], rule: Rule) -> Tensor | None:
+    if not rule.mask:
+        return None
+    result = values[step.operation.index]
+    bounds = {"relu": (0, math.inf), "relu6": (0, 6)}
+    low, high = bounds.get(step.operation.kind) or (step.arguments["min_val"], step.arguments["max_val"])
+    passed: Tensor = (result > low) & (result < high)
+    return passed
+
+
+def _rectifier_back(step: Step, signal: Tensor, memory: Tensor | None, rule: Rule) -> tuple[Tensor, ...]:
+    if rule.clamp and not step.rectified:
+        signal = rectify_(signal)
+    return (signal if memory is None else signal.mul_(memory),)
+
+
+def _switches(step: Step, values: Mapping[int, Any], rule: Rule) -> Switches:
+    assert step.windows is not None
+    return find_switches(values[step.operation.inputs[0]], values[step.operation.index], *step.windows)
+
+
+def _pool_back(step: Step, signal: Tensor, memory: Switches, rule: Rule) -> tuple[Tensor, ...]:
+    return (unpool(signal, memory, rule.overlap),)
+
+
+def _add_back(step: Step, signal: Tensor, memory: dict[int, Any], rule: Rule) -> tuple[Tensor, ...]:
+    broadcast = any(shape != step.operation.shape for shape in step.sources)
+    if broadcast or isinstance(step.operation.target, partial):  # partial: a factor alpha
+        return _adjoint(step, signal, memory)
+    return (signal, *(signal.clone() for _ in range(sum(step.carries) - 1)))
+
+
+def _cat_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    axis = step.arguments["dim"] % signal.ndim
+    parts = torch.split(signal, [shape[axis - 1] for shape in step.sources], dim=axis)
+    return tuple(compress(parts, step.carries))
+
+
+def _reshape_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    return (signal.reshape(-1, *step.sources[0]),)
+
+
+def _adjoint(step: Step, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
+    """Torch's own derivative, at the remembered inputs or, for a linear operation, anywhere."""
+    rows = signal.shape[0]
+    if rows > 1 and any(isinstance(value, int) for value in memory.values()):  # the number of pictures: one
+        parts = [_adjoint(step, row, memory) for row in torch.split(signal, 1)]
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+    carriers = list(compress(zip(step.operation.inputs, step.sources, strict=True), step.carries))
+    zero = signal.new_zeros(1)
+    points = [memory.get(i, zero.expand(1, *shape)).expand(rows, *shape) for i, shape in carriers]
+
+    def forward(*inputs: Tensor) -> Tensor:
+        given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
+        result: Tensor = step.operation.target(*(_fill(a, given) for a in step.arguments.values()))
+        return result
+
+    pull = torch.func.vjp(forward, *points)[1]
+    return tuple(part.clone() if 0 in part.stride() else part for part in pull(signal))
+
+
+def _fill(argument: Any, values: Mapping[int, Any]) -> Any:
+    if isinstance(argument, Ref):
+        return values[argument.index]
+    return [_fill(item, values) for item in argument] if isinstance(argument, list) else argument
+
+
+def overwrites(step: Step, rule: Rule) -> bool:
+    """Whether `reverse` works in the memory of the signal it is given."""
+    return step.operation.kind in RECTIFIERS and (rule.mask or not step.rectified)
+
+
+@dataclass(frozen=True)
+class _Reversal:
+    back: Callable[[Step, Tensor, Any, Rule], tuple[Tensor, ...]]
+    remember: Callable[[Step, Mapping[int, Any], Rule], Any] = _forget
+
+
+_REVERSALS: Mapping[str, _Reversal] = {
+    "conv2d": _Reversal(_conv_back),
+    "linear": _Reversal(_linear_back),
+    "batch_norm": _Reversal(_norm_back),
+    "relu": _Reversal(_rectifier_back, _mask),
+    "relu6": _Reversal(_rectifier_back, _mask),
+    "hardtanh": _Reversal(_rectifier_back, _mask),
+    "max_pool2d": _Reversal(_pool_back, _switches),
+    "add": _Reversal(_add_back, _constants),
+    "cat": _Reversal(_cat_back),
+    "flatten": _Reversal(_reshape_back),
+    "reshape": _Reversal(_reshape_back),
+}
+
+_LINEAR = frozenset(
+    (
+        "avg_pool2d adaptive_avg_pool2d mean sum narrow slice select squeeze unsqueeze expand transpose "
+        "permute pad constant_pad_nd mul div sub neg"
+    ).split()
+)  #: their adjoint is torch's derivative; mul and div only by a constant
+
+_NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference

@@ -1,0 +1,316 @@
+"""Operations on the window that a unit sees: forward, what the way back needs of it, and back.
+
+An operation is cut down to its window by changing its shapes and its padding; how a signal goes back through it
+stays the business of the rules. The batch axis holds units, each with what its own picture left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import compress
+from math import inf, prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layerscope.network.convolution import Prepared
+from layerscope.network.geometry import Geometry, Window
+from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, Ref
+from layerscope.network.receptive_fields import POINTWISE, map_size, windows
+from layerscope.reconstruction.rules import Rule, Step, remember, reverse
+from layerscope.reconstruction.switches import Switches, apart, taps
+from layerscope.reconstruction.windows import Path, Track
+
+_WINDOWED = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d", "narrow"}
+_BY_CHANNEL = frozenset({"conv2d", "batch_norm", "prelu"})  # their tensors say nothing of rows and columns
+
+Margins = tuple[
+    int, int, int, int
+]  #: positions to add left, right, at the top and bottom; negative: to cut off
+
+
+def taken_whole(graph: Graph, geometry: Geometry, rule: Rule) -> dict[int, tuple[int, ...]]:
+    """The operations that cannot be cut down to a window, and their inputs that carry a signal.
+
+    Where the last of overlapping pool windows wins, that may be one with no signal, from outside any window.
+    """
+    return {
+        operation.index: tuple(i for i in operation.inputs if graph.operations[i].carries)
+        for operation in graph.operations[1:]
+        if operation.carries
+        and not (_has_windows(graph, geometry, operation) and not _wins(graph, operation, rule))
+    }
+
+
+def _wins(graph: Graph, operation: Operation, rule: Rule) -> bool:
+    overwrites = rule.overlap == "overwrite" and operation.kind == "max_pool2d"
+    return overwrites and not apart(*windows(graph, operation))
+
+
+def _has_windows(graph: Graph, geometry: Geometry, operation: Operation) -> bool:
+    edges, inputs = geometry.nodes[operation.index].edges, [graph.operations[i] for i in operation.inputs]
+    readers = [reader for edge in edges for reader in (edge.rows, edge.columns)]
+    return (
+        operation.kind in _WINDOWED
+        and all(isinstance(reader, Window) and reader.stride > 0 for reader in readers)
+        and {edge.source for edge in edges} == set(operation.inputs)
+        and all(o.carries and o.batch_first and len(o.shape) == 3 for o in (operation, *inputs))
+        and (operation.kind in _BY_CHANNEL or not _varies_over_the_map(graph, operation.arguments.values()))
+        and (operation.kind != "narrow" or operation.arguments["dim"] in (1, -3))
+        and (operation.kind != "avg_pool2d" or _divisor(graph, operation) is not None)
+    )
+
+
+def _varies_over_the_map(graph: Graph, arguments: Collection[Any]) -> bool:
+    """Whether one of them is a tensor with values of its own for rows or columns."""
+    names = (a.name for a in arguments if isinstance(a, Parameter))
+    return any(n > 1 for name in names for n in graph.tensors[name].shape[-2:]) or any(
+        _varies_over_the_map(graph, a) for a in arguments if isinstance(a, list)
+    )
+
+
+def _divisor(graph: Graph, operation: Operation) -> int | None:
+    """What an average pool divides by, where that is the same at every position."""
+    arguments = operation.arguments
+    if arguments["divisor_override"]:
+        return int(arguments["divisor_override"])
+    axes = windows(graph, operation)
+    sizes = zip(operation.shape[1:], graph.operations[operation.inputs[0]].shape[1:], axes, strict=True)
+    within = all((n - 1) * w.stride - w.pad + w.kernel <= length + w.pad for n, length, w in sizes)
+    padded = any(w.pad for w in axes) and not arguments["count_include_pad"]
+    return prod(w.kernel for w in axes) if within and not padded else None
+
+
+def _narrowed_arguments(step: Step, graph: Graph, pads: tuple[int, int]) -> dict[str, Any]:
+    arguments, operation = dict(step.arguments), step.operation
+    if operation.kind in ("conv2d", "max_pool2d", "avg_pool2d"):
+        arguments["padding"] = list(pads)
+    if operation.kind in ("max_pool2d", "avg_pool2d"):
+        arguments["ceil_mode"] = False
+    if operation.kind == "avg_pool2d":
+        arguments["divisor_override"] = _divisor(graph, operation)
+    return arguments
+
+
+@dataclass(frozen=True, eq=False)
+class Narrow:
+    """An operation cut down to a window. ``margins``: what to add to each input's window before it reads it."""
+
+    step: Step
+    margins: tuple[Margins, ...]
+    whole: bool = False
+    prepared: Prepared | None = None  #: a quicker way forward
+
+    @cached_property
+    def fill(self) -> float:
+        """What padding is: nothing a maximum would choose, or zero."""
+        return -inf if self.step.operation.kind == "max_pool2d" else 0.0
+
+    def forward(self, inputs: Sequence[Tensor], *, in_place: bool) -> Tensor:
+        """The result for fitted inputs; ``in_place``: the first one is needed no more."""
+        operation = self.step.operation
+        if in_place and operation.kind == "relu":
+            return torch.relu_(inputs[0])
+        if self.prepared is not None:
+            return self.prepared(inputs[0])
+        given = iter(inputs)
+        result: Tensor = operation.target(*(_given(a, given) for a in self.step.arguments.values()))
+        return result
+
+    def back(self, signal: Tensor, memory: Any, rule: Rule) -> list[tuple[int, Tensor]]:
+        """The signal at the window of each input that carries one."""
+        parts = reverse(self.step, signal, memory, rule)
+        carriers = compress(zip(self.step.operation.inputs, self.margins, strict=True), self.step.carries)
+        return [(source, fit(part, _negative(m))) for (source, m), part in zip(carriers, parts, strict=True)]
+
+    def cut(self, memory: Any, rows: Path, columns: Path) -> Any:
+        """A unit's part of what a pass over its whole picture left behind, in memory of its own."""
+        index = self.step.operation.index
+        if isinstance(memory, Mapping):
+            return {i: self._cut_input(value, i, rows, columns) for i, value in memory.items()}
+        values = memory.found if isinstance(memory, Switches) else memory
+        return values if values is None else self._cut_map(values, index, rows, columns).clone()
+
+    def join(self, parts: Sequence[Any], dtype: torch.dtype) -> Any:
+        """What the units of a batch left behind, as one."""
+        first = parts[0]
+        if isinstance(first, Mapping):
+            carriers = set(compress(self.step.operation.inputs, self.step.carries))
+            return {
+                i: torch.cat([p[i] for p in parts]) if i in carriers else value for i, value in first.items()
+            }
+        if first is None:
+            return None
+        joined = torch.cat([part.contiguous(memory_format=torch.channels_last) for part in parts])
+        return self._switches(joined, dtype) if self.step.operation.kind == "max_pool2d" else joined
+
+    def _switches(self, found: Tensor, dtype: torch.dtype) -> Switches:
+        assert self.step.windows is not None
+        masks = tuple((found == tap).to(dtype) for tap in range(len(taps(*self.step.windows))))
+        return Switches(masks, *self.step.windows, map_size(self.step.sources[0]))
+
+    def _cut_map(self, values: Tensor, index: int, rows: Path, columns: Path) -> Tensor:
+        return values if self.whole else values[..., rows.span(index), columns.span(index)]
+
+    def _cut_input(self, value: Any, index: int, rows: Path, columns: Path) -> Any:
+        if not isinstance(value, Tensor) or index not in rows.starts:
+            return value  # a constant
+        margins = self.margins[self.step.operation.inputs.index(index)]
+        return fit(self._cut_map(value, index, rows, columns), margins, self.fill).clone()
+
+
+def take_whole(step: Step) -> Narrow:
+    """An operation that is not cut down."""
+    nothing = (0, 0, 0, 0)
+    return Narrow(step, tuple(nothing for _ in step.operation.inputs), whole=True)
+
+
+def narrow(graph: Graph, step: Step, prepared: object, rows: Track, columns: Track) -> Narrow:
+    """Cut an operation down to the windows of two tracks. ``prepared``: what is known to be quicker forward."""
+    operation = step.operation
+    index = operation.index
+    reaches = [(rows.reach[index, i], columns.reach[index, i]) for i in operation.inputs]
+    pads = (0, 0)
+    if operation.kind == "conv2d":  # pads both ends alike by itself
+        pads = tuple(max(0, min(r.before, r.after)) for r in reaches[0])  # type: ignore[assignment]
+    margins = tuple(
+        (c.before - pads[1], c.after - pads[1], r.before - pads[0], r.after - pads[0]) for r, c in reaches
+    )
+    sources = tuple(
+        (*shape[:-2], rows.length[i] + m[2] + m[3], columns.length[i] + m[0] + m[1])
+        for shape, i, m in zip(step.sources, operation.inputs, margins, strict=True)
+    )
+    shape = (*operation.shape[:-2], rows.length[index], columns.length[index])
+    target = torch.ops.aten.conv2d.default if operation.kind == "conv2d" else operation.target
+    arguments = _narrowed_arguments(step, graph, pads)
+    made = replace(
+        step, operation=replace(operation, shape=shape, target=target), arguments=arguments, sources=sources
+    )
+    made = _with_pads(made, pads)
+    quick = replace(prepared, axes=made.windows) if isinstance(prepared, Prepared) and made.windows else None
+    return Narrow(made, margins, prepared=quick)
+
+
+def _with_pads(step: Step, pads: tuple[int, int]) -> Step:
+    if step.windows is None:
+        return step
+    rows, columns = (replace(window, pad=pad) for window, pad in zip(step.windows, pads, strict=True))
+    if step.transposed is None:
+        return replace(step, windows=(rows, columns))
+    flipped = step.transposed.flipped
+    if flipped is not None:
+        flipped = replace(flipped, axes=(_flipped(rows), _flipped(columns)))
+    transposed = replace(
+        step.transposed, axes=(rows, columns), size=map_size(step.sources[0]), flipped=flipped
+    )
+    return replace(step, windows=(rows, columns), transposed=transposed)
+
+
+def _flipped(window: Window) -> Window:
+    """How a convolution of stride 1 with the flipped filters reads, to give the way back through this one."""
+    return replace(window, pad=window.dilation * (window.kernel - 1) - window.pad)
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """The way down of units whose windows are alike: its operations from the top, each cut down."""
+
+    top: int
+    steps: dict[int, Narrow]  #: by operation, the top first, the picture left out
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the top's window: where a signal starts."""
+        return self.steps[self.top].step.operation.shape
+
+    @cached_property
+    def multiplications(self) -> int:
+        """What one unit costs, forward; about as much again on the way down."""
+        return sum(multiplications(narrow.step) for narrow in self.steps.values())
+
+    @cached_property
+    def reads_constants(self) -> bool:
+        """Whether something is read that was not made of pixels: it may hold the number of pictures, one."""
+        return any(not all(narrow.step.carries) for narrow in self.steps.values())
+
+    @cached_property
+    def row_numbers(self) -> int:
+        """The most numbers that one unit holds in any one operation: what it reads and writes."""
+        steps = (narrow.step for narrow in self.steps.values())
+        return max((prod(s.operation.shape) + sum(map(prod, s.sources)) for s in steps), default=1)
+
+    def forward(self, pictures: Tensor, rule: Rule) -> tuple[Tensor, dict[int, Any]]:
+        """The top's result for windows of pictures, and what the way back needs of all below it."""
+        values: dict[int, Tensor] = {0: pictures}
+        memory: dict[int, Any] = {}
+        for index in reversed(self.steps):
+            here = self.steps[index]
+            inputs = here.step.operation.inputs
+            fitted = [fit(values[i], m, here.fill) for i, m in zip(inputs, here.margins, strict=True)]
+            result = here.forward(fitted, in_place=self._may_overwrite(index))
+            memory[index] = remember(
+                here.step, {**dict(zip(inputs, fitted, strict=True)), index: result}, rule
+            )
+            values[index] = result
+            for i in set(inputs):
+                if self._last_reader[i] == index:
+                    del values[i]
+        return values[self.top], memory
+
+    @cached_property
+    def _last_reader(self) -> Mapping[int, int]:
+        return {
+            i: max(n for n in self.steps if i in self.steps[n].step.operation.inputs)
+            for narrow in self.steps.values()
+            for i in narrow.step.operation.inputs
+        }
+
+    def _may_overwrite(self, index: int) -> bool:
+        inputs = self.steps[index].step.operation.inputs
+        below = self.steps.get(inputs[0])
+        readers = [n for n in self.steps if inputs[0] in self.steps[n].step.operation.inputs]
+        return below is not None and readers == [index] and below.step.operation.kind in OWN_MEMORY
+
+    def back(self, signal: Tensor, memory: Mapping[int, Any], rule: Rule) -> Tensor:
+        """A signal (units, ...) at the top's window, at the window of the pictures; may overwrite it."""
+        alive = {self.top: signal}
+        for index, here in self.steps.items():
+            if index in alive:
+                for source, part in here.back(alive.pop(index), memory[index], rule):
+                    alive[source] = alive[source] + part if source in alive else part
+        return alive[0]
+
+
+def multiplications(step: Step) -> int:
+    """What a convolution or linear operation multiplies for one picture; nothing else counts."""
+    operation = step.operation
+    if operation.kind not in ("conv2d", "linear") or not isinstance(step.arguments["weight"], Tensor):
+        return 0
+    positions = prod(operation.shape[-2:]) if operation.kind == "conv2d" else prod(operation.shape[:-1])
+    return int(step.arguments["weight"].numel()) * positions
+
+
+def fit(values: Tensor, margins: Margins, fill: float = 0.0) -> Tensor:
+    """The values with positions added at the ends of rows and columns, or cut off (then a view of them)."""
+    if not any(margins):
+        return values
+    left, right, top, bottom = margins
+    height, width = values.shape[-2:]
+    cut = values[..., max(0, -top) : height - max(0, -bottom), max(0, -left) : width - max(0, -right)]
+    added = [max(0, n) for n in margins]
+    return F.pad(cut, added, value=fill) if any(added) else cut
+
+
+def _negative(margins: Margins) -> Margins:
+    left, right, top, bottom = margins
+    return -left, -right, -top, -bottom
+
+
+def _given(argument: Any, inputs: Any) -> Any:
+    if isinstance(argument, Ref):
+        return next(inputs)
+    return [_given(item, inputs) for item in argument] if isinstance(argument, list) else argument

@@ -1,0 +1,182 @@
+"""Patches as little square pictures: what each sees, cut from its picture as the network sees it.
+
+What lies outside the picture is hatched. This room also reads the pictures of a study again, for whoever needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.sprites import hatched, within
+from layerscope.errors import StudyError
+from layerscope.filters.top_filters import find_pictures
+from layerscope.images.ahead import Ready, read_ahead
+from layerscope.images.sets import ImageSet
+from layerscope.network.geometry import Box
+from layerscope.network.network import Network
+from layerscope.study.folder import Study
+
+__all__ = ["crop_patches", "cut_patch", "read_again"]
+
+_SQUARES = 3  # enlarged so many times or more, a pixel is shown as a square
+
+Numbers = npt.NDArray[np.integer]
+T = TypeVar("T")
+
+
+def crop_patches(
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    pictures: Numbers,
+    boxes: Numbers,
+    into: Pixels,
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Fill ``into``, (N, side, side, 3), perhaps a memory-mapped file, with what N patches see, as `cut_patch` does.
+
+    ``pictures`` (N,): the study's picture of each; ``boxes`` (N, 4): top, left, bottom, right in pixels of the input,
+    which may reach outside. Each picture is read once; ``progress`` is told after each how many patches were cut.
+    Raises StudyError if a picture is missing or is not the one the study was made of, DisplayError if arrays differ
+    in length.
+    """
+    _check(pictures, boxes, into)
+    by_picture = np.argsort(pictures, kind="stable")
+    wanted, starts = np.unique(pictures[by_picture], return_index=True)
+    parts = np.split(by_picture, starts)[1:]
+    places = find_pictures(study, images, wanted.tolist())
+    read = read_again(study, images, places, wanted.tolist(), lambda picture: _shown(network, picture))
+    with closing(read):
+        for own, (_, shown) in zip(parts, read, strict=True):
+            sizes = [shown]
+            for patch in own.tolist():
+                into[patch] = _cut(sizes, Box(*boxes[patch].tolist()), into.shape[1])
+            if progress is not None:
+                progress(len(own))
+
+
+def read_again(
+    study: Study,
+    images: ImageSet,
+    places: Mapping[int, int],
+    wanted: Iterable[int],
+    prepare: Callable[[Image.Image], T],
+) -> Generator[tuple[int, T], None, None]:
+    """Pictures of a study, read ahead in threads and prepared, with their index in the study, in the order wanted.
+
+    ``places``: where each is in the image set, as `find_pictures` says. Raises StudyError if one cannot be read or is
+    not what it was when the study was made.
+    """
+    order = list(wanted)
+    with closing(read_ahead(images, (places[picture] for picture in order), prepare)) as ahead:
+        for picture, ready in zip(order, ahead, strict=True):
+            yield picture, _checked(study, images, picture, ready)
+
+
+def _checked(study: Study, images: ImageSet, picture: int, ready: Ready[T]) -> T:
+    """What was prepared of a picture, if it is the study's."""
+    name = images.names[ready.index]
+    known = study.pictures.slice(picture, 1).to_pylist()[0]
+    if known["name"] != name:
+        raise StudyError(f"{name} was read in place of {known['name']}; this is a fault of layerscope")
+    if ready.value is None:
+        raise StudyError(
+            f"{name} can no longer be read: {ready.reason}; put back the picture the study was made of"
+        )
+    if ready.digest != known["digest"]:
+        raise StudyError(f"{name} is another picture than when {study.path} was made; put the old one back")
+    return ready.value
+
+
+def _check(pictures: Numbers, boxes: Numbers, into: Pixels) -> None:
+    count, shape = len(into), into.shape
+    if into.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not shape[1]:
+        raise DisplayError(f"patches go into a uint8 array (N, side, side, 3); got {into.dtype} {shape}")
+    if pictures.shape != (count,) or boxes.shape != (count, 4):
+        raise DisplayError(
+            f"{count} patches need {count} pictures and boxes (N, 4); got {pictures.shape} and {boxes.shape}"
+        )
+    if (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise DisplayError("a box holds no pixel; a layer that sees nothing of the picture has no patches")
+
+
+def _shown(network: Network, picture: Image.Image) -> Image.Image:
+    """The part of a picture that the network sees, in its colours, as RGB."""
+    grey = len(network.preprocessing.mean) == 1
+    return network.preprocessing.crop(picture.convert("L" if grey else "RGB")).convert("RGB")
+
+
+# ------------------------------------------------------------------ one patch
+
+
+def cut_patch(shown: Image.Image, box: Box, side: int) -> Pixels:
+    """A box of a picture, RGB, as a square of ``side`` pixels: what it holds of the picture, hatched elsewhere.
+
+    Along an axis where the box is larger than the picture, the picture takes its place. A box that is then not
+    square keeps its shape, in the middle. Reduced, each pixel is an average (Hamming's window over two pixels, of
+    the picture at a half, a quarter, ... while that is twice as large); enlarged less than threefold it is bicubic,
+    and beyond that pixels are squares.
+    """
+    return _cut([shown], box, side)
+
+
+def _cut(sizes: list[Image.Image], box: Box, side: int) -> Pixels:
+    """As `cut_patch`; ``sizes``: the picture, its half, its quarter, ..., as far as they were needed before."""
+    frame = _frame(box, *reversed(sizes[0].size))
+    seen = frame.inside(*reversed(sizes[0].size))
+    scale = side / max(frame.height, frame.width)
+    if seen == frame and frame.height == frame.width:
+        return np.asarray(_resized(sizes, seen, (side, side), scale))
+    pixels = _hatching(side).copy()
+    if seen.height and seen.width:
+        down, across = (_scaled(part, scale, side) for part in _centred(frame, seen))
+        size = (across.stop - across.start, down.stop - down.start)
+        pixels[down, across] = np.asarray(_resized(sizes, seen, size, scale))
+    return pixels
+
+
+@cache
+def _hatching(side: int) -> Pixels:
+    return hatched(side, side)
+
+
+def _frame(box: Box, height: int, width: int) -> Box:
+    """The box; along an axis where it is larger than the picture, the picture."""
+    top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
+    left, right = (0, width) if box.width > width else (box.left, box.right)
+    return Box(top, left, bottom, right)
+
+
+def _centred(frame: Box, seen: Box) -> tuple[slice, slice]:
+    """Rows and columns of what is seen, counted from the corner of the square around the frame."""
+    side = max(frame.height, frame.width)
+    top, left = (side - frame.height) // 2, (side - frame.width) // 2
+    return within(Box(frame.top - top, frame.left - left, frame.bottom, frame.right), seen)
+
+
+def _scaled(part: slice, scale: float, side: int) -> slice:
+    """Where rows or columns come to lie in the square, at least one pixel."""
+    start = min(round(part.start * scale), side - 1)
+    return slice(start, min(side, max(start + 1, round(part.stop * scale))))
+
+
+def _resized(sizes: list[Image.Image], seen: Box, size: tuple[int, int], scale: float) -> Image.Image:
+    """A box of the picture, inside it, at another size (width, height)."""
+    box = (seen.left, seen.top, seen.right, seen.bottom)
+    if scale >= 1:
+        how = Image.Resampling.NEAREST if scale >= _SQUARES else Image.Resampling.BICUBIC
+        return sizes[0].resize(size, how, box=box)
+    halvings = max(0, int(1 / scale).bit_length() - 2)  # as often as leaves it twice as large or more
+    while len(sizes) <= halvings:
+        sizes.append(sizes[-1].reduce(2))
+    left, top, right, bottom = (edge / 2**halvings for edge in box)
+    return sizes[halvings].resize(size, Image.Resampling.HAMMING, box=(left, top, right, bottom))

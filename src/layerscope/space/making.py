@@ -1,0 +1,300 @@
+"""Representation spaces into a study: patches, their embedding, the planes, and how true they are (Fig. 3).
+
+Each space is made in steps, which the study keeps: patches, neighbours, embedding, plane, pictures. A step that is
+there, made the same way of the same things, is kept; so a run that was stopped goes on at the step it was in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerscope.disk.whole import written
+from layerscope.drawing.canvas import figure_files
+from layerscope.drawing.render import Pixels
+from layerscope.errors import LayerscopeError
+from layerscope.filters.portraits import drawing_of
+from layerscope.filters.sheets import STEP as PORTRAITS
+from layerscope.images.sets import ImageSet
+from layerscope.network.network import Network
+from layerscope.plane.clusters import groups_of, suggest_regions
+from layerscope.plane.embedding import Tsne, check_embedding_libraries, lay_out, reduce, relate
+from layerscope.plane.grid import Grid, arrange, check_plane_libraries, fill
+from layerscope.plane.regions import contrasts
+from layerscope.plane.truth import Embedded, measure_truth, truth_table
+from layerscope.space.crops import crop_patches
+from layerscope.space.patches import count_patches, draw_patches
+from layerscope.space.portraits import choose_zooms, portray_filters, space_figure
+from layerscope.space.sheets import region_tables, space_sheets
+from layerscope.space.space import Space, read_affinities, read_reduction, space_folder
+from layerscope.study.folder import Study
+from layerscope.study.steps import OpenStep, open_step
+from layerscope.sweep.one_pass import Pass
+from layerscope.sweep.patch_sample import PatchSample
+
+_FORMAT = 1  # of what a space holds; raised when older ones are to be made anew
+_CELLS = (8, 256)  # pixels along a cell: the least and the most
+
+Progress = Callable[[str, float], object]  #: what is being done, and which share of it is
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How spaces are made: patches of each layer, t-SNE, and the plane's cells of ``side`` pixels.
+
+    ``count``, ``where``, ``per_picture``, ``seed``: as `PatchSample` takes them. ``cells``: how many cells the planes
+    have at least; None: as many as patches. Raises LayerscopeError for numbers out of range.
+    """
+
+    count: int = 10_000
+    where: str = "auto"
+    per_picture: int | None = None
+    seed: int = 0
+    tsne: Tsne = field(default_factory=Tsne)
+    side: int = 48
+    cells: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _CELLS[0] <= self.side <= _CELLS[1]:
+            raise LayerscopeError(f"cells of {self.side} pixels: take {_CELLS[0]} to {_CELLS[1]}")
+        if self.cells is not None and self.cells < 1:
+            raise LayerscopeError(f"a plane of {self.cells} cells: ask for 1 or more")
+        self.sample(("any",))
+
+    def sample(self, layers: tuple[str, ...]) -> PatchSample:
+        """What draws the patches."""
+        return PatchSample(layers, self.count, self.seed, self.per_picture, self.where)  # type: ignore[arg-type]
+
+
+def make_spaces(
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    layers: Sequence[str],
+    *,
+    plan: Plan | None = None,
+    settings: Pass | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Add the representation space of each layer to a study: patches, embedding, planes, pictures and measures.
+
+    What is there already, made the same way, is kept. Raises StudyError if network or pictures are not those of the
+    study, GeometryError for a layer without patches, EmbeddingError for too few patches or a dead layer.
+    """
+    check_embedding_libraries()
+    check_plane_libraries()
+    drawing_of(study, network.name)
+    plan, tell = plan or Plan(), progress or _untold
+    makers = [_Maker(network, images, network.layer(name).name, plan, tell) for name in layers]
+    missing = [maker for maker in makers if not maker.holds(study, "patches")]
+    if missing:
+        study = _draw(study, missing, settings, tell)
+    for maker in makers:
+        study = maker.make(study)
+    return study
+
+
+def _untold(_: str, __: float) -> None:
+    pass
+
+
+def _draw(study: Study, makers: Sequence[_Maker], settings: Pass | None, tell: Progress) -> Study:
+    """Patches of all layers that lack them, in one pass."""
+    first, done = makers[0], 0
+
+    def advance(pictures: int) -> None:
+        nonlocal done
+        done += pictures
+        tell("pictures", done / max(1, study.pictures.num_rows - study.bad.num_rows))
+
+    sample = first.plan.sample(tuple(maker.layer for maker in makers))
+    for layer, count in count_patches(study, first.network, sample).items():
+        first.plan.tsne.check(count, layer)
+    found = draw_patches(study, first.network, first.images, sample, settings=settings, progress=advance)
+    for maker in makers:
+        patches = found[maker.layer]
+        study = maker.add(study, "patches", {"patches": patches.table, "vectors": patches.vectors})
+    return study
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the space of one layer, step by step."""
+
+    network: Network
+    images: ImageSet
+    layer: str
+    plan: Plan
+    tell: Progress
+
+    @property
+    def options(self) -> dict[str, dict[str, object]]:
+        """What each step depends on, those before it included."""
+        plan = self.plan
+        drawn = {name: getattr(plan, name) for name in ("count", "where", "per_picture", "seed")}
+        dtype = str(self.network.dtype).removeprefix("torch.")
+        patches = {"layer": self.layer, "format": _FORMAT, "dtype": dtype, **drawn}
+        near = ("perplexity", "components", "threads")
+        tsne = asdict(plan.tsne)
+        neighbours = {**patches, "tsne": {name: tsne[name] for name in near}}
+        embedding = {**patches, "tsne": tsne}
+        plane = {**embedding, "cells": plan.cells}
+        return {
+            **{"patches": patches, "neighbours": neighbours, "embedding": embedding, "plane": plane},
+            "pictures": {**plane, "side": plan.side},
+        }
+
+    @property
+    def folder(self) -> str:
+        """Where the space is, below the network's folder."""
+        return space_folder([layer.name for layer in self.network.layers], self.layer)
+
+    def holds(self, study: Study, step: str) -> bool:
+        """Whether the study has the step, made the same way."""
+        known = study.steps.get(f"{study.network(self.network.name).folder}/{self.folder}/{step}")
+        options = self.drawn(study) if step == "pictures" else self.options[step]
+        return bool(known == json.loads(json.dumps(options)))
+
+    def drawn(self, study: Study) -> dict[str, object]:
+        """What the pictures depend on: also how the portraits are drawn that are in the figure."""
+        portraits = study.steps.get(f"{study.network(self.network.name).folder}/{PORTRAITS}")
+        return {**self.options["pictures"], "portraits": portraits and dict(portraits)}
+
+    def add(self, study: Study, step: str, results: Mapping[str, Any]) -> Study:
+        """The study with a step's results, in the space's folder."""
+        named = {f"{self.folder}/{name}": content for name, content in results.items()}
+        return study.add(
+            f"{self.folder}/{step}", named, network=self.network.name, options=self.options[step]
+        )
+
+    def make(self, study: Study) -> Study:
+        """All steps after the patches."""
+        if not self.holds(study, "neighbours"):
+            study = self.add(study, "neighbours", self._neighbours(study))
+        if not self.holds(study, "embedding"):
+            study = self.add(study, "embedding", self._embedding(study))
+        if not self.holds(study, "plane"):
+            results = self._plane(study)
+            with self._open_pictures(study):  # those of another plane go before it does
+                pass
+            study = self.add(study, "plane", results)
+        return study if self.holds(study, "pictures") else self._pictures(study)
+
+    def _neighbours(self, study: Study) -> dict[str, Any]:
+        self.tell(f"{self.layer}: neighbours", 0.0)
+        vectors = Space(study.network(self.network.name), self.layer).vectors
+        reduction = reduce(vectors, self.plan.tsne)
+        affinities = relate(reduction.values, self.plan.tsne)
+        return {
+            **{"components": reduction.values, "mean": reduction.mean, "axes": reduction.axes},
+            **{f"affinities/{name}": getattr(affinities, name) for name in ("indptr", "indices", "data")},
+        }
+
+    def _embedding(self, study: Study) -> dict[str, Any]:
+        results = study.network(self.network.name)
+        reduction, affinities = read_reduction(results, self.folder), read_affinities(results, self.folder)
+        laid = lay_out(affinities, reduction.values, self.plan.tsne, self._told("t-SNE"))
+        about = {"kl": laid.kl, "method": laid.method, "patches": len(laid.points)}
+        return {"embedding": laid.points, "embedding.json": (json.dumps(about, indent=1) + "\n").encode()}
+
+    def _plane(self, study: Study) -> dict[str, Any]:
+        """The planes, their regions, and how true they are."""
+        self.tell(f"{self.layer}: plane", 0.0)
+        results = study.network(self.network.name)
+        space = Space(results, self.layer)
+        points = space.points
+        grid = Grid.around(points, self.plan.cells)
+        planes = {"fill": fill(points, grid)}
+        if grid.cells >= len(points):
+            planes["one-to-one"] = arrange(points, grid)
+        regions = suggest_regions((points - (grid.left, grid.top)) / grid.side, space.pictures, space.classes)
+        groups = groups_of(regions, len(points))
+        found = {
+            "grid.json": (json.dumps(asdict(grid), indent=1) + "\n").encode(),
+            "region_of": groups,
+            **{f"planes/{name}": plane for name, plane in planes.items()},
+            **region_tables(regions, contrasts(space.vectors, groups) if regions else ()),
+        }
+        self.tell(f"{self.layer}: measures", 0.0)
+        affinities = read_affinities(results, self.folder)
+        measured = Embedded(
+            *(space.vectors, points, space.pictures, planes, space.classes),
+            affinities=(affinities.indptr, affinities.indices, affinities.data),
+        )
+        return {**found, "truth": truth_table(measure_truth(measured))}
+
+    def _pictures(self, study: Study) -> Study:
+        """All that is drawn."""
+        space = Space(study.network(self.network.name), self.layer)
+        zooms = choose_zooms(space)
+        study = portray_filters(study, self.network, self.images, space, zooms, self._told("portraits"))
+        with self._open_pictures(study) as step:
+            step.withdraw()
+            _remove_strays(study.path, step.place(self.folder))
+            with _memory(study.path, len(space.points), self.plan.side) as cells:
+                self._crop(study, space, cells)
+                for stem, content in space_sheets(space, cells, self._told("tiles")):
+                    step.put(f"{self.folder}/{stem}", content)
+                if zooms:
+                    page = space_figure(study, self.network, self.images, space, zooms, cells)
+                    for name, content in figure_files(page, f"{self.folder}/figure"):
+                        step.put(name, content)
+            return step.finish([])
+
+    def _open_pictures(self, study: Study) -> AbstractContextManager[OpenStep]:
+        return open_step(study, f"{self.folder}/pictures", self.network.name, self.drawn(study))
+
+    def _told(self, what: str) -> Callable[[float], None]:
+        def told(share: float) -> None:
+            self.tell(f"{self.layer}: {what}", share)
+
+        return told
+
+    def _crop(self, study: Study, space: Space, cells: Pixels) -> None:
+        done, tell = 0, self._told("cutting patches")
+
+        def advance(patches: int) -> None:
+            nonlocal done
+            done += patches
+            tell(done / len(cells))
+
+        images, boxes = self.images, space.boxes
+        crop_patches(study, self.network, images, space.pictures, boxes, cells, progress=advance)
+
+
+def _remove_strays(study: Path, folder: Path) -> None:
+    """Remove what no step has in a space's folder: files of a run that was stopped, made in another way."""
+    listed = Study.open(study).manifest["files"]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(study).as_posix() not in listed:
+            path.unlink()
+
+
+@contextmanager
+def _memory(folder: Path, patches: int, side: int) -> Iterator[Pixels]:
+    """Room for the patches' pictures in a file without a name, which goes when the process does."""
+    shape = (patches, side, side, 3)
+    with written(folder):
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
+    with file:
+        with written(folder):
+            _reserve(file.fileno(), math.prod(shape))
+            cells = np.memmap(file, np.uint8, "r+", shape=shape)
+        yield cells
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take room on the disk now: a mapped file that finds none later ends the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)

@@ -1,0 +1,171 @@
+"""What Fig. 3 shows of a space: its regions zoomed, patches picked from them, and the portraits of their filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+
+from layerscope.drawing.canvas import Page
+from layerscope.drawing.render import Pixels
+from layerscope.drawing.sprites import read_sprite
+from layerscope.errors import UnsupportedOperationError
+from layerscope.filters.pages import Margins
+from layerscope.filters.portraits import Done, drawing_of, make_portraits
+from layerscope.filters.sheets import STEP, view_of
+from layerscope.images.sets import ImageSet
+from layerscope.network.layers import Layer
+from layerscope.network.network import Network
+from layerscope.plane.regions import Region
+from layerscope.space.crops import crop_patches
+from layerscope.space.figure import Answer, Pick, Zoom, space_page
+from layerscope.space.sheets import about_plane, class_names
+from layerscope.space.space import Space
+from layerscope.space.zooms import CellBox, pick_patches, zoom_box
+from layerscope.study.folder import Study
+
+ZOOMS, PICKS, FILTERS = 4, 2, 3  # regions, patches of each, filters of each patch
+_LARGEST = 224  # pixels of a picked patch, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A region of the plane to be shown: its number among the suggested, its part of the plane, patches of it."""
+
+    number: int
+    region: Region
+    box: CellBox
+    patches: tuple[int, ...]
+
+
+def choose_zooms(space: Space) -> tuple[Chosen, ...]:
+    """The first suggested regions, on the plane that a figure shows."""
+    plane = space.planes[space.arrangement]
+    found = []
+    for number, region in enumerate(space.suggested[:ZOOMS], 1):
+        if np.isin(plane, region.members).any():
+            box = zoom_box(plane, region)
+            found.append(Chosen(number, region, box, pick_patches(plane, box, region, space.pictures, PICKS)))
+    return tuple(found)
+
+
+def portray_filters(
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    space: Space,
+    chosen: Sequence[Chosen],
+    progress: Callable[[float], None],
+) -> Study:
+    """The study with the portraits of all filters that the figure shows, drawn as those that are there.
+
+    The same study if it has no top patches of the layer, or the rule does not cover the network: then the figure
+    says that there are no portraits, and is drawn anew as soon as there are.
+    """
+    results = study.network(network.name)
+    channels = _channels(space, chosen)
+    swept = "top_patches" in results.results and pc.any(
+        pc.equal(results.table("top_patches")["layer"].cast("string"), space.layer)
+    )
+    if not channels or not (swept and swept.as_py()):
+        return study
+    made = study.steps.get(f"{results.folder}/{STEP}", {})
+    if made:
+        network = network.to(dtype=getattr(torch, made["dtype"]))
+
+    def told(done: Done) -> None:
+        progress(done.share)
+
+    drawing = drawing_of(study, network.name)
+    layers = [space.layer]
+    try:
+        return make_portraits(
+            study, network, images, layers=layers, channels=channels, drawing=drawing, progress=told
+        )
+    except UnsupportedOperationError:
+        return study
+
+
+def _channels(space: Space, chosen: Sequence[Chosen]) -> list[int]:
+    """The filters that the figure shows."""
+    patches = (patch for one in chosen for patch in one.patches)
+    return sorted({channel for patch in patches for channel in space.strongest(patch, FILTERS).tolist()})
+
+
+def space_figure(
+    study: Study, network: Network, images: ImageSet, space: Space, chosen: Sequence[Chosen], cells: Pixels
+) -> Page:
+    """Fig. 3 of a space; ``cells``: a picture of each patch."""
+    drawing = drawing_of(study, network.name)
+    portraits = _portraits(study, network, space, chosen)
+    zooms = [
+        Zoom(
+            one.number,
+            one.box,
+            _words(space, one.region),
+            tuple(_picks(study, network, images, space, one, portraits)),
+        )
+        for one in chosen
+    ]
+    plane = space.planes[space.arrangement]
+    about = about_plane(space, space.arrangement)
+    return space_page(plane, cells, about, zooms, rule=drawing.rule.name, display=drawing.display)
+
+
+def _words(space: Space, region: Region) -> str:
+    words = f"{len(region.members):,} patches of {region.pictures:,} pictures"
+    if region.label is None:
+        return words
+    return f"{words}, {region.label_share:.0%} {class_names(space)[region.label]}"
+
+
+def _picks(
+    study: Study, network: Network, images: ImageSet, space: Space, one: Chosen, portraits: dict[int, Answer]
+) -> Iterable[Pick]:
+    patches = np.array(one.patches)
+    boxes = space.boxes[patches]
+    side = int(min(_LARGEST, max(8, (boxes[:, 2] - boxes[:, 0]).max(), (boxes[:, 3] - boxes[:, 1]).max())))
+    pixels = np.empty((len(patches), side, side, 3), np.uint8)
+    crop_patches(study, network, images, space.pictures[patches], boxes, pixels)
+    filters = space.filters(one.region)
+    contrast = dict(zip(filters["channel"].to_pylist(), filters["contrast"].to_pylist(), strict=True))
+    rows = space.patches.take(patches).to_pylist()
+    names = study.pictures["name"]
+    for patch, shown, row in zip(one.patches, pixels, rows, strict=True):
+        answers = tuple(
+            Answer(
+                channel,
+                float(space.vectors[patch, channel]),
+                contrast[channel],
+                portraits[channel].sprite if channel in portraits else None,
+                portraits[channel].outside if channel in portraits else (),
+            )
+            for channel in space.strongest(patch, FILTERS).tolist()
+        )
+        yield Pick(patch, shown, names[row["picture"]].as_py(), row["row"], row["column"], answers)
+
+
+def _portraits(study: Study, network: Network, space: Space, chosen: Sequence[Chosen]) -> dict[int, Answer]:
+    """The portraits there are of the filters that the figure shows, by channel."""
+    results = study.network(network.name)
+    if STEP not in results.results:
+        return {}
+    channels = _channels(space, chosen)
+    table = results.table(STEP)
+    found = {}
+    for row in table.filter(pc.equal(table["layer"], space.layer)).to_pylist():
+        if row["channel"] in channels and not row["dead"]:
+            sprite = read_sprite(results.file(row["file"]))
+            outside = _outside(row, network.layer(space.layer), network.input_shape[1:])
+            found[row["channel"]] = Answer(row["channel"], 0.0, None, sprite, outside)
+    return found
+
+
+def _outside(row: Mapping[str, Any], layer: Layer, size: tuple[int, ...]) -> tuple[Margins, ...]:
+    """Of each panel, how many rows and columns are not seen at the top, left, bottom and right."""
+    places = zip(row["rows"], row["columns"], strict=True)
+    return tuple(view_of(layer, *place, size).unseen for place in places)

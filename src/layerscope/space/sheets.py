@@ -1,0 +1,162 @@
+"""All that is drawn of a space: its planes as images and tiles, its embedding, its regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from layerscope.disk.tables import Content
+from layerscope.drawing.canvas import figure_files, png_file
+from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.plane.clusters import convex_hull
+from layerscope.plane.regions import Region
+from layerscope.space.pictures import (
+    Groups,
+    PlaneDrawn,
+    contact_sheet,
+    embedding_page,
+    plane_file,
+    plane_page,
+)
+from layerscope.space.space import Space
+from layerscope.space.tiles import Tiling, plane_tiles
+
+_FILTERS = 5  # named in a region's caption
+
+Told = Callable[[float], object]  # the share that is done
+
+
+def about_plane(space: Space, arrangement: str = "fill") -> PlaneDrawn:
+    """What the pictures of a space say of it."""
+    top, left, bottom, right = space.boxes[0].tolist()
+    shown = space.planes[arrangement] if arrangement in space.planes else np.empty(0, np.int32)
+    return PlaneDrawn(
+        space.network,
+        space.layer,
+        (bottom - top, right - left),
+        len(space.points),
+        len(np.unique(space.pictures)),
+        len(np.unique(shown[shown >= 0])),
+        arrangement,
+    )
+
+
+def space_sheets(space: Space, cells: Pixels, told: Told) -> Iterator[tuple[str, Content]]:
+    """Names and contents of all files, below the space's folder. ``cells``: a picture of each patch."""
+    yield from figure_files(
+        embedding_page(space.places, about_plane(space), _groups(space)), "embedding_plot"
+    )
+    regions = space.suggested
+    for name, plane in space.planes.items():
+        about = about_plane(space, name)
+        places = space.places_in(name)
+        outlines = [_corners(convex_hull(places[region.members])) for region in regions]
+        yield png_file(plane_page(plane, cells, about, outlines), f"plane_{name}_regions")
+        yield from _whole(plane, cells, f"plane_{name}", about)
+        yield from _tiles(plane, cells, f"plane_{name}", told)
+    filters = space.results.table(f"{space.folder}/region_filters")
+    for number, region in enumerate(regions, 1):
+        words = caption(space, region, filters.filter(pc.equal(filters["region"], number)))
+        page = contact_sheet(
+            cells, region.members, about_plane(space), f"suggested region {number}", words=words
+        )
+        yield png_file(page, f"regions/{number:02d}")
+
+
+def caption(space: Space, region: Region, filters: pa.Table) -> str:
+    """What a region is, in words: its pictures, its class, and the filters that fire more in it than elsewhere."""
+    best = sorted(filters.to_pylist(), key=lambda row: (-row["contrast"], row["channel"]))[:_FILTERS]
+    named = ", ".join(f"{row['channel']} ({row['contrast']:.2f})" for row in best)
+    words = f"From {region.pictures:,} pictures. Filters by contrast: {named}."
+    if region.label is None:
+        return words
+    return f"{words} {region.label_share:.0%} are of the class {class_names(space)[region.label]}."
+
+
+def class_names(space: Space) -> Sequence[str]:
+    """The names of the study's classes, or their numbers."""
+    study = space.results.study
+    known = study.manifest["inputs"]["images"]["classes"]
+    highest = max((label for label in study.pictures["label"].to_pylist() if label is not None), default=-1)
+    return known or [f"class {label}" for label in range(highest + 1)]
+
+
+def _corners(outline: np.ndarray) -> np.ndarray:
+    """A box (left, top, right, bottom) as its corners; a polygon as it is."""
+    if outline.ndim == 2:
+        return outline
+    left, top, right, bottom = outline.tolist()
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+
+
+def _groups(space: Space) -> Groups | None:
+    classes = space.classes
+    return None if classes is None else Groups(classes, tuple(class_names(space)))
+
+
+def _whole(plane: np.ndarray, cells: Pixels, stem: str, about: PlaneDrawn) -> Iterator[tuple[str, Content]]:
+    """The plane as one image, unless it is too large for any: then its tiles have to do."""
+    try:
+        yield plane_file(plane, cells, stem, about)
+    except DisplayError as error:
+        yield f"{stem}.txt", f"{error}\n".encode()
+
+
+def _tiles(plane: np.ndarray, cells: Pixels, stem: str, told: Told) -> Iterator[tuple[str, Content]]:
+    side = cells.shape[1]
+    of = len(Tiling().names(plane.shape[0] * side, plane.shape[1] * side, stem))
+    for done, file in enumerate(plane_tiles(plane, cells, stem), 1):
+        yield file
+        told(done / of)
+
+
+def region_tables(regions: Sequence[Region], contrasts: Sequence[pa.Table]) -> Mapping[str, Content]:
+    """Suggested regions as tables: one row each, one row for each of its filters, and the region of each patch."""
+    rows = [
+        {
+            "region": number,
+            "patches": len(region.members),
+            "pictures": region.pictures,
+            "spread": region.spread,
+            "centre": region.centre,
+            "label": region.label,
+            "label_share": region.label_share,
+            "x": region.outline.reshape(-1, 2)[:, 0].tolist(),
+            "y": region.outline.reshape(-1, 2)[:, 1].tolist(),
+        }
+        for number, region in enumerate(regions, 1)
+    ]
+    filters = [
+        table.add_column(0, "region", pa.array([number] * len(table), pa.int64()))
+        for number, table in enumerate(contrasts, 1)
+    ]
+    return {
+        "regions": pa.Table.from_pylist(rows, schema=_REGIONS),
+        "region_filters": pa.concat_tables([_REGION_FILTERS.empty_table(), *filters]),
+    }
+
+
+_NUMBERS = pa.list_(pa.float64())
+_REGIONS = pa.schema(
+    {
+        **{"region": pa.int64(), "patches": pa.int64(), "pictures": pa.int64(), "spread": pa.float64()},
+        **{
+            "centre": pa.int64(),
+            "label": pa.int64(),
+            "label_share": pa.float64(),
+            "x": _NUMBERS,
+            "y": _NUMBERS,
+        },
+    }
+)
+_REGION_FILTERS = pa.schema(
+    {
+        **{"region": pa.int64(), "channel": pa.int64()},
+        **dict.fromkeys(
+            ("mean", "mean_elsewhere", "fires", "fires_elsewhere", "contrast", "z"), pa.float64()
+        ),
+    }
+)

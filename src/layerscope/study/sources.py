@@ -1,0 +1,114 @@
+"""Where the networks and pictures of a study are, so that a later step finds them again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from layerscope.errors import ImageError, LayerscopeError, StudyError
+from layerscope.images.sets import ImageSet, open_images
+from layerscope.network.network import Network
+from layerscope.study.folder import Study
+from layerscope.zoo.loading import Options, load_network
+
+_STEP = "sources"
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What `load_network` was given for a network, besides device and precision."""
+
+    spec: str
+    weights: str | None = None
+    options: Options = field(default_factory=Options)
+
+
+def remember_sources(
+    study: Study, places: Sequence[str | os.PathLike[str]], networks: Mapping[str, Loading]
+) -> Study:
+    """The study with a note of where its pictures are, and how its networks, by their names, are loaded again."""
+    loads = {name: {**asdict(one), "weights": _lasting(one.weights)} for name, one in networks.items()}
+    note = {"images": [str(Path(place).absolute()) for place in places], "networks": loads}
+    return study if study.steps.get(_STEP) == note else study.add(_STEP, {}, options=note)
+
+
+def _lasting(weights: str | None) -> str | None:
+    """The weights, a file's path made absolute."""
+    return str(Path(weights).absolute()) if weights is not None and Path(weights).is_file() else weights
+
+
+def images_of(study: Study, places: Sequence[str | os.PathLike[str]] = ()) -> ImageSet:
+    """The pictures of a study, where it says they are, or at the places where they are now.
+
+    Raises StudyError if the study does not say, ImageError if nothing is there.
+    """
+    known = study.steps.get(_STEP, {}).get("images")
+    if not places and not known:
+        raise StudyError(f"{study.path} does not say where its pictures are; give --images PLACE")
+    try:
+        return open_images(list(places or known), labels="none")
+    except ImageError as error:
+        if places:
+            raise
+        raise StudyError(
+            f"{error}; if the pictures of {study.path} have moved, give --images PLACE"
+        ) from error
+
+
+def network_of(
+    study: Study,
+    name: str,
+    *,
+    weights: str | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Network:
+    """A network of a study, loaded again; ``weights``: where they are now, if not where they were.
+
+    Raises StudyError if the study does not say how, and what `load_network` raises.
+    """
+    study.network(name)
+    known = study.steps.get(_STEP, {}).get("networks", {}).get(name)
+    if known is None:
+        raise StudyError(
+            f"{study.path} does not say how {name} is loaded; do this from Python, with the network"
+        )
+    size = known["options"]["input_size"]
+    options = Options(**{**known["options"], "input_size": tuple(size) if isinstance(size, list) else size})
+    try:
+        return load_network(
+            known["spec"],
+            weights or known["weights"],
+            options=options,
+            device=device,
+            dtype=dtype,
+            progress=True,
+        )
+    except LayerscopeError as error:
+        if weights is not None:
+            raise
+        raise StudyError(f"{name} of {study.path} cannot be loaded again: {error}") from error
+
+
+def check_network(study: Study, network: Network) -> None:
+    """Raise StudyError unless the network is the one of its name in the study: architecture, weights, inputs."""
+    study.network(network.name)
+    known = study.manifest["inputs"]["networks"][network.name]
+    same = network.to("cpu", getattr(torch, known["dtype"]))
+    if same.graph.digest != known["digest"]:
+        raise StudyError(
+            f"{network.name} has another architecture or other weights than in {study.path}; load those"
+        )
+    now = asdict(network.preprocessing)
+    if changed := [key for key, value in now.items() if _plain(value) != known["preprocessing"].get(key)]:
+        raise StudyError(
+            f"{network.name} prepares pictures in another way than in {study.path} ({changed[0]}); load it as it was"
+        )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,168 @@
+"""How much of a layer is silent, and what values its channels take: counts and sums, exact under any split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from layerscope.kernels.exact_sums import add_exactly, exact_zeros, mean_and_variance
+from layerscope.kernels.reduction import EDGES
+from layerscope.network.network import Network
+from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
+
+
+@dataclass(frozen=True)
+class Sparsity(Reducer):
+    """The share of exact zeros of each layer and of each channel; a dead channel was zero everywhere.
+
+    State: ``zeros`` per channel and ``count``, the values each channel had (int64). Results: ``sparsity``, one row
+    per layer, and ``channel_sparsity``, one per channel; shares are in [0, 1].
+    """
+
+    layers: str | tuple[str, ...] = "all"
+
+    name: ClassVar[str] = "sparsity"
+    needs: ClassVar[frozenset[str]] = frozenset({"peaks"})
+
+    def targets(self, network: Network) -> tuple[Target, ...]:
+        """Every layer, or those chosen."""
+        return every_layer(network, self.layers)
+
+    def update(self, state: State | None, seen: LayerBatch) -> State:
+        """Count the zeros of each channel."""
+        count = np.array(len(seen.pictures) * seen.target.positions, np.int64)
+        new = {"zeros": seen.zeros.sum(axis=0), "count": count}
+        return new if state is None else self.merge(state, new)
+
+    def merge(self, one: State, other: State) -> State:
+        """Counts add up."""
+        return {name: np.asarray(one[name] + other[name]) for name in ("zeros", "count")}
+
+    def finish(self, states: Mapping[str, State], network: Network) -> Results:
+        """Both tables; layers in the order of the network."""
+        seen = [t for t in self.targets(network) if t.name in states]
+        channels = [_channel_rows(t, states[t.name]) for t in seen]
+        layers = [_layer_row(t, states[t.name]) for t in seen]
+        return {
+            "sparsity": pa.Table.from_pylist(layers, _LAYERS),
+            "channel_sparsity": pa.concat_tables([_CHANNELS.empty_table(), *channels]),
+        }
+
+
+_LAYERS = pa.schema(
+    [
+        ("layer", pa.string()),
+        ("channels", pa.int32()),
+        ("dead_channels", pa.int32()),
+        ("count", pa.int64()),
+        ("zeros", pa.int64()),
+        ("sparsity", pa.float64()),
+    ]
+)
+_CHANNELS = pa.schema(
+    [
+        ("layer", pa.string()),
+        ("channel", pa.int32()),
+        ("count", pa.int64()),
+        ("zeros", pa.int64()),
+        ("sparsity", pa.float64()),
+    ]
+)
+
+
+def _layer_row(target: Target, state: State) -> dict[str, object]:
+    zeros, count = state["zeros"], int(state["count"])
+    total = count * target.channels
+    return {
+        "layer": target.name,
+        "channels": target.channels,
+        "dead_channels": int((zeros == count).sum()),
+        "count": total,
+        "zeros": int(zeros.sum()),
+        "sparsity": int(zeros.sum()) / total,
+    }
+
+
+def _channel_rows(target: Target, state: State) -> pa.Table:
+    n = target.channels
+    count = np.full(n, state["count"])
+    shares = state["zeros"] / count
+    columns = [pa.repeat(target.name, n), np.arange(n, dtype=np.int32), count, state["zeros"], shares]
+    return pa.table(columns, schema=_CHANNELS)
+
+
+@dataclass(frozen=True)
+class ChannelStatistics(Reducer):
+    """Mean, variance (of the population), extremes and a histogram of the values of each channel.
+
+    State: ``count``; ``sums`` and ``squares``, exact (see `exact_sums`) from each picture's float64 sums;
+    ``least``, ``most`` (float32); ``histogram`` (channels, BINS), int64. Results: the table
+    ``channel_statistics``; the array ``histograms``, one row of counts per row of the table; and
+    ``histogram_edges``, the ends of its bins, which are the same for every network (`reduction.EDGES`).
+    """
+
+    layers: str | tuple[str, ...] = "all"
+
+    name: ClassVar[str] = "channel_statistics"
+    needs: ClassVar[frozenset[str]] = frozenset({"peaks", "moments", "histogram"})
+
+    def targets(self, network: Network) -> tuple[Target, ...]:
+        """Every layer, or those chosen."""
+        return every_layer(network, self.layers)
+
+    def update(self, state: State | None, seen: LayerBatch) -> State:
+        """Each picture's own sums join the exact ones."""
+        moments, zero = seen.moments, exact_zeros(seen.target.channels)
+        infinite: npt.NDArray[np.bool_] = np.any(~np.isfinite(moments.squares), axis=1)
+        seen.refuse(infinite, "infinity")
+        new = {
+            "count": np.array(len(seen.pictures) * seen.target.positions, np.int64),
+            "sums": add_exactly(zero, moments.sums),
+            "squares": add_exactly(zero, moments.squares),
+            "least": moments.least.min(axis=0),
+            "most": seen.peaks.values.max(axis=0),
+            "histogram": seen.histogram,
+        }
+        return new if state is None else self.merge(state, new)
+
+    def merge(self, one: State, other: State) -> State:
+        """Integers add up; extremes are compared."""
+        joined = dict.fromkeys(one, np.add) | {"least": np.minimum, "most": np.maximum}
+        return {name: np.asarray(join(one[name], other[name])) for name, join in joined.items()}
+
+    def finish(self, states: Mapping[str, State], network: Network) -> Results:
+        """The table in the order of the network, and the histograms beside it."""
+        seen = [t for t in self.targets(network) if t.name in states]
+        empty = np.zeros((0, len(EDGES) - 1), np.int64)
+        return {
+            "channel_statistics": pa.concat_tables(
+                [_STATISTICS.empty_table(), *(_statistics_rows(t, states[t.name]) for t in seen)]
+            ),
+            "histograms": np.concatenate([empty, *(states[t.name]["histogram"] for t in seen)]),
+            "histogram_edges": EDGES,
+        }
+
+
+_STATISTICS = pa.schema(
+    [
+        ("layer", pa.string()),
+        ("channel", pa.int32()),
+        ("count", pa.int64()),
+        ("mean", pa.float64()),
+        ("variance", pa.float64()),
+        ("min", pa.float32()),
+        ("max", pa.float32()),
+    ]
+)
+
+
+def _statistics_rows(target: Target, state: State) -> pa.Table:
+    n, count = target.channels, int(state["count"])
+    means, variances = mean_and_variance(state["sums"], state["squares"], count)
+    columns = [pa.repeat(target.name, n), np.arange(n, dtype=np.int32), np.full(n, count), means, variances]
+    return pa.table([*columns, state["least"], state["most"]], schema=_STATISTICS)

@@ -1,0 +1,1 @@
+"""Networks that have a name, and where their weights come from."""

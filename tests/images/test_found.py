@@ -1,0 +1,192 @@
+"""Finding picture files, and naming them."""
+
+import inspect
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from layerscope.errors import ImageError
+from layerscope.images.decoding import SUFFIXES, find_images, picture_names
+from tests.support.pictures import reason
+
+
+class TestFind:
+    def test_folder_is_searched_to_its_bottom_sorted_and_without_the_hidden(self, tmp_path: Path) -> None:
+        wanted = ["B.JPG", "a.png", "a/x.webp", "a/y/z.TIFF", "a.d/q.gif", "c.bmp", "é.jpeg"]
+        for name in [*wanted, ".hidden.jpg", ".cache/a.jpg", "notes.txt", "png", "x.jpg.bak"]:
+            written_below = tmp_path / name
+            written_below.parent.mkdir(exist_ok=True)
+            written_below.touch()
+        found = find_images([tmp_path])
+        assert found == tuple(sorted(tmp_path / name for name in wanted))
+        assert find_images([str(tmp_path)]) == found
+
+    @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+    def test_every_suffix_in_any_case(self, tmp_path: Path, suffix: str) -> None:
+        (tmp_path / f"a{suffix}").touch()
+        (tmp_path / f"b{suffix.upper()}").touch()
+        assert len(find_images([tmp_path])) == 2
+
+    def test_a_named_file_is_taken_whatever_its_name(self, tmp_path: Path) -> None:
+        odd = [tmp_path / name for name in (".hidden", "picture", "notes.txt")]
+        for path in odd:
+            path.touch()
+        assert find_images(odd) == tuple(odd)
+
+    def test_order_given_is_kept_and_each_file_comes_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in "abc":
+            (tmp_path / f"{name}.png").touch()
+        monkeypatch.chdir(tmp_path)
+        b = tmp_path / "b.png"
+        assert find_images([b, tmp_path, Path("b.png"), tmp_path / ".." / tmp_path.name / "b.png"]) == (
+            b,
+            tmp_path / "a.png",
+            tmp_path / "c.png",
+        )
+
+    def test_a_folder_given_twice_is_no_error(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").touch()
+        assert find_images([tmp_path, tmp_path]) == (tmp_path / "a.png",)
+
+    def test_nothing_in_nothing_out(self) -> None:
+        assert find_images([]) == ()
+
+    def test_links_are_followed_and_loops_end(self, tmp_path: Path) -> None:
+        inside, outside = tmp_path / "inside", tmp_path / "outside"
+        (inside / "deep").mkdir(parents=True)
+        outside.mkdir()
+        (outside / "o.png").touch()
+        (inside / "deep" / "d.png").touch()
+        (inside / "deep" / "up").symlink_to(inside)
+        (inside / "itself").symlink_to(inside / "itself")
+        (inside / "link").symlink_to(outside)
+        (inside / "same.png").symlink_to(inside / "deep" / "d.png")
+        assert find_images([inside]) == (inside / "deep" / "d.png", inside / "link" / "o.png")
+
+    def test_a_broken_link_is_found_so_that_reading_reports_it(self, tmp_path: Path) -> None:
+        link = tmp_path / "gone.png"
+        link.symlink_to(tmp_path / "nowhere")
+        assert find_images([tmp_path]) == (link,)
+        assert "cannot be opened" in reason(link)
+
+    def test_a_tree_deeper_than_the_stack(self, tmp_path: Path) -> None:
+        deep = tmp_path.joinpath(*["d"] * 150, "deep.png")
+        deep.parent.mkdir(parents=True)
+        deep.touch()
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+        try:
+            assert find_images([tmp_path]) == (deep,)
+        finally:
+            sys.setrecursionlimit(usual)
+
+    @pytest.mark.parametrize("name", ["absent", "absent/a.jpg", "n\0l", "x" * 5000])
+    def test_an_absent_place_is_named(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ImageError, match=r"cannot be reached .*check the path") as caught:
+            find_images([tmp_path / name])
+        assert "\n" not in str(caught.value)
+
+    def test_a_folder_without_pictures_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.txt").touch()
+        (tmp_path / ".a.jpg").touch()
+        with pytest.raises(ImageError, match=r"no picture .*\.webp") as caught:
+            find_images([tmp_path])
+        assert str(caught.value).startswith(str(tmp_path))
+
+    def test_a_folder_that_may_not_be_read_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "a.png").touch()
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        really_scan = os.scandir
+
+        def scan(path: Path) -> object:
+            if path == closed:
+                raise PermissionError(13, "Permission denied", str(path))
+            return really_scan(path)
+
+        monkeypatch.setattr(os, "scandir", scan)
+        with pytest.raises(ImageError, match=r"closed: folder cannot be read \(Permission denied\)"):
+            find_images([tmp_path])
+
+
+def names(*paths: str) -> tuple[str, ...]:
+    return picture_names(paths)
+
+
+def fit_for_every_system(name: str) -> bool:
+    root = name.split(".", maxsplit=1)[0].rstrip(" ").upper()
+    devices = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
+    return (
+        0 < len(name.encode()) <= 230
+        and not set(name) & set('<>:"/\\|?*')
+        and name.isprintable()
+        and name == name.strip(" ")
+        and not name.startswith(".")
+        and not name.endswith(".")
+        and root not in devices
+    )
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("paths", "expected"),
+        [
+            (("b/cat.jpg", "a/dog.png"), ("cat", "dog")),
+            (("cat.jpg", "cat.png", "dog.png"), ("cat-jpg", "cat-png", "dog")),
+            (("train/cat.jpg", "val/cat.jpg"), ("train-cat", "val-cat")),
+            (("x/cat.jpg", "x/cat.png", "y/cat.jpg"), ("x-cat", "cat-png", "y-cat")),
+            (("cat.jpg", "y/cat.jpg"), ("cat", "y-cat")),
+            (("a/x/cat.jpg", "b/x/cat.jpg"), ("x-cat-jpg", "x-cat-jpg-2")),
+            (("Cat.jpg", "cat.jpg"), ("Cat-jpg", "cat-jpg-2")),
+            (("a.jpg", "a.jpg", "a-jpg-2.png"), ("a-jpg", "a-jpg-3", "a-jpg-2")),
+            (("caf\u00e9.jpg", "cafe\u0301.png"), ("caf\u00e9-jpg", "caf\u00e9-png")),
+            (("archive.tar.gz",), ("archive.tar",)),
+            (("..", "/", "", "..."), ("picture", "picture-2", "picture-3", "picture-4")),
+            (("CON.png", "nul", "com1.tar.gz", "console.png"), ("_CON", "_nul", "_com1.tar", "console")),
+            (('a:b*?"<>|\\c\n.jpg',), ("a_b_______c_",)),
+            ((" .a. .jpg",), ("a",)),
+            ((" " * 99 + "a.jpg",), ("a",)),
+            (("a" * 63 + " b.jpg",), ("a" * 63,)),
+            (("山の写真.jpg",), ("山の写真",)),
+            ((".hidden",), ("hidden",)),
+            ((), ()),
+        ],
+    )
+    def test_known(self, paths: tuple[str, ...], expected: tuple[str, ...]) -> None:
+        assert names(*paths) == expected
+
+    def test_long_names_are_cut_between_characters(self) -> None:
+        first, second = names("ä" * 100 + ".jpg", "a" + "ä" * 100 + ".jpg")
+        assert first == "ä" * 32
+        assert second == "a" + "ä" * 31
+
+    def test_many_equal_names(self) -> None:
+        result = picture_names([Path(f"{i}/images/0.jpg") for i in range(20_000)])
+        assert len(set(result)) == 20_000
+        assert result[-1] == "images-0-jpg-20000"
+
+    TEXT = st.text(max_size=90) | st.sampled_from(
+        ["a", "A", "a-png", "a-2", "CON", "..", ".", "ß", "ss", "é"]
+    )
+    PATHS = st.lists(st.builds(lambda *parts: Path("/".join(parts)), TEXT, TEXT), max_size=12)
+
+    @given(PATHS)
+    @example([Path("a.png"), Path("a.png"), Path("a-png.x"), Path("a-png-2")])
+    @example([Path(os.fsdecode(b"\xff.jpg")), Path("\ud800.png")])
+    def test_always_unique_safe_and_repeatable(self, paths: Sequence[Path]) -> None:
+        result = picture_names(paths)
+        assert len(result) == len(paths)
+        assert all(map(fit_for_every_system, result)), result
+        merged = {unicodedata.normalize("NFD", name.casefold()) for name in result}
+        assert len(merged) == len(paths)
+        assert picture_names(list(paths)) == result

@@ -1,0 +1,201 @@
+"""Image sets kept in tar shards and in data sets in Python."""
+
+import shutil
+import sys
+import tarfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Subset
+from torchvision.datasets import ImageFolder
+
+from layerscope.images.decoding import decode_image
+from layerscope.images.sets import open_images
+from tests.support.image_sources import Items, encoded, fault, folder, pixels, shard, shows
+from tests.support.pictures import noise, written
+
+
+class TestShards:
+    def test_pictures_labels_and_names(self, tmp_path: Path) -> None:
+        pytest.importorskip("webdataset")
+        members = {
+            "n/1.jpg": encoded(1),
+            "n/1.cls": b"4\n",
+            "n/1.json": b"{}",
+            "2.cls": b"-1",
+            "2.PNG": encoded(2),
+        }
+        images = open_images(shard(tmp_path / "a.tar", members))
+        assert images.names == ("a.tar/n/1", "a.tar/2")
+        assert (images.labels, images.classes) == ((4, -1), None)
+        shows(images, [1, 2])
+        assert open_images(tmp_path / "a.tar", labels="none").labels is None
+
+    def test_braces(self, tmp_path: Path) -> None:
+        pytest.importorskip("webdataset")
+        for number in range(3):
+            (tmp_path / f"{number}").mkdir()
+            shard(tmp_path / f"{number}" / f"t-{number:02}.tar", {"k.png": encoded(number)})
+        shutil.copy(tmp_path / "2" / "t-02.tar", tmp_path / "t-{0,1}.tar")
+        images = open_images(f"{tmp_path}/{{2/t-02,0/t-00}}.tar")
+        assert images.names == ("2/t-02.tar/k", "0/t-00.tar/k")
+        shows(images, [2, 0])
+        shows(open_images([tmp_path / "0" / "t-00.tar", tmp_path / "1" / "t-01.tar"]), [0, 1])
+        assert open_images(tmp_path / "t-{0,1}.tar").names == ("t-{0,1}.tar/k",)
+
+    def test_as_webdataset_reads_it(self, tmp_path: Path) -> None:
+        library = pytest.importorskip("webdataset.tariterators")
+        name = "long/" * 40  # beyond what a plain header holds
+        members = {f"{name}{i}.{kind}": data for i in range(4) for kind, data in
+                   (("txt", b"x"), ("png", encoded(i)), ("cls", b"%d" % i))}  # fmt: skip
+        path = shard(tmp_path / "a.tar", {"__meta__": b"x", "__m__/1.png": b"x", **members, "plain": b"x"})
+        with path.open("rb") as stream:
+            files = library.tar_file_expander([{"url": str(path), "stream": stream}])
+            theirs = list(library.group_by_keys(files))
+        assert len(theirs) == 4
+        images = open_images(path)
+        assert images.names == tuple(f"a.tar/{sample['__key__']}" for sample in theirs)
+        assert images.labels == tuple(int(sample["cls"]) for sample in theirs)
+        for index, sample in enumerate(theirs):
+            assert np.array_equal(pixels(images, index), np.asarray(decode_image(sample["png"])))
+
+    def test_of_several_pictures_the_plain_one(self, tmp_path: Path) -> None:
+        pytest.importorskip("webdataset")
+        shows(open_images(shard(tmp_path / "a.tar", {"1.mask.png": encoded(1), "1.png": encoded(2)})), [2])
+        shows(open_images(shard(tmp_path / "b.tar", {"1.large.png": encoded(1), "1.txt": b""})), [1])
+        both = shard(tmp_path / "c.tar", {"1.png": encoded(1), "1.jpg": encoded(2)})
+        assert fault(lambda: open_images(both)).startswith(
+            f"{both}: sample 1 has several pictures (png, jpg); "
+        )
+
+    @pytest.mark.parametrize(
+        ("members", "said"),
+        [
+            ({"1.txt": b"", "1.cls": b"1"}, "{}: no picture here; "),
+            ({}, "{}: no picture here; "),
+            ({"1.png": b"a", "1.cls": b"1", "2.png": b"a"}, "a.tar/2: no label, though others have one; "),
+            ({"1.png": b"a", "2.png": b"a", "1.jpg": b"b"}, "{}: a.tar/1 is there twice; "),
+            ({"1.png": b"a", "1.PNG": b"a"}, "{}: 1.PNG is there twice; "),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, members: Mapping[str, bytes], said: str) -> None:
+        pytest.importorskip("webdataset")
+        path = shard(tmp_path / "a.tar", members)
+        assert fault(lambda: open_images(path)).startswith(said.format(path))
+
+    def test_a_shard_that_is_none(self, tmp_path: Path) -> None:
+        pytest.importorskip("webdataset")
+        whole = shard(tmp_path / "a.tar", {"1.png": encoded(1), "2.png": encoded(2)})
+        cut = written(tmp_path / "cut.tar", whole.read_bytes()[:1600])
+        with tarfile.open(tmp_path / "z.tar.gz", "w:gz") as tar:
+            tar.add(whole, "1.png")
+        for path in (
+            cut,
+            tmp_path / "z.tar.gz",
+            written(tmp_path / "x.tar", b"x" * 2000),
+            tmp_path / "absent.tar",
+        ):
+            assert fault(partial(open_images, path)).startswith(f"{path}: cannot be read (")
+
+    def test_patterns_that_are_none(self) -> None:
+        pytest.importorskip("webdataset")
+        assert "cannot be expanded" in fault(lambda: open_images("a-{1..2.tar"))
+        assert "cannot be expanded" in fault(lambda: open_images("${NOT_SET_ANYWHERE}.tar"))
+        for pattern in ("pipe:cat a.tar", "https://nowhere.invalid/a.tar"):
+            assert "copy the shards here" in fault(partial(open_images, pattern))
+
+    def test_a_member_with_holes(self, tmp_path: Path) -> None:
+        pytest.importorskip("webdataset")
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            member = tarfile.TarInfo("1.png")
+            member.type = tarfile.GNUTYPE_SPARSE
+            tar.addfile(member)
+        assert "1.png is stored with holes" in fault(lambda: open_images(tmp_path / "a.tar"))
+
+    def test_a_shard_that_changes(self, tmp_path: Path) -> None:
+        pytest.importorskip("webdataset")
+        path = shard(tmp_path / "a.tar", {"1.png": encoded(1)})
+        images = open_images(path)
+        written(path, path.read_bytes()[:600])
+        assert fault(lambda: images.load(0)).startswith("its shard is shorter")
+        path.unlink()
+        assert fault(lambda: images.load(0)).startswith(
+            "its shard cannot be read (No such file or directory)"
+        )
+
+    def test_without_the_library(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = shard(tmp_path / "a.tar", {"1.png": encoded(1)})
+        monkeypatch.setitem(sys.modules, "webdataset", None)
+        monkeypatch.delitem(sys.modules, "webdataset.tariterators", raising=False)
+        assert "pip install 'layerscope[tar]'" in fault(lambda: open_images(path))
+
+
+class TestDatasets:
+    def test_pictures_and_arrays(self) -> None:
+        images = open_images(Items([noise(8, 6, seed=1), np.asarray(noise(8, 6, seed=2))]))
+        assert (images.names, images.labels, images.classes) == (("0", "1"), None, None)
+        shows(images, [1, 2])
+        assert images.load(0).digest == ""
+
+    def test_greys_become_rgb(self) -> None:
+        image = open_images(Items([noise().convert("L")])).load(0).image
+        assert image.mode == "RGB"
+
+    def test_targets(self, tmp_path: Path) -> None:
+        theirs = ImageFolder(str(folder(tmp_path, {"a/1.png": 1, "b/2.png": 2, "b/3.png": 3})))
+        images = open_images(theirs)
+        assert (images.labels, images.classes) == ((0, 1, 1), ("a", "b"))
+        shows(images, [1, 2, 3])
+        images = open_images(Subset(Subset(theirs, [2, 0, 1]), [1, 0]))
+        assert (images.labels, images.classes) == ((0, 1), ("a", "b"))
+        shows(images, [1, 3])
+        assert open_images(theirs, labels="none").labels is None
+
+    def test_labels_given_or_read(self) -> None:
+        pairs = Items([(noise(), np.int64(3)), (noise(), torch.tensor(1)), OSError("gone")])
+        assert open_images(pairs, labels=[3, 1, 0]).labels == (3, 1, 0)
+        assert open_images(pairs, labels="items").labels == (3, 1, -1)
+        assert open_images(Items([noise()] * 2, targets=torch.tensor([4, 5]))).labels == (4, 5)
+        several = Items([(noise(), 0)], targets=[0], classes=[("tench", "Tinca tinca")])
+        assert open_images(several).classes == ("tench, Tinca tinca",)
+
+    def test_bad_items(self) -> None:
+        broken = [OSError("image file is truncated"), noise(8, 6, seed=1), noise().convert("CMYK")]
+        images = open_images(Items(broken))
+        assert fault(lambda: images.load(0)).startswith("broken (image file is truncated); ")
+        assert np.array_equal(pixels(images, 1), np.asarray(noise(8, 6, seed=1)))
+        assert "CMYK" in fault(lambda: images.load(2))
+
+    def test_a_fault_of_the_data_set_goes_up(self) -> None:
+        images = open_images(Items([noise(), KeyError("column")]))
+        with pytest.raises(KeyError):
+            images.load(1)
+
+    @pytest.mark.parametrize(
+        ("items", "labels", "said"),
+        [
+            (Items([]), None, "no picture here"),
+            (Items([torch.zeros(3, 4, 4)]), None, "Tensor (3, 4, 4) is no picture"),
+            (Items([np.zeros((4, 4), np.uint8)]), None, "ndarray (4, 4) is no picture"),
+            (Items([np.zeros((4, 4, 3))]), None, "ndarray (4, 4, 3) is no picture"),
+            (Items([OSError("x"), {"image": 1}]), None, "dict () is no picture"),
+            (Items([(noise(), 1)]), None, 'labels="items" reads every item'),
+            (Items([(noise(), 1)], targets=[0]), None, "item 0 has label 1"),
+            (Items([(noise(), 1)], targets=[[1, 2]]), None, "not one integer a picture"),
+            (Items([noise()]), [0, 1], "2 labels for 1 pictures"),
+            (Items([noise()]), [0.5], "not one integer a picture"),
+            (Items([noise()]), "items", "not one integer a picture"),
+            (Items([noise()], classes=["a"]), [1], "indices of 1 classes"),
+            (Items([noise()]), [-2], "labels from -2"),
+            (Items([noise()]), "folders", "does not go with a data set"),
+            (5, None, "neither paths nor a data set"),
+            (iter([noise()]), None, "neither paths nor a data set"),
+        ],
+    )
+    def test_faults(self, items: object, labels: Any, said: str) -> None:
+        assert said in fault(lambda: open_images(items, labels=labels))

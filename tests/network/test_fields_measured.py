@@ -1,0 +1,216 @@
+"""Receptive fields of torchvision's networks, against what the gradient of their units reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+import torchvision.models as tv
+from torch import Tensor, nn
+
+from layerscope.errors import GeometryError
+from layerscope.network.geometry import Box
+from layerscope.network.network import Network
+from layerscope.network.preprocessing import Preprocessing
+from layerscope.network.receptive_fields import map_size
+from layerscope.zoo.paper import alexcnn, vggcnn
+from tests.oracles.network.fields import measured, with_positive_weights
+from tests.support.small_networks import SMALL, Written, conv, shrunk
+
+#: name -> height and width of the picture, arguments that make it cheaper, paths of modules, low to high
+NETWORKS: dict[str, tuple[tuple[int, int], dict[str, object], str]] = {
+    "alexnet": (
+        (127, 96),
+        {},
+        "features.1 features.2 features.5 features.10 features.12 avgpool classifier.1",
+    ),
+    "vgg16": ((64, 96), {}, "features.2 features.4 features.9 features.16 features.23 features.30"),
+    "vgg16_bn": ((64, 48), {}, "features.1 features.6 features.13 features.23 features.33 classifier.3"),
+    "googlenet": (
+        (96, 130),
+        {"init_weights": False},
+        "conv1 maxpool2 inception3a.branch1 inception3a inception3b.branch4 maxpool3 inception4a inception4e avgpool",
+    ),
+    "resnet18": (
+        (97, 128),
+        {},
+        "maxpool layer1.0.conv1 layer1.1 layer2.0.downsample layer2.1 layer3.0 layer4.1 fc",
+    ),
+    "resnet50": (
+        (96, 80),
+        {},
+        "bn1 layer1.0 layer1.2.conv2 layer2.0 layer2.3 layer3.0.downsample layer3.5 avgpool",
+    ),
+    "densenet121": (
+        (64, 64),
+        {},
+        "features.pool0 features.denseblock1.denselayer1.conv2 features.denseblock1.denselayer6 "
+        "features.transition1 features.denseblock2.denselayer12 features.transition2 features.denseblock4.denselayer1",
+    ),
+    "squeezenet1_1": (
+        (100, 130),
+        {},
+        "features.2 features.3 features.3.expand1x1 features.5 features.9 classifier.1",
+    ),
+    "mobilenet_v2": (
+        (160, 96),
+        {"width_mult": 0.25},
+        "features.0 features.2.conv.1 features.3 features.4 features.6 features.13 features.18",
+    ),
+    "inception_v3": (
+        (75, 91),
+        {"init_weights": False, "num_classes": 5},
+        "maxpool1 maxpool2 Mixed_5b.branch_pool Mixed_5b Mixed_6a Mixed_6b.branch7x7_2 Mixed_6c Mixed_7a Mixed_7c",
+    ),
+    "mnasnet0_5": (
+        (96, 128),
+        {},
+        "layers.0 layers.8.0 layers.8.2 layers.9.0.layers.3 layers.9.2 layers.11.1 layers.16",
+    ),
+    "shufflenet_v2_x0_5": (
+        (128, 96),
+        {},
+        "conv1 maxpool stage2.0.branch1 stage2.0.branch2 stage2.0 stage2.3 stage3.0.branch2.3 stage3.4 conv5",
+    ),
+    "efficientnet_b0": (
+        (96, 128),
+        {},
+        "features.0 features.1.0.block.0 features.1 features.2.0 features.3.1 avgpool",
+    ),
+}
+PAPER = {
+    "alexcnn": (alexcnn, "c1 p1 c2 p2 c3 c4 c5 p5 fc6"),
+    "vggcnn": (vggcnn, "c1_2 p1 c2_2 p2 c3_3 p3 c4_3 p5 fc8"),
+}
+
+
+def build(name: str, arguments: dict[str, object]) -> nn.Module:
+    """The network without values."""
+    with torch.device("meta"):
+        return shrunk(tv.get_model(name, weights=None, **arguments))
+
+
+def places(height: int, width: int) -> list[tuple[int, int]]:
+    """Two corners, so that every border is met, a border, the centre."""
+    bottom, right = height - 1, width - 1
+    return [(0, right), (bottom, 0), (bottom // 2, right), (height // 2, width // 2)]
+
+
+def check(network: Network, module: nn.Module, paths: Sequence[str]) -> None:
+    """The box of each unit is what was measured, and its field, cut to the picture, holds it."""
+    channels, height, width = network.input_shape
+    results = {path: network.graph.modules[path] for path in paths}
+    units = {
+        path: places(*map_size(network.graph.operations[index].shape)) for path, index in results.items()
+    }
+    boxes = measured(with_positive_weights(module), (channels, height, width), units)
+    for path, index in results.items():
+        field = network.geometry.fields[index]
+        for (row, column), edges in zip(units[path], boxes[path], strict=True):
+            seen = network.geometry.seen(index, [row], [column])
+            if seen.height == 0 or seen.width == 0:  # nothing but zeros of a border
+                seen = Box(0, 0, 0, 0)
+            assert seen == Box(*edges), f"{path} at {row},{column}"
+            if field is not None:
+                nominal = field.box(row, column).inside(height, width)
+                assert _holds(nominal, Box(*edges)), f"{path} at {row},{column}: {nominal} is too small"
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    return inner.height == 0 or (
+        outer.top <= inner.top
+        and outer.left <= inner.left
+        and outer.bottom >= inner.bottom
+        and outer.right >= inner.right
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_units_see_what_their_gradient_reaches(name: str) -> None:
+    (height, width), arguments, paths = NETWORKS[name]
+    module = build(name, arguments)
+    network = Network.from_module(module, preprocessing=Preprocessing(height=height, width=width))
+    check(network, module, paths.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet18", "squeezenet1_1", "shufflenet_v2_x0_5"])
+def test_units_see_what_their_gradient_reaches_at_full_size(name: str) -> None:
+    """Eight modules from low to high, whatever they are."""
+    module = build(name, NETWORKS[name][1])
+    network = Network.from_module(module)
+    paths = [path for path in network.graph.modules if path]
+    check(network, module, paths[:: len(paths) // 8])
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_units_of_the_papers_networks(name: str) -> None:
+    factory, paths = PAPER[name]
+    with torch.device("meta"):
+        module = factory(width=1 / 16, classes=3, input_size=(160, 224))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=160, width=224))
+    check(network, module, paths.split())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "zero pads",
+            "crop",
+            "pooled",
+            "x += y",
+            "split",
+            "channels shuffled",
+            "gate",
+            "constants",
+            "reused",
+        ),
+        *("view of part kept", "view with the batch size"),
+    ],
+)
+def test_units_of_small_networks(name: str) -> None:
+    """Crops, pads and merges, as the graph says them."""
+    module = deepcopy(SMALL[name])
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    check(network, module, [path for path in network.graph.modules if path] + [""])
+
+
+def test_padding_that_repeats_the_picture_from_its_other_end_has_no_field() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.layers[0].field is None
+    with pytest.raises(GeometryError, match="no receptive field is known for pad in '0'"):
+        network.geometry.seen(network.layers[0].result, [0], [0])
+
+
+def along_rows(s: Any, x: Tensor) -> Tensor:
+    return torch.cat([x, s.c(x)], dim=2)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        along_rows,
+        lambda s, x: s.c(x).softmax(dim=-1),
+        lambda s, x: s.c(x).mean(dim=2, keepdim=True),
+        lambda s, x: s.c(x).transpose(2, 3),
+        lambda s, x: s.c(x).permute(0, 2, 3, 1),
+        lambda s, x: torch.nn.functional.interpolate(s.c(x), scale_factor=2.0),
+    ],
+)
+def test_what_moves_positions_in_ways_geometry_does_not_know_has_no_field(forward: Any) -> None:
+    module = Written(forward, c=conv(3, 3))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.geometry.fields[network.graph.output] is None
+    with pytest.raises(GeometryError, match="no receptive field is known"):
+        network.geometry.seen(network.graph.output, [0], [0])
+
+
+def test_a_mean_over_channels_keeps_the_field() -> None:
+    module = Written(lambda s, x: s.c(x).mean(dim=1, keepdim=True), c=conv())
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert str(network.geometry.fields[network.graph.output]) == "3/1"

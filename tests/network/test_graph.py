@@ -1,0 +1,315 @@
+"""A network read operation by operation gives the network's own result; what cannot be read is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision.models as tv
+from torch import Tensor, nn
+
+from layerscope.errors import NetworkError
+from layerscope.network.graph import Graph, capture
+from tests.support.small_networks import SMALL, Written, conv, shrunk
+
+TORCHVISION: dict[str, tuple[int, dict[str, Any]]] = {  #: name -> side of the picture, arguments
+    "alexnet": (80, {"num_classes": 7}),
+    "vgg16": (32, {"num_classes": 7}),
+    "vgg16_bn": (32, {"num_classes": 7}),
+    "googlenet": (64, {"init_weights": False}),
+    "resnet18": (64, {}),
+    "resnet50": (64, {}),
+    "densenet121": (64, {}),
+    "squeezenet1_1": (64, {}),
+    "mobilenet_v2": (64, {}),
+    "inception_v3": (96, {"init_weights": False}),
+    "mnasnet1_0": (64, {}),
+    "shufflenet_v2_x1_0": (64, {}),
+}
+BATCHES = (1, 2, 5)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def result(graph: Graph, pictures: Tensor) -> Tensor:
+    with torch.no_grad():
+        return graph.run(pictures, graph.output, frozenset({graph.output}))[graph.output]
+
+
+def expected(module: nn.Module, pictures: Tensor) -> Tensor:
+    """What the module gives at inference; it may change its input."""
+    module.eval()
+    with torch.no_grad():
+        found: Tensor = module(pictures.clone())
+    return found
+
+
+def cheap(name: str) -> nn.Module:
+    """A torchvision network with random weights, its huge hidden layers made small, its batch norms not trivial."""
+    torch.manual_seed(0)
+    _, arguments = TORCHVISION[name]
+    with torch.device("meta"):
+        module = shrunk(tv.get_model(name, weights=None, **arguments))
+    module.to_empty(device="cpu")
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight, part.running_var):
+                nn.init.uniform_(_tensor(tensor), 0.5, 1.5)
+            for tensor in (part.bias, part.running_mean):
+                nn.init.uniform_(_tensor(tensor), -0.2, 0.2)
+        elif isinstance(part, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.uniform_(part.bias, -0.1, 0.1)
+    return module
+
+
+def _tensor(value: Any) -> Tensor:
+    assert isinstance(value, Tensor)
+    return value
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvisions_networks_keep_their_result(name: str) -> None:
+    side, module = TORCHVISION[name][0], cheap(name)
+    graph = capture(module, (3, side, side))
+    assert graph.operations[0].shape == (3, side, side)
+    pictures = torch.randn(5, 3, side, side)
+    for count in (1, 5):
+        torch.testing.assert_close(result(graph, pictures[:count]), expected(module, pictures[:count]))
+
+
+@cache
+def small(name: str) -> Graph:
+    return capture(SMALL[name], (3, 8, 8))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks_keep_their_result(name: str) -> None:
+    graph = small(name)
+    for count in BATCHES:
+        pictures = torch.randn(count, 3, 8, 8)
+        kept = pictures.clone()
+        torch.testing.assert_close(result(graph, pictures), expected(SMALL[name], pictures))
+        assert torch.equal(pictures, kept), "the pictures were changed"
+
+
+def test_channels_last_pictures_and_weights_give_the_same() -> None:
+    side, module = 64, cheap("resnet18").double()
+    graph = capture(module, (3, side, side))
+    pictures = torch.randn(2, 3, side, side, dtype=torch.float64)
+    plain = result(graph, pictures)
+    torch.testing.assert_close(result(graph, pictures.contiguous(memory_format=torch.channels_last)), plain)
+    relaid = capture(module.to(memory_format=torch.channels_last), (3, side, side))
+    torch.testing.assert_close(result(relaid, pictures.contiguous(memory_format=torch.channels_last)), plain)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks_take_channels_last(name: str) -> None:
+    graph = small(name)
+    pictures = torch.randn(2, 3, 8, 8)
+    last = pictures.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(result(graph, last), result(graph, pictures))
+
+
+def test_shapes_and_sources_are_those_of_the_results() -> None:
+    graph = capture(cheap("googlenet"), (3, 64, 64))
+    everything = frozenset(range(len(graph.operations)))
+    values = graph.run(torch.randn(2, 3, 64, 64), graph.output, everything)
+    assert set(values) == everything
+    for operation in graph.operations:
+        assert tuple(values[operation.index].shape[1:]) == operation.shape
+        assert all(source < operation.index for source in operation.inputs)
+
+
+def test_nothing_is_kept_that_was_not_asked_for() -> None:
+    graph = capture(SMALL["reused"], (3, 8, 8))
+    held: list[int] = []
+    values = graph.run(
+        torch.randn(1, 3, 8, 8), graph.output, frozenset({2}), lambda _, now: held.append(len(now))
+    )
+    assert set(values) == {2}
+    assert max(held) <= 4
+
+
+def test_a_kept_result_is_not_rectified_afterwards() -> None:
+    module = nn.Sequential(conv(), nn.ReLU())
+    graph = capture(module, (3, 8, 8))
+    (index,) = (o.index for o in graph.operations if o.kind == "conv2d")
+    pictures = torch.randn(2, 3, 8, 8)
+    kept = graph.run(pictures, graph.output, frozenset({index, graph.output}))
+    assert (kept[index] < 0).any()
+    torch.testing.assert_close(kept[index], expected(module[0], pictures))
+
+
+def test_dropout_left_on_stays_random() -> None:
+    module = Written(lambda s, x: F.dropout(s.c(x), 0.5, training=True), c=conv())
+    graph = capture(module, (3, 8, 8))
+    pictures = torch.randn(1, 3, 8, 8)
+    assert not torch.equal(result(graph, pictures), result(graph, pictures))
+    torch.manual_seed(3)
+    ours = result(graph, pictures)
+    torch.manual_seed(3)
+    torch.testing.assert_close(ours, expected(module, pictures))
+
+
+def test_dropout_that_does_nothing_vanishes() -> None:
+    module = nn.Sequential(conv(), nn.Dropout2d(), nn.Flatten(), nn.Dropout(0.9), nn.Linear(256, 2)).train()
+    assert [o.kind for o in capture(module, (3, 8, 8)).operations] == ["input", "conv2d", "flatten", "linear"]
+
+
+def test_modules_get_their_modes_back() -> None:
+    module = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.Sequential(nn.Dropout(), nn.ReLU()))
+    module.train()
+    module[1].eval()
+    before = {part: part.training for part in module.modules()}
+    weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    capture(module, (3, 8, 8))
+    assert {part: part.training for part in module.modules()} == before
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in module.state_dict().items())
+
+
+def test_modules_get_their_modes_back_after_an_error() -> None:
+    module = nn.Sequential(conv(), nn.Dropout(), nn.Linear(3, 1)).train()
+    module[1].eval()
+    with pytest.raises(NetworkError):
+        capture(module, (3, 8, 8))
+    assert [part.training for part in module] == [True, False, True]
+
+
+def test_the_weights_are_read_in_place() -> None:
+    module = nn.Sequential(conv())
+    graph = capture(module, (3, 8, 8))
+    weight = next(iter(module.parameters()))
+    assert weight.data_ptr() in {tensor.data_ptr() for tensor in graph.tensors.values()}
+    assert not any(tensor.requires_grad for tensor in graph.tensors.values())
+
+
+def test_an_operation_says_where_it_is() -> None:
+    graph = capture(Written(lambda s, x: F.relu(s.c(x)), c=conv()), (3, 8, 8))
+    assert [o.place for o in graph.operations[1:]] == ["conv2d in 'c'", "relu in the network's own forward"]
+
+
+def _half_changed(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x)
+    y[:, 0] = 0
+    return y
+
+
+def _view_changed(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x)
+    y.view(y.size(0), -1).relu_()
+    return y
+
+
+def _part_changed(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x)
+    first, _ = y.chunk(2, dim=1)
+    first.relu_()
+    return y
+
+
+def _without_autocast(s: Any, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        y: Tensor = s.c(x)
+    return y
+
+
+def _with_grad(s: Any, x: Tensor) -> Tensor:
+    with torch.enable_grad():
+        y: Tensor = s.c(x)
+    return y
+
+
+def _chosen_by_torch(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = torch.cond(x.sum() > 0, lambda z: z + 1, lambda z: z - 1, (s.c(x),))
+    return y
+
+
+class Two(nn.Module):
+    def forward(self, pictures: Tensor, others: Tensor) -> Tensor:
+        return pictures + others
+
+
+REFUSED: dict[str, tuple[nn.Module, str]] = {
+    "several inputs": (Two(), "one image tensor"),
+    "several outputs": (
+        Written(lambda s, x: (s.c(x), s.c(x).mean(1)), c=conv()),
+        "returns 2 values; wrap it",
+    ),
+    "a number beside it": (Written(lambda s, x: (s.c(x), 3), c=conv()), "returns 2 values; wrap it"),
+    "nothing of the picture": (Written(lambda s, x: s.c.weight, c=conv()), "returns 1 values; wrap it"),
+    "control flow": (
+        Written(lambda s, x: s.c(x) if x.sum() > 0 else x, c=conv()),
+        "data-dependent control flow",
+    ),
+    "one batch size": (Written(lambda s, x: s.c(x).reshape(2, -1), c=conv()), "any batch size"),
+    "channels that do not fit": (conv(5), "for input 3x8x8"),
+    "python's numbers": (Written(lambda s, x: s.c(x) * float(x.max()), c=conv()), "cannot read Written"),
+    "an error of its own": (Written(lambda s, x: s.missing(x), c=conv()), "missing"),
+    "part changed in place": (Written(_half_changed, c=conv()), "changes part of a tensor"),
+    "view changed in place": (Written(_view_changed, c=conv()), "use relu and its result instead"),
+    "chunk changed in place": (
+        Written(_part_changed, c=conv()),
+        "relu_ in the network's own forward changes part",
+    ),
+    "autocast": (
+        nn.Sequential(Written(_without_autocast, c=conv())),
+        "wrap_with_autocast in '0' wraps part of the network.*leave out torch.autocast",
+    ),
+    "enable_grad": (Written(_with_grad, c=conv()), "own forward wraps part of.*leave out .*enable_grad"),
+    "torch.cond": (Written(_chosen_by_torch, c=conv()), "cond in the network's own forward wraps part"),
+    "a size that depends on the picture": (
+        Written(lambda s, x: s.c(x)[:, torch.nonzero(x.sum((0, 2, 3)))[:, 0]], c=conv()),
+        "index in the network's own forward gives a result whose size depends",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_refused_in_one_line(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    module, words = REFUSED[name]
+    with pytest.raises(NetworkError, match=words) as caught:
+        capture(module, (3, 8, 8))
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["control flow", "python's numbers"])
+def test_code_that_depends_on_the_picture_is_quoted(name: str) -> None:
+    words = {"control flow": "if x.sum() > 0", "python's numbers": "float(x.max())"}[name]
+    with pytest.raises(NetworkError, match=r"line [0-9]+ of .*test_graph\.py depends on") as caught:
+        capture(REFUSED[name][0], (3, 8, 8))
+    assert words in str(caught.value)
+    assert "guard" not in str(caught.value)
+
+
+def test_tensors_made_in_forward_are_made_where_the_network_is() -> None:
+    def forward(s: Any, x: Tensor) -> Tensor:
+        y: Tensor = s.c(x.to(x.device)) + torch.arange(4.0, device=x.device).view(1, 4, 1, 1)
+        return y.to("cpu", torch.float32) * torch.full((4, 1, 1), 0.5)
+
+    module = Written(forward, c=conv())
+    graph = capture(module, (3, 8, 8))
+    pictures = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(result(graph, pictures), expected(module, pictures))
+    elsewhere = replace(graph, tensors={name: tensor.to("meta") for name, tensor in graph.tensors.items()})
+    assert result(elsewhere, torch.empty(2, 3, 8, 8, device="meta")).device.type == "meta"
+
+
+def test_the_digest_knows_what_is_computed() -> None:
+    class Scaled(nn.Module):
+        def __init__(self, alpha: float) -> None:
+            super().__init__()
+            self.alpha = alpha
+
+        def forward(self, picture: Tensor) -> Tensor:
+            return torch.sub(picture, picture.relu(), alpha=self.alpha)
+
+    digests = [capture(Scaled(alpha), (3, 8, 8)).digest for alpha in (0.5, 2.0, 0.5)]
+    assert digests[0] == digests[2] != digests[1]

@@ -1,0 +1,89 @@
+"""Predictions: of the scores, whatever follows them, and none where there are no classes to choose from."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from layerscope.errors import NetworkError
+from layerscope.network.network import Network
+from layerscope.network.preprocessing import Preprocessing
+from tests.support.small_networks import conv
+
+
+def classifier(end: nn.Module, classes: int = 6) -> tuple[Network, nn.Module]:
+    torch.manual_seed(1)
+    module = nn.Sequential(
+        conv(), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes), end
+    )
+    words = [f"word {i}" for i in range(classes)]
+    preprocessing = Preprocessing(height=8, width=8)
+    return Network.from_module(
+        module, name="small", preprocessing=preprocessing, classes=words
+    ), module.eval()
+
+
+@pytest.mark.parametrize(
+    "end", [nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.Softmax(1), nn.LogSoftmax(-1), nn.Dropout()]
+)
+def test_predictions_are_those_of_the_scores_whatever_follows_them(end: nn.Module) -> None:
+    network, module = classifier(end)
+    pictures = torch.randn(9, 3, 8, 8)
+    assert isinstance(module, nn.Sequential)
+    with torch.no_grad():
+        probabilities = module[:5](pictures).softmax(1)
+    for row, expected in zip(network.predict(pictures), probabilities, strict=True):
+        assert [p.index for p in row] == expected.argsort(descending=True)[:5].tolist()
+        assert_close(torch.tensor([p.probability for p in row]), expected.sort(descending=True).values[:5])
+        assert all(p.name == f"word {p.index}" for p in row)
+
+
+def test_probabilities_fall_and_sum_to_at_most_one() -> None:
+    network, _ = classifier(nn.ReLU())
+    pictures = torch.randn(2, 3, 8, 8)
+    for row in network.predict(pictures, top=3):
+        assert len(row) == 3
+        assert all(a.probability >= b.probability for a, b in pairwise(row))
+        assert sum(p.probability for p in row) < 1
+    for row in network.predict(pictures, top=99):
+        assert len(row) == 6
+        assert math.isclose(sum(p.probability for p in row), 1, abs_tol=1e-5)
+
+
+def test_class_names_must_fit() -> None:
+    network, _ = classifier(nn.Identity())
+    unnamed = Network(network.name, network.graph, network.preprocessing)
+    assert unnamed.predict(torch.zeros(1, 3, 8, 8), top=1)[0][0].name.startswith("class ")
+    misnamed = Network(network.name, network.graph, network.preprocessing, ("one", "two"))
+    with pytest.raises(NetworkError, match="6 outputs but 2 class names"):
+        misnamed.predict(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("end", "classes", "words"),
+    [
+        (nn.Identity(), 1, "small gives one score, not one per class"),
+        (nn.Softmax(1), 1, "small gives one score"),
+        (nn.Flatten(0), 1, "small gives one score"),
+        (nn.Sigmoid(), 1, "small gives one score"),
+        (nn.Sigmoid(), 6, "small ends in a sigmoid: its classes do not exclude each other"),
+        (nn.Hardsigmoid(), 6, "small ends in a sigmoid"),
+    ],
+)
+def test_no_probabilities_are_invented(end: nn.Module, classes: int, words: str) -> None:
+    network, _ = classifier(end, classes)
+    assert (network.why_no_predictions or "").startswith(words)
+    with pytest.raises(NetworkError, match=words):
+        network.predict(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("end", [nn.Sigmoid(), nn.Hardsigmoid()])
+def test_the_scores_are_those_before_a_sigmoid(end: nn.Module) -> None:
+    network, _ = classifier(end)
+    assert network.graph.operations[network.scores].kind == "linear"
+    assert classifier(nn.Identity(), 1)[0].scores == network.scores

@@ -1,0 +1,286 @@
+"""Networks by name, the paper's two exactly, and networks of the user's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layerscope.errors import NetworkError
+from layerscope.network.network import Network
+from layerscope.network.preprocessing import Preprocessing
+from layerscope.zoo.loading import Options, load_network, network_names, read_architecture
+from layerscope.zoo.paper import alexcnn, vggcnn
+
+ALEXCNN = (
+    "c1 96 55, p1 96 28, c2 256 26, p2 256 13, c3 384 13, c4 384 13, c5 256 13, p5 256 7, "
+    "fc6 4096 1, fc7 4096 1, fc8 1000 1"
+)
+VGGCNN = (
+    "c1_1 64 224, c1_2 64 224, p1 64 112, c2_1 128 112, c2_2 128 112, p2 128 56, c3_1 256 56, c3_2 256 56, "
+    "c3_3 256 56, p3 256 28, c4_1 512 28, c4_2 512 28, c4_3 512 28, p4 512 14, c5_1 512 14, c5_2 512 14, "
+    "c5_3 512 14, p5 512 7, fc6 4096 1, fc7 4096 1, fc8 1000 1"
+)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(tensor.numel() for tensor in module.parameters())
+
+
+@pytest.mark.parametrize(("name", "table"), [("alexcnn", ALEXCNN), ("vggcnn", VGGCNN)])
+def test_the_papers_networks_have_the_papers_sizes(name: str, table: str) -> None:
+    layers = read_architecture(name).layers
+    assert ", ".join(f"{layer.name} {layer.channels} {layer.size[0]}" for layer in layers) == table
+    assert all(layer.size[0] == layer.size[1] for layer in layers)
+
+
+@pytest.mark.parametrize("name", ["alexcnn", "vggcnn"])
+def test_a_relu_follows_every_weight_layer(name: str) -> None:
+    for layer in read_architecture(name).layers:
+        assert layer.operation.endswith(" + relu") == (layer.kind != "max_pool2d")
+
+
+def test_the_number_of_parameters() -> None:
+    """VGG-16's is well known; AlexCNN's by hand: weights, then biases."""
+    with torch.device("meta"):
+        assert parameters(vggcnn()) == 138_357_544
+        weights = 96 * 3 * 121 + 256 * 96 * 25 + 384 * 256 * 9 + 384 * 384 * 9 + 256 * 384 * 9
+        weights += 4096 * 256 * 49 + 4096 * 4096 + 1000 * 4096
+        assert parameters(alexcnn()) == weights + 96 + 256 + 384 + 384 + 256 + 4096 + 4096 + 1000
+
+
+@pytest.mark.parametrize("name", ["alexcnn", "vggcnn"])
+def test_options_of_the_papers_networks(name: str) -> None:
+    options = Options(classes=7, channels=1, width=0.25, input_size=(96, 160))
+    network = read_architecture(name, options=options)
+    plain = read_architecture(name)
+    assert network.input_shape == network.preprocessing.shape == (1, 96, 160)
+    assert [layer.name for layer in network.layers] == [layer.name for layer in plain.layers]
+    channels = [layer.channels for layer in plain.layers]
+    assert [layer.channels for layer in network.layers] == [*(n // 4 for n in channels[:-1]), 7]
+    assert all(n.size[0] < n.size[1] for n in network.layers[:-3])
+    assert [layer.field for layer in network.layers[:-3]] == [layer.field for layer in plain.layers[:-3]]
+
+
+def test_a_margin_around_the_crop_stays_in_proportion() -> None:
+    preprocessing = read_architecture("alexcnn", options=Options(input_size=112)).preprocessing
+    assert (preprocessing.resize, preprocessing.height, preprocessing.width) == (128, 112, 112)
+    assert read_architecture("vgg16", options=Options(input_size=(96, 64))).input_shape == (3, 96, 64)
+
+
+def test_other_classes_have_no_names_of_imagenets() -> None:
+    assert len(read_architecture("resnet18").classes or ()) == 1000
+    assert read_architecture("resnet18", options=Options(classes=3)).classes is None
+
+
+@pytest.mark.parametrize(
+    "name", ["regnet_y_400mf", "inception_v3", "mobilenet_v3_small", "shufflenet_v2_x0_5"]
+)
+def test_torchvisions_networks_are_read_without_values(name: str) -> None:
+    """RegNet's constructor computes with tensors, so it cannot go without values."""
+    network = read_architecture(name)
+    assert network.layers[-1].channels == 1000
+    assert all(layer.field is not None for layer in network.layers)
+
+
+def fit(module: nn.Module, steps: int) -> float:
+    """The share of 32 tiny pictures whose random labels the module learns."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randn(32, 3, 67, 67, generator=generator)
+    labels = torch.randint(0, 4, (32,), generator=generator)
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        torch.autograd.backward(F.cross_entropy(module.train()(pictures), labels))
+        optimiser.step()
+    with torch.no_grad():
+        found: Tensor = module.eval()(pictures).argmax(1)
+    return float((found == labels).float().mean())
+
+
+def test_the_initialisation_trains() -> None:
+    torch.manual_seed(0)
+    assert fit(alexcnn(classes=4, width=1 / 8, input_size=67), steps=60) > 0.9
+
+
+def test_without_it_nothing_is_learnt() -> None:
+    """The control: from zeros only fc8's bias gets a gradient."""
+    module = alexcnn(classes=4, width=1 / 8, input_size=67)
+    for tensor in module.parameters():
+        nn.init.zeros_(tensor)
+    assert fit(module, steps=60) < 0.6
+
+
+def test_the_initialisation_keeps_the_scale_through_all_layers() -> None:
+    torch.manual_seed(0)
+    module = vggcnn(classes=10, width=1 / 4, input_size=64).eval()
+    network = Network.from_module(module, preprocessing=Preprocessing(height=64, width=64))
+    names = [layer.name for layer in network.layers if layer.kind == "conv2d"]
+    values = network.representations(torch.randn(4, 3, 64, 64), names)
+    scales = [float(values[name].pow(2).mean().sqrt()) for name in names]
+    assert 0.1 < min(scales) <= max(scales) < 10
+    biases = [tensor for name, tensor in module.named_parameters() if name.endswith("bias")]
+    assert not any(bias.any() for bias in biases)
+
+
+def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone() -> None:
+    options = Options(width=1 / 32, classes=3, input_size=64)
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    one, other = (load_network("alexcnn", "random", options=options) for _ in range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert one.weights == "random, seed 0"
+    assert all(torch.equal(tensor, other.graph.tensors[name]) for name, tensor in one.graph.tensors.items())
+    torch.manual_seed(6)
+    unsaid = load_network("alexcnn", options=options)
+    assert unsaid.weights == "random, seed 0"
+    assert torch.equal(unsaid.graph.tensors["c1.weight"], one.graph.tensors["c1.weight"])
+    assert float(one.graph.tensors["c1.weight"].std()) > 0
+
+
+OWN = """
+import torch
+from torch import nn
+from layerscope.network.preprocessing import Preprocessing
+
+def tiny():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 222 * 222, 3))
+
+def sized():
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())
+    module.preprocessing = Preprocessing(resize=None, height=20, width=30)
+    return module
+
+def needy(classes):
+    return nn.ReLU()
+
+def broken():
+    raise RuntimeError("two\\nlines")
+
+def nothing():
+    return "a module"
+
+number = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A package of the user's in the current folder."""
+    folder = tmp_path / "own_package"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "networks.py").write_text(OWN)
+    (folder / "faulty.py").write_text("def oops(:\n")
+    (folder / "quitting.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield "own_package.networks"
+    assert sys.path == path
+    for name in [name for name in sys.modules if name.startswith("own_package")]:
+        del sys.modules[name]
+
+
+def test_a_factory_of_the_users(own: str) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    network = load_network(f"{own}:tiny")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert network.weights == "as its factory made it, seed 0"
+    assert network.name == f"{own}:tiny"
+    assert network.input_shape == (1, 224, 224)  # as its first convolution wants it
+    assert [layer.name for layer in network.layers] == ["0", "3"]
+    assert len(network.predict(torch.zeros(1, 1, 224, 224))[0]) == 3
+
+
+def test_a_factory_brings_its_preprocessing(own: str) -> None:
+    assert read_architecture(f"{own}:sized").input_shape == (3, 20, 30)
+    assert load_network(f"{own}:sized", options=Options(input_size=16)).input_shape == (3, 16, 16)
+
+
+def test_a_module_is_taken_as_it_is() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())
+    network = load_network(module, options=Options(input_size=12))
+    assert (network.name, network.weights) == ("Sequential", "as given")
+    assert torch.equal(network.graph.tensors["0.weight"], module.state_dict()["0.weight"])
+    with pytest.raises(NetworkError, match="Sequential is not built with 'classes'"):
+        load_network(module, options=Options(classes=2))
+
+
+def test_names_of_the_papers_are_only_for_the_networks_that_are_alike(own: str, tmp_path: Path) -> None:
+    (tmp_path / "vggish.py").write_text(OWN)
+    assert [layer.name for layer in read_architecture("vggish:tiny").layers] == ["0", "3"]
+    del sys.modules["vggish"]
+
+
+WRONG: dict[str, str] = {
+    "alexcn": "no network is called 'alexcn'; did you mean alexcnn",
+    "@@@": "`layerscope networks` lists those with a name; your own: package.module:factory",
+    "own_package.missing:net": "cannot import 'own_package.missing'.*is it on PYTHONPATH",
+    "own_package.faulty:net": "cannot import 'own_package.faulty'.*SyntaxError",
+    "own_package.quitting:net": "cannot import 'own_package.quitting'.*ZeroDivisionError",
+    ":net": "':net' is not package.module:factory",
+    "..networks:net": "is not package.module:factory",
+    "own_package.networks:missing": "has no callable 'missing'; name a function",
+    "own_package.networks:number": "has no callable 'number'",
+    "own_package.networks:needy": "failed: TypeError: .*'classes'; it must take no arguments",
+    "own_package.networks:broken": "failed: RuntimeError: two lines",
+    "own_package.networks:nothing": "returned str, not a torch.nn.Module",
+}
+
+
+@pytest.mark.parametrize("spec", WRONG)
+@pytest.mark.usefixtures("own")
+def test_what_is_not_a_network_is_refused_in_one_line(spec: str) -> None:
+    for read in (read_architecture, load_network):
+        with pytest.raises(NetworkError, match=WRONG[spec]) as caught:
+            read(spec)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("resnet18", Options(width=0.5), "resnet18 is not built with 'width'; only alexcnn and vggcnn take"),
+        ("vgg16", Options(channels=1), "vgg16 is not built with 'channels'"),
+        ("alexcnn", Options(input_size=20), "20 pixels leaves nothing after p5; use a larger one"),
+        ("vggcnn", Options(input_size=(31, 64)), "leaves nothing after p5"),
+        ("inception_v3", Options(input_size=32), "cannot read Inception3 for input 3x32x32"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_in_one_line(name: str, options: Options, words: str) -> None:
+    with pytest.raises(NetworkError, match=words) as caught:
+        read_architecture(name, options=options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_smallest_inputs_that_work() -> None:
+    for name, size in (("vggcnn", 32), ("alexcnn", 23)):
+        network = read_architecture(name, options=Options(input_size=size, width=1 / 16))
+        assert network.layer("p5").size == (1, 1)
+        with pytest.raises(NetworkError, match="leaves nothing"):
+            read_architecture(name, options=Options(input_size=size - 1, width=1 / 16))
+
+
+def test_only_networks_with_published_weights_have_named_ones() -> None:
+    with pytest.raises(NetworkError, match="alexcnn has no weights named 'imagenet'; give a file, or leave"):
+        load_network("alexcnn", "imagenet", options=Options(width=1 / 32))
+    with pytest.raises(NetworkError, match="Sequential has no weights named 'random'"):
+        load_network(nn.Sequential(nn.Conv2d(3, 2, 3)), "random")
+
+
+def test_every_name_is_a_network() -> None:
+    names = network_names()
+    assert names[:2] == ("alexcnn", "vggcnn")
+    assert len(set(names)) == len(names) > 70
+    known: dict[str, Any] = dict.fromkeys(names)
+    assert not {"raft_large", "fasterrcnn_resnet50_fpn", "quantized_resnet18"} & known.keys()
