@@ -15,8 +15,8 @@ from .gallery.folder import Look as Look
 from .gallery.folder import show_reconstructions as show_reconstructions
 from .gallery.overview import layer_table as layer_table
 from .gallery.overview import show_architecture as show_architecture
-from .images.decoding import find_images as find_images
 from .images.decoding import load_image as load_image
+from .images.finding import find_images as find_images
 from .images.sets import ImageSet as ImageSet
 from .images.sets import Loaded as Loaded
 from .images.sets import open_images as open_images

@@ -1,5 +1,7 @@
 """What can go wrong, each with one clear line that says what and what to do."""
 
+from pathlib import Path
+
 
 class LayerscopeError(Exception):
     """Base of every error that layerscope raises on purpose; the command line prints it as one line."""
@@ -41,3 +43,24 @@ def said(error: Exception) -> str:
     """What an exception says, on one line and without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return " ".join(text.split())
+
+
+class DisplayError(LayerscopeError, ValueError):
+    """A signal or a figure cannot be shown as asked."""
+
+
+class TruthError(LayerscopeError):
+    """An embedding or a plane cannot be measured."""
+
+
+class EmbeddingError(LayerscopeError):
+    """Vectors cannot be embedded."""
+
+
+class PlaneError(LayerscopeError):
+    """A plane cannot be made of these points."""
+
+
+def shown(path: str | Path) -> str:
+    """The path on one line, quoted if it has characters that do not print."""
+    return str(path) if str(path).isprintable() else ascii(str(path))

@@ -9,7 +9,7 @@ import pytest
 
 from layerscope.drawing.canvas import figure_files, text_width
 from layerscope.drawing.charts import Curve, share_chart
-from layerscope.drawing.render import DisplayError
+from layerscope.errors import DisplayError
 
 SMALL = Curve("alexnet", ("c1", "p1", "c2"), (False, True, False), (0.6, 0.3, 0.8))
 DEEP = Curve(

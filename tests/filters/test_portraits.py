@@ -23,7 +23,6 @@ from layerscope.drawing.sprites import read_about, read_sprite
 from layerscope.errors import ImageError, NetworkError, OutputError, StudyError
 from layerscope.filters import portraits
 from layerscope.filters.portraits import Done, Drawing, make_portraits
-from layerscope.filters.top_filters import folders
 from layerscope.images.sets import open_images
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
@@ -31,6 +30,7 @@ from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import stream_units
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
+from layerscope.study.names import folders
 from layerscope.study.sources import Loading, images_of, network_of, remember_sources
 from layerscope.sweep.making import make_study
 from layerscope.sweep.top_patches import TopPatches

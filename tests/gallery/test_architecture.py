@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from matplotlib.patches import PathPatch
 
-from layerscope.drawing.render import DisplayError
+from layerscope.errors import DisplayError
 from layerscope.gallery.architecture import ArchitectureLayer, architecture_figure
 from tests.support.looking import chain, faces, meeting, on_page, outside, texts, wires, words
 

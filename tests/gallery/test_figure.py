@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from layerscope.drawing.render import DisplayError, Panel, Pixels, read_png, show_signal
-from layerscope.errors import OutputError
+from layerscope.drawing.render import Panel, Pixels, read_png, show_signal
+from layerscope.errors import DisplayError, OutputError
 from layerscope.gallery.figure import (
     PictureRows,
     Row,

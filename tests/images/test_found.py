@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from layerscope.errors import ImageError
-from layerscope.images.decoding import SUFFIXES, find_images, picture_names
+from layerscope.images.finding import SUFFIXES, find_images
+from layerscope.images.names import picture_names
 from tests.support.pictures import reason
 
 

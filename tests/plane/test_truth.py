@@ -10,7 +10,8 @@ import pytest
 from scipy.sparse import coo_array, csr_array
 from sklearn.manifold import trustworthiness
 
-from layerscope.plane.distances import TruthError, Vectors, nearest_points
+from layerscope.errors import TruthError
+from layerscope.plane.distances import Vectors, nearest_points
 from layerscope.plane.grid import EMPTY, Grid, arrange, fill
 from layerscope.plane.scores import NORM, distance_preservation
 from layerscope.plane.truth import Effort, Embedded, Measure, measure_truth, truth_table

@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
 from layerscope.drawing.sprites import hatched
-from layerscope.errors import StudyError
-from layerscope.filters.top_filters import find_pictures
+from layerscope.errors import DisplayError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.space.crops import crop_patches, cut_patch, read_again
+from layerscope.space.crops import crop_patches, cut_patch
 from layerscope.study.folder import Study
+from layerscope.study.pictures import find_pictures, read_again
 from layerscope.sweep.making import make_study
 from layerscope.sweep.patch_sample import PatchSample
 from tests.support.studies import SETTINGS, write_pictures

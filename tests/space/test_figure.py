@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from layerscope.drawing.canvas import INK, Page, figure_files
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 from layerscope.plane.regions import Region
 from layerscope.space.figure import Answer, Pick, Zoom, space_page
 from layerscope.space.pictures import PlaneDrawn

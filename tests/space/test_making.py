@@ -17,12 +17,18 @@ from PIL import Image
 from torch import nn
 
 from layerscope.disk.locks import lock
-from layerscope.errors import GeometryError, LayerscopeError, NetworkError, OutputError, StudyError
+from layerscope.errors import (
+    EmbeddingError,
+    GeometryError,
+    LayerscopeError,
+    NetworkError,
+    OutputError,
+    StudyError,
+)
 from layerscope.filters.portraits import Drawing, drawing_of, make_portraits
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.plane.embedding import EmbeddingError
 from layerscope.plane.grid import Grid, arrange, fill
 from layerscope.reconstruction.rules import GRADIENT, GUIDED
 from layerscope.space import making as spaces

@@ -13,7 +13,8 @@ from matplotlib.patches import Circle, Polygon
 from PIL import Image
 
 from layerscope.drawing.canvas import Page
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 from layerscope.space import pictures as plane_pictures
 from layerscope.space.pictures import (
     COLOURS,

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 
 from layerscope import load_network
-from layerscope.errors import LayerscopeError, StudyError
+from layerscope.errors import EmbeddingError, LayerscopeError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.plane.clusters import groups_of, suggest_regions
-from layerscope.plane.embedding import EmbeddingError
 from layerscope.plane.regions import describe_region, region_filters
 from layerscope.space.making import Plan, make_spaces
 from layerscope.space.placing import place_pictures

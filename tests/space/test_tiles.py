@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
 from layerscope.space.tiles import BLANK, Plane, Tiling, plane_pixels, plane_tiles
 from tests.oracles.space import tiling as oracle

@@ -12,12 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope import LayerscopeError, NetworkError
+from layerscope.kernels.bins import BINS, EDGES, OCTAVES, SMALLEST
 from layerscope.kernels.exact_sums import add_exactly, exact_value, exact_zeros, mean_and_variance
 from layerscope.kernels.reduction import (
-    BINS,
-    EDGES,
-    OCTAVES,
-    SMALLEST,
     can_rectify,
     rectify_and_reduce,
     reduce_activations,

@@ -78,7 +78,7 @@ def reconstruct(
     from tqdm import tqdm
 
     from layerscope.gallery.folder import Gallery, make_gallery
-    from layerscope.images.decoding import find_images
+    from layerscope.images.finding import find_images
 
     files = find_images(images)
     read = load_networks(names, options.pop("weight_names"), options)

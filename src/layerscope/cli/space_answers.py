@@ -13,7 +13,8 @@ import torch
 from layerscope.disk.tables import publish_content
 from layerscope.drawing.canvas import save_figure
 from layerscope.errors import ImageError
-from layerscope.images.decoding import find_images, load_image
+from layerscope.images.decoding import load_image
+from layerscope.images.finding import find_images
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.plane.regions import Region

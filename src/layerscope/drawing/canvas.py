@@ -23,7 +23,8 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.textpath import text_to_path
 
 from layerscope.disk.whole import written_whole
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 
 INK, FAINT = "#1f1f1f", "#666666"
 SMALLEST = 4.5  # points; below it words are shortened instead

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from layerscope.drawing.canvas import FAINT, INK, LEADING, SMALLEST, Page, drawable, text_width
-from layerscope.drawing.render import DisplayError
+from layerscope.errors import DisplayError
 
 COLOURS = (
     "#0b6e99",

@@ -13,17 +13,13 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from layerscope.disk.whole import written_whole
-from layerscope.errors import ImageError, LayerscopeError
+from layerscope.errors import DisplayError, ImageError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Signal: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _PNG_BEGINS, _PNG_ENDS = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 _CHANNELS_OF_MODE = {"L": 1, "RGB": 3, "RGBA": 4}
-
-
-class DisplayError(LayerscopeError, ValueError):
-    """A signal or a figure cannot be shown as asked."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ from PIL import Image, PngImagePlugin
 
 from layerscope.drawing.render import Pixels
 from layerscope.errors import ImageError
-from layerscope.network.geometry import Box
 
 PNG_SIDE = 32  #: panels up to so many pixels high and wide are kept as PNG, larger ones as JPEG
 _QUALITY = 90
@@ -32,12 +31,6 @@ def hatched(height: int, width: int) -> Pixels:
     stripes = (rows + columns) % _STRIPE == 0
     pixels: Pixels = np.where(stripes[..., None], _DARK, _LIGHT).astype(np.uint8)
     return pixels
-
-
-def within(frame: Box, part: Box) -> tuple[slice, slice]:
-    """The rows and columns of a part, counted from the corner of its frame."""
-    rows = slice(part.top - frame.top, part.bottom - frame.top)
-    return rows, slice(part.left - frame.left, part.right - frame.left)
 
 
 def draw_sprite(

@@ -16,17 +16,19 @@ import torch
 from torch import Tensor
 
 from layerscope.drawing.render import Pixels, as_rgb, show_signal
-from layerscope.drawing.sprites import draw_sprite, encode_sprite, read_about, suffix, within
+from layerscope.drawing.sprites import draw_sprite, encode_sprite, read_about, suffix
 from layerscope.errors import StudyError
-from layerscope.filters.sheets import STEP, Portrait, View, dead_before, finish_portraits, view_of
-from layerscope.filters.top_filters import Filter, find_pictures, folders, top_filters
+from layerscope.filters.sheets import STEP, Portrait, dead_before, finish_portraits
+from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network, Unit
+from layerscope.network.views import View, view_of, within
 from layerscope.reconstruction.rules import DECONVNET, RULES, Rule
 from layerscope.reconstruction.units import UnitAt, UnitReconstruction, check_rule, stream_units
-from layerscope.space.crops import read_again
 from layerscope.study.folder import Study
+from layerscope.study.names import folders
+from layerscope.study.pictures import find_pictures, read_again
 from layerscope.study.sources import check_network
 from layerscope.study.steps import OpenStep, open_step
 

@@ -12,48 +12,16 @@ import pyarrow as pa
 
 from layerscope.disk.tables import read_table
 from layerscope.filters.pages import FilterDrawn, LayerDrawn, filter_pages, pages_as_files, weights_page
-from layerscope.filters.top_filters import Filter, folders
-from layerscope.network.geometry import Box
+from layerscope.filters.top_filters import Filter
 from layerscope.network.graph import Parameter
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
+from layerscope.network.views import View
 from layerscope.study.folder import Study
+from layerscope.study.names import folders
 from layerscope.study.steps import OpenStep
 
 STEP = "filters"
-
-
-@dataclass(frozen=True)
-class View:
-    """What a panel shows: the pixels ``seen``, those of the receptive field that are in the picture, in a ``frame``.
-
-    The frame is the receptive field; along an axis where that is larger than the picture, it is the picture.
-    """
-
-    frame: Box
-    seen: Box
-
-    @property
-    def unseen(self) -> tuple[int, int, int, int]:
-        """How many rows or columns of the frame are not seen at the top, left, bottom and right."""
-        frame, seen = self.frame, self.seen
-        return (
-            seen.top - frame.top,
-            seen.left - frame.left,
-            frame.bottom - seen.bottom,
-            frame.right - seen.right,
-        )
-
-
-def view_of(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> View:
-    """What the panel of a position of a layer shows of an input of ``size`` (height, width)."""
-    height, width = size
-    if layer.field is None:
-        return View(Box(0, 0, height, width), Box(0, 0, height, width))
-    box = layer.field.box(row, column)
-    top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
-    left, right = (0, width) if box.width > width else (box.left, box.right)
-    return View(Box(top, left, bottom, right), box.inside(height, width))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from layerscope.errors import NetworkError, StudyError
-from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.study.folder import Study
@@ -90,34 +88,3 @@ def _filters(layer: Layer, rows: Mapping[str, np.ndarray]) -> list[Filter]:
         if value != 0:
             patches[channel].append(Patch(picture, row, column, value))
     return [Filter(layer, channel, tuple(own)) for channel, own in enumerate(patches)]
-
-
-def folders(layers: Iterable[str]) -> Mapping[str, str]:
-    """A name for the folder of each layer, whatever its own; different even where case does not count."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for layer in layers:
-        plain = name = re.sub(r"[^A-Za-z0-9_@+.]|^\.", "_", layer)
-        number = 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{plain}_{number}"
-        taken.add(name.lower())
-        found[layer] = name
-    return found
-
-
-def find_pictures(study: Study, images: ImageSet, wanted: Iterable[int]) -> Mapping[int, int]:
-    """Where the pictures of a study, by their index, are in an image set, by their names.
-
-    Raises StudyError if one is not there.
-    """
-    index, names = {name: place for place, name in enumerate(images.names)}, study.pictures.column("name")
-    found = {picture: index.get(names[picture].as_py(), -1) for picture in sorted(set(wanted))}
-    if absent := [picture for picture, place in found.items() if place < 0]:
-        rest = f", nor are {len(absent) - 1} others" if absent[1:] else ""
-        raise StudyError(
-            f"{names[absent[0]].as_py()} is not in {images.description}{rest}; "
-            f"give the place that the pictures of {study.path} are in now: --images PLACE"
-        )
-    return found

@@ -25,7 +25,7 @@ from layerscope.drawing.canvas import (
     size_for_names,
     text_width,
 )
-from layerscope.drawing.render import DisplayError
+from layerscope.errors import DisplayError
 
 _Points: TypeAlias = list[tuple[float, float]]
 

@@ -20,7 +20,8 @@ from layerscope.drawing.canvas import (
     size_for_names,
     text_width,
 )
-from layerscope.drawing.render import DisplayError, Panel, Pixels
+from layerscope.drawing.render import Panel, Pixels
+from layerscope.errors import DisplayError
 from layerscope.gallery.architecture import ArchitectureLayer, architecture_figure
 
 __all__ = [

@@ -26,7 +26,8 @@ from layerscope.drawing.canvas import Page, save_figure
 from layerscope.drawing.render import Panel, as_rgb, is_whole_png, read_png, show_signal, write_png
 from layerscope.errors import ImageError, NetworkError
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
-from layerscope.images.decoding import BadImage, load_image, picture_names
+from layerscope.images.decoding import BadImage, load_image
+from layerscope.images.names import picture_names
 from layerscope.network.network import Network, Unit
 from layerscope.reconstruction.descent import Class, Seed, reconstruct
 from layerscope.reconstruction.rules import DECONVNET, Rule

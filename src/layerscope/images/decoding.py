@@ -2,24 +2,21 @@
 
 import io
 import logging
-import os
-import re
 import stat
 import threading
-import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from layerscope.errors import ImageError, said
+from layerscope.errors import ImageError, said, shown
+from layerscope.images.finding import SUFFIXES, find_images
+from layerscope.images.names import picture_names
 
 __all__ = [
     "DECODING",
@@ -35,8 +32,6 @@ __all__ = [
     "read_images",
 ]
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""The endings, in lower case, of the files looked for in folders."""
 
 MAX_PIXELS = 178_956_970
 """The most pixels a picture may have unless told otherwise: half a gigabyte as RGB."""
@@ -57,9 +52,6 @@ _UPRIGHT = {
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_WHITE_IS_ZERO = 258, 262, 0
 
-_NAME_BYTES = 64
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\..*)?", re.IGNORECASE)
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -78,64 +70,6 @@ class BadImage:
 
 
 # ------------------------------------------------------------------ finding
-
-
-def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
-    """The picture files at the given places, each file once, in the order given and sorted within a folder.
-
-    A named file is taken whatever its ending; a folder is searched to its bottom for SUFFIXES in any case.
-    Hidden entries of a folder are left out, links are followed, and no folder is entered twice.
-    Raises ImageError for a place that is absent, a folder that may not be read, or one without any picture.
-    """
-    found: dict[str, Path] = {}
-    for path in map(Path, paths):
-        for picture in _pictures_at(path):
-            found.setdefault(os.path.realpath(picture), picture)
-    return tuple(found.values())
-
-
-def _pictures_at(path: Path) -> tuple[Path, ...]:
-    try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{shown(path)}: cannot be reached ({said(error)}); check the path") from error
-    if not is_folder:
-        return (path,)
-    pictures = tuple(_pictures_below(path))
-    if not pictures:
-        looked_for = " ".join(sorted(SUFFIXES))
-        raise ImageError(f"{shown(path)}: no picture ({looked_for}) in this folder; name the files")
-    return pictures
-
-
-def _pictures_below(top: Path) -> Iterator[Path]:
-    """Depth first with a list instead of recursion, so that the depth of the tree does not matter."""
-    entered: set[str] = set()
-    waiting = [(top, True)]
-    while waiting:
-        path, is_folder = waiting.pop()
-        if not is_folder:
-            if path.suffix.lower() in SUFFIXES:
-                yield path
-        elif (real := os.path.realpath(path)) not in entered:
-            entered.add(real)
-            waiting += reversed(_entries(path))
-
-
-def _entries(folder: Path) -> list[tuple[Path, bool]]:
-    """What is not hidden in a folder, sorted by name, and whether it is a folder itself."""
-    try:
-        with os.scandir(folder) as entries:
-            seen = sorted((entry.name, _is_folder(entry)) for entry in entries if entry.name[0] != ".")
-    except OSError as error:
-        reason = f"folder cannot be read ({said(error)}); change its permissions or leave it out"
-        raise ImageError(f"{shown(folder)}: {reason}") from error
-    return [(folder / name, is_folder) for name, is_folder in seen]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Asks the file system about links alone; a link that leads nowhere, or to itself, is no folder."""
-    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 # ------------------------------------------------------------------ reading
@@ -333,62 +267,4 @@ def _tiff_tag(image: ImageFile.ImageFile, tag: int) -> object:
 # ------------------------------------------------------------------ naming
 
 
-def picture_names(paths: Sequence[str | Path]) -> tuple[str, ...]:
-    """A readable name for each picture, in order, all different, each fit for a folder on any system.
-
-    It is the file's stem; where stems clash, the suffix is added, else the folder, else both, else a number.
-    Names differ by more than case and Unicode form and have at most some 200 bytes.
-    """
-    spellings = [_spellings(Path(path)) for path in paths]
-    names = [choices[0] for choices in spellings]
-    for level in range(1, 4):
-        uses = Counter(map(_key, names))
-        clashing = [uses[_key(name)] > 1 for name in names]
-        names = [s[level] if clash else n for n, s, clash in zip(names, spellings, clashing, strict=True)]
-    return _numbered(names)
-
-
-def _spellings(path: Path) -> list[str]:
-    stem, suffix, parent = map(_cleaned, (path.stem, path.suffix, path.parent.name))
-    choices = (stem,), (stem, suffix), (parent, stem), (parent, stem, suffix)
-    return [_unreserved("-".join(filter(None, parts)) or "picture") for parts in choices]
-
-
-def _numbered(names: Sequence[str]) -> tuple[str, ...]:
-    """The first of equal names keeps it, the next become NAME-2, NAME-3, passing over names in use."""
-    taken = {_key(name) for name in names}
-    numbers: dict[str, Iterator[int]] = {}
-    unique = []
-    for name in names:
-        chosen = name
-        if _key(name) in numbers:
-            numbered = (f"{name}-{number}" for number in numbers[_key(name)])
-            chosen = next(candidate for candidate in numbered if _key(candidate) not in taken)
-        numbers.setdefault(_key(name), count(2))
-        unique.append(chosen)
-    return tuple(unique)
-
-
-def _cleaned(text: str) -> str:
-    """Without what some file system forbids, at most _NAME_BYTES long, no dot or space at its ends."""
-    composed = unicodedata.normalize("NFC", text)
-    kept = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in composed)
-    return kept.strip(" .").encode()[:_NAME_BYTES].decode(errors="ignore").strip(" .")
-
-
-def _unreserved(name: str) -> str:
-    """Windows keeps names such as CON and COM1.txt for devices."""
-    return f"_{name}" if _RESERVED.fullmatch(name) else name
-
-
-def _key(name: str) -> str:
-    """Equal for names that some file system holds to be the same."""
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
-
-
 # ------------------------------------------------------------------ words
-
-
-def shown(path: str | Path) -> str:
-    """The path on one line, quoted if it has characters that do not print."""
-    return str(path) if str(path).isprintable() else ascii(str(path))

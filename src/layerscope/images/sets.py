@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from layerscope.errors import ImageError, said
+from layerscope.errors import ImageError, said, shown
 from layerscope.images.datasets import ItemLabels, item_labels, read_item
-from layerscope.images.decoding import decode_image, encoded_image, find_images, shown
+from layerscope.images.decoding import decode_image, encoded_image
+from layerscope.images.finding import find_images
 from layerscope.images.tar_shards import Span, expand_shards, read_span, shard_samples
 
 __all__ = ["ImageSet", "Loaded", "open_images"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from layerscope.errors import ImageError, said
-from layerscope.images.decoding import SUFFIXES, shown
+from layerscope.errors import ImageError, said, shown
+from layerscope.images.finding import SUFFIXES
 
 __all__ = ["Sample", "Span", "expand_shards", "read_span", "shard_samples"]
 

@@ -17,21 +17,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from layerscope.kernels.bins import BINS, BLOCK, OCTAVES, SMALLEST
 from layerscope.kernels.threads import loading_kernels, share_out
 
 Array = npt.NDArray[Any]
 
-SMALLEST, OCTAVES = -20, 32  #: octaves of magnitude that a histogram tells apart: from 2**-20 up to 2**12
-BINS = 2 * OCTAVES + 1  #: bins of a histogram: negative values, exact zeros, positive ones
-BLOCK = 256  #: positions summed by themselves before their sum joins the others
 
 _AS_BITS = {torch.float32: torch.uint32, torch.bfloat16: torch.uint16}
-_POWERS = 2.0 ** np.arange(SMALLEST + 1, SMALLEST + OCTAVES)
-EDGES = np.array([-np.inf, *-_POWERS[::-1], 0.0, 0.0, *_POWERS, np.inf])
-"""Ends of the bins, BINS + 1 of them: bin i goes from EDGES[i] to EDGES[i + 1], the end nearer to zero included.
-
-Bin OCTAVES holds the exact zeros alone, and the outermost bins everything that is larger in magnitude.
-"""
 
 
 @dataclass(frozen=True, eq=False)

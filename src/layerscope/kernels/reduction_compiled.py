@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 from numba.extending import overload
 
-from layerscope.kernels.reduction import BLOCK, OCTAVES, SMALLEST
+from layerscope.kernels.bins import BLOCK, OCTAVES, SMALLEST
 
 Array = npt.NDArray[Any]
 _ROWS = 16  # positions taken together: what is known of a channel stays in a register for so long

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import TruthError
 
 Whole = npt.NDArray[np.integer[Any]]
 Real = npt.NDArray[np.floating[Any]]
@@ -22,10 +22,6 @@ _CHUNK = 2048  #: vectors made float64 at a time
 _BLOCK = 1 << 26  #: distances held at a time; 256 MiB
 _CANDIDATES = 1 << 22  #: points looked at together
 _TIE = 1e-12  #: squared distances up to so much of the longest vector's square are zero
-
-
-class TruthError(LayerscopeError):
-    """An embedding or a plane cannot be measured."""
 
 
 @dataclass(frozen=True, eq=False)

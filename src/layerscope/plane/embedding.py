@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import EmbeddingError
 
 Vectors = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float32]
@@ -31,10 +31,6 @@ _EVERY = 10  #: iterations between two reports of progress
 _PLACING = {"learning_rate": 0.1, "exaggeration": 1.5, "momentum": 0.8, "max_grad_norm": 0.25}
 _PLACED_PERPLEXITY, _PLACED_NEIGHBOURS, _PLACED_ITERATIONS = 5.0, 25, 250
 _ROWS = 4096  #: rows worked on at a time where whole arrays would be too large
-
-
-class EmbeddingError(LayerscopeError):
-    """Vectors cannot be embedded."""
 
 
 @dataclass(frozen=True)

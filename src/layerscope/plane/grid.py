@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import PlaneError
 
 EMPTY = -1  #: what a cell without a patch holds
 _LONGEST = 8  #: a grid is at most so many times as long as it is wide
@@ -20,10 +20,6 @@ _ROUNDING = 1e-9  #: of a distance or of a cell: far more than two ways of compu
 
 Points = npt.NDArray[np.floating[Any]]
 Plane = npt.NDArray[np.int32]
-
-
-class PlaneError(LayerscopeError):
-    """A plane cannot be made of these points."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import pyarrow as pa
 
-from layerscope.plane.distances import Real, TruthError, Vectors, Whole, least, nearest_points
+from layerscope.errors import TruthError
+from layerscope.plane.distances import Real, Vectors, Whole, least, nearest_points
 from layerscope.plane.grid import EMPTY, Plane, Points, share_repeated, share_shown
 from layerscope.plane.scores import (
     Affinities,

@@ -5,31 +5,29 @@ What lies outside the picture is hatched. This room also reads the pictures of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from functools import cache
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from layerscope.drawing.render import DisplayError, Pixels
-from layerscope.drawing.sprites import hatched, within
-from layerscope.errors import StudyError
-from layerscope.filters.top_filters import find_pictures
-from layerscope.images.ahead import Ready, read_ahead
+from layerscope.drawing.render import Pixels
+from layerscope.drawing.sprites import hatched
+from layerscope.errors import DisplayError
 from layerscope.images.sets import ImageSet
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network
+from layerscope.network.views import frame_of, within
 from layerscope.study.folder import Study
+from layerscope.study.pictures import find_pictures, read_again
 
 __all__ = ["crop_patches", "cut_patch", "read_again"]
 
 _SQUARES = 3  # enlarged so many times or more, a pixel is shown as a square
 
 Numbers = npt.NDArray[np.integer]
-T = TypeVar("T")
 
 
 def crop_patches(
@@ -62,39 +60,6 @@ def crop_patches(
                 into[patch] = _cut(sizes, Box(*boxes[patch].tolist()), into.shape[1])
             if progress is not None:
                 progress(len(own))
-
-
-def read_again(
-    study: Study,
-    images: ImageSet,
-    places: Mapping[int, int],
-    wanted: Iterable[int],
-    prepare: Callable[[Image.Image], T],
-) -> Generator[tuple[int, T], None, None]:
-    """Pictures of a study, read ahead in threads and prepared, with their index in the study, in the order wanted.
-
-    ``places``: where each is in the image set, as `find_pictures` says. Raises StudyError if one cannot be read or is
-    not what it was when the study was made.
-    """
-    order = list(wanted)
-    with closing(read_ahead(images, (places[picture] for picture in order), prepare)) as ahead:
-        for picture, ready in zip(order, ahead, strict=True):
-            yield picture, _checked(study, images, picture, ready)
-
-
-def _checked(study: Study, images: ImageSet, picture: int, ready: Ready[T]) -> T:
-    """What was prepared of a picture, if it is the study's."""
-    name = images.names[ready.index]
-    known = study.pictures.slice(picture, 1).to_pylist()[0]
-    if known["name"] != name:
-        raise StudyError(f"{name} was read in place of {known['name']}; this is a fault of layerscope")
-    if ready.value is None:
-        raise StudyError(
-            f"{name} can no longer be read: {ready.reason}; put back the picture the study was made of"
-        )
-    if ready.digest != known["digest"]:
-        raise StudyError(f"{name} is another picture than when {study.path} was made; put the old one back")
-    return ready.value
 
 
 def _check(pictures: Numbers, boxes: Numbers, into: Pixels) -> None:
@@ -131,7 +96,7 @@ def cut_patch(shown: Image.Image, box: Box, side: int) -> Pixels:
 
 def _cut(sizes: list[Image.Image], box: Box, side: int) -> Pixels:
     """As `cut_patch`; ``sizes``: the picture, its half, its quarter, ..., as far as they were needed before."""
-    frame = _frame(box, *reversed(sizes[0].size))
+    frame = frame_of(box, *reversed(sizes[0].size))
     seen = frame.inside(*reversed(sizes[0].size))
     scale = side / max(frame.height, frame.width)
     if seen == frame and frame.height == frame.width:
@@ -147,13 +112,6 @@ def _cut(sizes: list[Image.Image], box: Box, side: int) -> Pixels:
 @cache
 def _hatching(side: int) -> Pixels:
     return hatched(side, side)
-
-
-def _frame(box: Box, height: int, width: int) -> Box:
-    """The box; along an axis where it is larger than the picture, the picture."""
-    top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
-    left, right = (0, width) if box.width > width else (box.left, box.right)
-    return Box(top, left, bottom, right)
 
 
 def _centred(frame: Box, seen: Box) -> tuple[slice, slice]:

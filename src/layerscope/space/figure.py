@@ -14,8 +14,9 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from layerscope.drawing.canvas import FAINT, INK, Canvas, Page, broken, fitted, text_width
-from layerscope.drawing.render import DisplayError, Pixels, show_signal
-from layerscope.filters.pages import ZEROS, Margins, fitted_panel
+from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
+from layerscope.drawing.render import Pixels, show_signal
+from layerscope.errors import DisplayError
 from layerscope.space.pictures import PlaneDrawn
 from layerscope.space.tiles import BLANK, Plane, check_plane, plane_pixels
 from layerscope.space.zooms import CellBox, cell_of

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from layerscope.errors import StudyError
-from layerscope.filters.top_filters import find_pictures
 from layerscope.images.sets import ImageSet, choose_images
-from layerscope.network.geometry import Box
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
+from layerscope.network.views import box_at
 from layerscope.study.folder import Study
+from layerscope.study.pictures import find_pictures
 from layerscope.study.sources import check_network
 from layerscope.sweep.one_pass import Pass, sweep
 from layerscope.sweep.patch_sample import PatchSample
@@ -92,7 +92,7 @@ def _refuse_changed(study: Study, good: npt.NDArray[np.int64], now: pa.Table) ->
 def _placed(own: pa.Table, good: npt.NDArray[np.int64], layer: Layer, size: tuple[int, ...]) -> pa.Table:
     rows, columns = (own[name].to_numpy() for name in ("row", "column"))
     boxes = [
-        _box(layer, row, column, size) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        box_at(layer, row, column, size) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
     ]
     sides = {
         side: pa.array([getattr(box, side) for box in boxes], pa.int32())
@@ -100,8 +100,3 @@ def _placed(own: pa.Table, good: npt.NDArray[np.int64], layer: Layer, size: tupl
     }
     pictures = pa.array(good[own["picture"].to_numpy()], pa.int64())
     return pa.table({"picture": pictures, "row": own["row"], "column": own["column"], **sides})
-
-
-def _box(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> Box:
-    """What a position sees; the whole input where a layer's positions see boxes of no common size."""
-    return Box(0, 0, *size) if layer.field is None else layer.field.box(row, column)

@@ -17,7 +17,8 @@ from matplotlib.patches import Circle, Polygon
 from PIL import Image, PngImagePlugin
 
 from layerscope.drawing.canvas import FAINT, INK, Canvas, Page, broken, fitted, shortened, text_width
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
 from layerscope.space.tiles import Plane, check_plane, plane_pixels
 

@@ -11,15 +11,16 @@ import pyarrow.compute as pc
 import torch
 
 from layerscope.drawing.canvas import Page
+from layerscope.drawing.panels import Margins
 from layerscope.drawing.render import Pixels
 from layerscope.drawing.sprites import read_sprite
 from layerscope.errors import UnsupportedOperationError
-from layerscope.filters.pages import Margins
 from layerscope.filters.portraits import Done, drawing_of, make_portraits
-from layerscope.filters.sheets import STEP, view_of
+from layerscope.filters.sheets import STEP
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
+from layerscope.network.views import view_of
 from layerscope.plane.regions import Region
 from layerscope.space.crops import crop_patches
 from layerscope.space.figure import Answer, Pick, Zoom, space_page

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from layerscope.disk.tables import Content
 from layerscope.drawing.canvas import figure_files, png_file
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 from layerscope.plane.clusters import convex_hull
 from layerscope.plane.regions import Region
 from layerscope.space.pictures import (

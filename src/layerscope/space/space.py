@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from layerscope.disk.tables import read_json
 from layerscope.errors import StudyError
-from layerscope.filters.top_filters import folders
 from layerscope.plane.embedding import Affinities, Reduction, Tsne, place
 from layerscope.plane.grid import Grid
 from layerscope.plane.regions import (
@@ -30,6 +29,7 @@ from layerscope.plane.regions import (
     strongest_filters,
 )
 from layerscope.study.folder import NetworkResults, Study
+from layerscope.study.names import folders
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from layerscope.drawing.render import DisplayError, Pixels
+from layerscope.drawing.render import Pixels
+from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
 
 __all__ = ["BLANK", "Plane", "Tiling", "check_plane", "plane_pixels", "plane_tiles"]

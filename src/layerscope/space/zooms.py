@@ -10,7 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.drawing.render import DisplayError
+from layerscope.errors import DisplayError
 from layerscope.plane.regions import Region
 from layerscope.space.tiles import Plane
 

@@ -14,7 +14,6 @@ from layerscope.disk.tables import measure, read_json, read_table, shape_of
 from layerscope.disk.whole import PARTIAL
 from layerscope.errors import StudyError
 from layerscope.study.folder import BEGUN, FORMAT, MANIFEST, PICTURES, WORK, is_plain, lacking
-from layerscope.sweep.checkpoints import count_finished
 
 
 @dataclass(frozen=True)
@@ -131,3 +130,8 @@ def _unlisted(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _without_path(error: StudyError, path: Path) -> str:
     return str(error).removeprefix(f"{path} ")
+
+
+def count_finished(folder: Path) -> int:
+    """How many shards, of all networks, are finished below a folder."""
+    return sum(1 for _ in folder.glob("*/shard-*.npz"))

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from layerscope.kernels.bins import EDGES
 from layerscope.kernels.exact_sums import add_exactly, exact_zeros, mean_and_variance
-from layerscope.kernels.reduction import EDGES
 from layerscope.network.network import Network
 from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
 

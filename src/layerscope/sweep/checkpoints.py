@@ -82,11 +82,6 @@ class Checkpoints:
         return {"study": self.study, "pictures": [shard.indices.start, shard.indices.stop]}
 
 
-def count_finished(folder: Path) -> int:
-    """How many shards, of all networks, are finished below a folder."""
-    return sum(1 for _ in folder.glob("*/shard-*.npz"))
-
-
 def encode(result: ShardResult, belongs: Mapping[str, Any]) -> memoryview:
     """The result as the bytes of an .npz file, with a note of what it belongs to.
 
