@@ -15,8 +15,6 @@ from layerscope.errors import ImageError
 from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
 
-__all__ = ["AHEAD", "Ready", "read_ahead"]
-
 AHEAD = 64
 """The most pictures that wait or are being made, unless told otherwise: 39 MB as inputs of 3 x 224 x 224."""
 

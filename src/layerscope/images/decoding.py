@@ -1,4 +1,4 @@
-"""Picture files: finding them, decoding them upright into RGB, and saying what is wrong with a bad one."""
+"""Picture files decoded upright into RGB; what is wrong with a bad one is said in a line."""
 
 import io
 import logging
@@ -15,23 +15,6 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from layerscope.errors import ImageError, said, shown
-from layerscope.images.finding import SUFFIXES, find_images
-from layerscope.images.names import picture_names
-
-__all__ = [
-    "DECODING",
-    "MAX_PIXELS",
-    "SUFFIXES",
-    "BadImage",
-    "Picture",
-    "decode_image",
-    "encoded_image",
-    "find_images",
-    "load_image",
-    "picture_names",
-    "read_images",
-]
-
 
 MAX_PIXELS = 178_956_970
 """The most pixels a picture may have unless told otherwise: half a gigabyte as RGB."""

@@ -32,13 +32,13 @@ class View:
 
 def view_of(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> View:
     """What the panel of a position of a layer shows of an input of ``size`` (height, width)."""
-    height, width = size
-    if layer.field is None:
-        return View(Box(0, 0, height, width), Box(0, 0, height, width))
-    box = layer.field.box(row, column)
-    top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
-    left, right = (0, width) if box.width > width else (box.left, box.right)
-    return View(Box(top, left, bottom, right), box.inside(height, width))
+    box = box_at(layer, row, column, size)
+    return View(frame_of(box, *size), box.inside(*size))
+
+
+def box_at(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> Box:
+    """What a position sees; the whole input where a layer's positions see boxes of no common size."""
+    return Box(0, 0, *size) if layer.field is None else layer.field.box(row, column)
 
 
 def frame_of(box: Box, height: int, width: int) -> Box:
@@ -46,11 +46,6 @@ def frame_of(box: Box, height: int, width: int) -> Box:
     top, bottom = (0, height) if box.height > height else (box.top, box.bottom)
     left, right = (0, width) if box.width > width else (box.left, box.right)
     return Box(top, left, bottom, right)
-
-
-def box_at(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> Box:
-    """What a position sees; the whole input where a layer's positions see boxes of no common size."""
-    return Box(0, 0, *size) if layer.field is None else layer.field.box(row, column)
 
 
 def within(frame: Box, part: Box) -> tuple[slice, slice]:

@@ -23,8 +23,6 @@ from layerscope.network.views import frame_of, within
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
 
-__all__ = ["crop_patches", "cut_patch", "read_again"]
-
 _SQUARES = 3  # enlarged so many times or more, a pixel is shown as a square
 
 Numbers = npt.NDArray[np.integer]
