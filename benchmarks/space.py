@@ -34,7 +34,7 @@ from layerscope.drawing.canvas import figure_files
 from layerscope.drawing.render import Pixels
 from layerscope.images.sets import ImageSet
 from layerscope.plane.clusters import groups_of, suggest_regions
-from layerscope.plane.embedding import Tsne, reduce, relate
+from layerscope.plane.embedding import Tsne, project, relate
 from layerscope.plane.grid import Grid, arrange, fill
 from layerscope.plane.regions import contrasts
 from layerscope.plane.truth import Embedded, measure_truth, truth_table
@@ -108,7 +108,7 @@ def run_opentsne(folder: Path) -> None:
     """Its own neighbours and affinities, then its own optimisation, of the same components."""
     import openTSNE
 
-    values = reduce(np.load(folder / "vectors.npy", mmap_mode="r"), Tsne()).values
+    values = project(np.load(folder / "vectors.npy", mmap_mode="r"), Tsne()).values
     with clock("neighbours and affinities"):
         affinities = openTSNE.affinity.PerplexityBasedNN(values, perplexity=30, n_jobs=2, random_state=0)
     with clock("optimisation"):
@@ -165,7 +165,7 @@ def embedded(bench: Bench, vectors: npt.NDArray[np.float32]) -> Bench:
     with clock("writing patches"):
         bench = bench.add("patches", {"patches": patches.table, "vectors": vectors})
     with clock("PCA"):
-        reduction = reduce(vectors, Tsne())
+        reduction = project(vectors, Tsne())
     with clock(REPLACING):
         affinities = relate(reduction.values, Tsne())
     with clock("writing components and affinities"):

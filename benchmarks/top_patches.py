@@ -128,12 +128,12 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
 def layerscope(options: argparse.Namespace, module: nn.Module, dtype: torch.dtype) -> Found:
     """Reading the module and the folder is part of the work."""
     from layerscope import Network, open_images
-    from layerscope.sweep.one_pass import sweep
+    from layerscope.sweep.one_pass import sweep_images
     from layerscope.sweep.top_patches import TopPatches
 
     network = Network.from_module(module, name=options.network).to(dtype=dtype)
     images = open_images(options.folder / "pictures")
-    table = sweep(network, images, [TopPatches(TOP, tuple(options.layers))]).results["top_patches"]
+    table = sweep_images(network, images, [TopPatches(TOP, tuple(options.layers))]).results["top_patches"]
     rows: Any = table["top_patches"]
     names, pictures = rows["layer"].to_numpy(), rows["picture"].to_numpy()
     return {

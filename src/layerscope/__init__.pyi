@@ -46,7 +46,7 @@ from .reconstruction.units import reconstruct_units as reconstruct_units
 from .reconstruction.units import stream_units as stream_units
 from .space.drawn import region_patches as region_patches
 from .space.drawn import show_region as show_region
-from .space.making import Plan as Plan
+from .space.making import SpaceOptions as SpaceOptions
 from .space.making import make_spaces as make_spaces
 from .space.placing import place_pictures as place_pictures
 from .space.placing import show_placed as show_placed
@@ -58,9 +58,9 @@ from .sweep.channel_statistics import ChannelStatistics as ChannelStatistics
 from .sweep.channel_statistics import Sparsity as Sparsity
 from .sweep.engine import Local as Local
 from .sweep.making import make_study as make_study
-from .sweep.one_pass import Pass as Pass
 from .sweep.one_pass import Sweep as Sweep
-from .sweep.one_pass import sweep as sweep
+from .sweep.one_pass import SweepOptions as SweepOptions
+from .sweep.one_pass import sweep_images as sweep_images
 from .sweep.patch_sample import PatchSample as PatchSample
 from .sweep.predictions import Predictions as Predictions
 from .sweep.ray_engine import RayEngine as RayEngine

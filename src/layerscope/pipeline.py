@@ -13,7 +13,7 @@ from layerscope.study.folder import Study
 from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
 from layerscope.sweep.engine import Engine, Progress
 from layerscope.sweep.making import make_study
-from layerscope.sweep.one_pass import Pass
+from layerscope.sweep.one_pass import SweepOptions
 from layerscope.sweep.predictions import Predictions
 from layerscope.sweep.reducers import Reducer
 from layerscope.sweep.top_patches import TopPatches
@@ -30,7 +30,7 @@ def build_study(
     reducers: Sequence[Reducer],
     out: str | Path,
     *,
-    settings: Pass | None = None,
+    settings: SweepOptions | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> Study:

@@ -17,7 +17,7 @@ from tests.support.studies import bytes_of, write_pictures
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PASS = ("--batch", "2", "--shard", "4", "--top", "2")
-HERE = "tests.test_cli_study_again"
+HERE = "tests.cli.test_study_again"
 
 
 class Own(nn.Sequential):

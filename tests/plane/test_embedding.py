@@ -21,13 +21,13 @@ from layerscope.plane.embedding import (
     Affinities,
     Embedding,
     Kept,
-    Reduction,
+    Projection,
     Tsne,
     embed,
     lay_out,
     neighbours,
     place,
-    reduce,
+    project,
     relate,
 )
 from tests.oracles.plane import planes
@@ -73,7 +73,7 @@ def made() -> tuple[Floats, Labels, Embedding]:
 @pytest.mark.parametrize(("number", "channels"), [(200, 24), (100, 5), (30, 64), (9000, 3)])
 def test_components_are_those_of_a_full_decomposition(number: int, channels: int) -> None:
     vectors, _ = clusters(number, channels)
-    found = reduce(vectors, replace(QUICK, components=20))
+    found = project(vectors, replace(QUICK, components=20))
     few = min(20, number, channels)
     peer = PCA(few, svd_solver="full").fit(vectors.astype(np.float64))
     sure = peer.explained_variance_ > 1e-9 * peer.explained_variance_[0]
@@ -181,13 +181,13 @@ def reopened(done: Embedding, folder: Path) -> Embedding:
 def test_vectors_may_be_mapped_from_disk(tmp_path: Path) -> None:
     vectors, _, done = made()
     np.save(tmp_path / "vectors.npy", vectors)
-    mapped = reduce(np.load(tmp_path / "vectors.npy", mmap_mode="r"), QUICK)
+    mapped = project(np.load(tmp_path / "vectors.npy", mmap_mode="r"), QUICK)
     assert mapped.values.tobytes() == done.reduction.values.tobytes()
 
 
 def test_kept_stages_are_used() -> None:
     vectors, _, done = made()
-    fewer = Reduction(done.reduction.values[:, :3], done.reduction.mean, done.reduction.axes[:3])
+    fewer = Projection(done.reduction.values[:, :3], done.reduction.mean, done.reduction.axes[:3])
     assert embed(vectors, QUICK, kept=Kept(fewer)).reduction is fewer
     assert embed(vectors, QUICK, kept=Kept(None, done.affinities)).affinities is done.affinities
 

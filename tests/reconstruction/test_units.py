@@ -16,13 +16,13 @@ from layerscope.network.geometry import Box
 from layerscope.network.network import Network, Unit
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import DECONVNET, RULES, Rule
-from layerscope.reconstruction.units import Pass, UnitAt, reconstruct_units, stream_units
+from layerscope.reconstruction.units import ForwardOver, UnitAt, reconstruct_units, stream_units
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.reconstruction.units import cropped
 from tests.support.descent import lively, noise, small_network
 from tests.support.small_networks import Written, conv
 
-PASSES: tuple[Pass, ...] = ("picture", "window", "auto")
+PASSES: tuple[ForwardOver, ...] = ("picture", "window", "auto")
 OVERWRITE = Rule("overwriting deconvnet", clamp=True, mask=False, overlap="overwrite")
 
 
@@ -110,7 +110,7 @@ def all_positions(network: Network, pictures: Tensor) -> list[UnitAt]:
 
 def assert_crops(
     network: Network, pictures: Tensor, units: Sequence[UnitAt], *, rule: Rule = DECONVNET,
-    forward: Pass = "auto", tolerance: float = 1e-10, chunk_bytes: int | None = None,
+    forward: ForwardOver = "auto", tolerance: float = 1e-10, chunk_bytes: int | None = None,
 ) -> None:  # fmt: skip
     """Each unit equals the crop of the whole; some of them are not nothing."""
     found = reconstruct_units(network, pictures, units, rule=rule, forward=forward, chunk_bytes=chunk_bytes)
@@ -135,7 +135,7 @@ def _quick(one_thread: None) -> None:
 
 @pytest.mark.parametrize("forward", PASSES)
 @pytest.mark.parametrize("name", MODULES)
-def test_every_position_equals_the_crop(name: str, forward: Pass) -> None:
+def test_every_position_equals_the_crop(name: str, forward: ForwardOver) -> None:
     network = small_network(lively(MODULES[name]()), (17, 13))
     pictures = noise(2, 3, 17, 13)
     if forward == "window" and name in WITHOUT_WINDOW:
@@ -145,7 +145,7 @@ def test_every_position_equals_the_crop(name: str, forward: Pass) -> None:
 
 @pytest.mark.parametrize("rule", [*RULES.values(), OVERWRITE], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("forward", ["picture", "window"])
-def test_every_rule(rule: Rule, forward: Pass) -> None:
+def test_every_rule(rule: Rule, forward: ForwardOver) -> None:
     for name in ("overlapping pools", "residual"):
         network = small_network(lively(MODULES[name]()), (17, 13))
         pictures = noise(2, 3, 17, 13)
@@ -208,7 +208,7 @@ def test_bfloat16_stays_close() -> None:
 
 
 @pytest.mark.parametrize("forward", ["window", "auto"])
-def test_nothing_outside_the_window_is_looked_at(forward: Pass) -> None:
+def test_nothing_outside_the_window_is_looked_at(forward: ForwardOver) -> None:
     network = small_network(MODULES["overlapping pools"](), (33, 33))
     pictures = noise(1, 3, 33, 33)
     at = UnitAt(0, Unit(network.layers[0].name, 1, 5, 6))

@@ -32,7 +32,7 @@ from layerscope.network.preprocessing import Preprocessing
 from layerscope.plane.grid import Grid, arrange, fill
 from layerscope.reconstruction.rules import GRADIENT, GUIDED
 from layerscope.space import making as spaces
-from layerscope.space.making import Plan, make_spaces
+from layerscope.space.making import SpaceOptions, make_spaces
 from layerscope.space.patches import draw_patches
 from layerscope.space.portraits import _outside
 from layerscope.space.space import Space
@@ -173,7 +173,7 @@ def test_made_twice_nothing_is_touched(
 )
 @pytest.mark.usefixtures("plain")
 def test_other_options_redo_what_depends_on_them(
-    made: Study, images: ImageSet, plan: Plan, first: str
+    made: Study, images: ImageSet, plan: SpaceOptions, first: str
 ) -> None:
     before = {step: times(made, step) for step in STEPS}
     others = {

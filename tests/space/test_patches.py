@@ -19,7 +19,7 @@ from layerscope.network.preprocessing import Preprocessing
 from layerscope.space import patches
 from layerscope.space.patches import Patches, draw_patches
 from layerscope.study.folder import Study
-from layerscope.sweep.one_pass import Pass, sweep
+from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.patch_sample import PatchSample, Where
 from layerscope.zoo.loading import Options
 from tests.oracles.space.patches import every_patch, lies_inside
@@ -134,10 +134,10 @@ def test_all_layers_in_one_pass(study: Study, images: ImageSet, monkeypatch: pyt
 
     def counted(*arguments: object, **options: object) -> object:
         passes.append(arguments)
-        return sweep(*arguments, **options)  # type: ignore[arg-type]
+        return sweep_images(*arguments, **options)  # type: ignore[arg-type]
 
     told: list[int] = []
-    monkeypatch.setattr(patches, "sweep", counted)
+    monkeypatch.setattr(patches, "sweep_images", counted)
     sample = PatchSample(layers, 50)
     together = draw_patches(study, small(), images, sample, settings=SETTINGS, progress=told.append)
     assert len(passes) == 1
@@ -145,7 +145,7 @@ def test_all_layers_in_one_pass(study: Study, images: ImageSet, monkeypatch: pyt
     assert tuple(together) == layers
     for layer in layers:
         assert equal(together[layer], draw(study, images, layer, count=50))
-    other = draw_patches(study, small(), images, sample, settings=Pass(batch=5, shard=10, workers=2))
+    other = draw_patches(study, small(), images, sample, settings=SweepOptions(batch=5, shard=10, workers=2))
     assert all(other[layer].table.equals(together[layer].table) for layer in layers)
 
 

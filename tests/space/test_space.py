@@ -16,7 +16,7 @@ from layerscope.errors import EmbeddingError, LayerscopeError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.plane.clusters import groups_of, suggest_regions
 from layerscope.plane.regions import describe_region, region_filters
-from layerscope.space.making import Plan, make_spaces
+from layerscope.space.making import SpaceOptions, make_spaces
 from layerscope.space.placing import place_pictures
 from layerscope.space.sheets import region_tables
 from layerscope.space.space import Space
@@ -251,7 +251,7 @@ def test_textures_are_neighbours_in_c4_1_of_vgg16(tmp_path: Path) -> None:
     network = load_network("vgg16", "imagenet-trunk")
     images = open_images(tmp_path / "photos", labels="folders")
     study = make_study([network], images, [TopPatches(2, ("c4_1",))], tmp_path / "study")
-    made = make_spaces(study, network, images, ["c4_1"], plan=Plan(count=1000, side=16))
+    made = make_spaces(study, network, images, ["c4_1"], plan=SpaceOptions(count=1000, side=16))
     space = Space.open(made, "c4_1")
     assert check_study(made.path) == ()
     assert space.vectors.shape == (1000, 512)

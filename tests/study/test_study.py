@@ -21,9 +21,9 @@ from layerscope.network.graph import Graph
 from layerscope.network.network import Network
 from layerscope.study.folder import Study, join
 from layerscope.sweep.checkpoints import Shard
-from layerscope.sweep.engine import Done, Engine, Job, Local, Progress
+from layerscope.sweep.engine import Engine, Finished, Job, Local, Progress
 from layerscope.sweep.making import differences, make_study
-from layerscope.sweep.one_pass import Pass, sweep
+from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.reducers import LayerBatch
 from tests.support.studies import SETTINGS, OtherSums, Sums, bytes_of, every_reducer, small, write_pictures
 
@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, shown: Path) -> Study:
 class Refusing(Engine):
     """Computes nothing: whoever asks for a shard is told off."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Done:
+    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
         assert not shards, f"{len(shards)} shards are computed again"
         yield from ()
 
@@ -68,7 +68,7 @@ class Refusing(Engine):
 class Backwards(Engine):
     """The shards in the wrong order."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Done:
+    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
         yield from Local().run(job, shards[::-1], progress)
 
 
@@ -77,7 +77,7 @@ class Backwards(Engine):
 
 def test_results_are_those_of_the_pass(whole: Study, shown: Path) -> None:
     for name in NETWORKS:
-        expected = sweep(small(name), open_images(shown), every_reducer(), settings=SETTINGS)
+        expected = sweep_images(small(name), open_images(shown), every_reducer(), settings=SETTINGS)
         results = {stem: c for part in expected.results.values() for stem, c in part.items()}
         found = whole.network(name)
         assert set(found.results) == {"layers", *results}
@@ -256,7 +256,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "weights": ({"networks": [louder(small())]}, "architecture or weights of alexcnn"),
     "network": ({"networks": [small("vggcnn")]}, "networks.alexcnn is gone; networks.vggcnn is new"),
     "precision": ({"networks": [small().to(dtype=torch.bfloat16)]}, "dtype was float32, is bfloat16"),
-    "batch": ({"settings": Pass(batch=4, shard=4)}, "pass.batch was 2, is 4"),
+    "batch": ({"settings": SweepOptions(batch=4, shard=4)}, "pass.batch was 2, is 4"),
     "option": (
         {"reducers": [Sums(scale=10), *every_reducer()[1:]]},
         "reducers.sums.options.scale was 1000, is 10",

@@ -123,7 +123,7 @@ class Work:
 @contextmanager
 def working(module: str, *words: object) -> Iterator[Work]:
     """A server for the work that ``prepare(*words)`` of the module returns."""
-    command = [sys.executable, "-m", "tests.killing", module, *map(str, words)]
+    command = [sys.executable, "-m", "tests.support.killing", module, *map(str, words)]
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
     environment = os.environ | ALONE
     with subprocess.Popen(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as server:

@@ -16,7 +16,7 @@ from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
 from layerscope.plane.embedding import Tsne
 from layerscope.space import making as spaces
-from layerscope.space.making import Plan
+from layerscope.space.making import SpaceOptions
 from layerscope.space.space import Space
 from layerscope.study.folder import Study
 from layerscope.study.sources import Loading, remember_sources
@@ -27,7 +27,7 @@ from tests.support.studies import SETTINGS, small
 
 OPTIONS = Options(width=0.05, input_size=64, classes=7)  #: those of `studies.small`
 QUICK = Tsne(perplexity=8, components=10, threads=1, early=60, iterations=120)
-PLAN = Plan(count=160, side=8, tsne=QUICK)
+PLAN = SpaceOptions(count=160, side=8, tsne=QUICK)
 STEPS = ("patches", "neighbours", "embedding", "plane", "pictures")
 
 
@@ -87,6 +87,6 @@ def undrawn() -> Iterator[None]:
         yield
 
 
-def with_tsne(plan: Plan = PLAN, **changes: object) -> Plan:
+def with_tsne(plan: SpaceOptions = PLAN, **changes: object) -> SpaceOptions:
     """The plan with other options of t-SNE."""
     return replace(plan, tsne=replace(plan.tsne, **changes))  # type: ignore[arg-type]

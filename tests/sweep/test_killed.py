@@ -18,7 +18,7 @@ from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.sweep.making import make_study
-from layerscope.sweep.one_pass import Pass
+from layerscope.sweep.one_pass import SweepOptions
 from tests.support.killing import Attempt, Ended, Work, tell, working
 from tests.support.studies import bytes_of, every_reducer, small, write_pictures
 
@@ -29,7 +29,7 @@ if sys.platform == "win32":
 def prepare(shown: str) -> Attempt:
     """Makes the study of two networks, or goes on with it."""
     networks, images = [small("alexcnn"), small("vggcnn")], open_images(shown)
-    settings = Pass(batch=2, shard=4, workers=1)
+    settings = SweepOptions(batch=2, shard=4, workers=1)
 
     def attempt(out: str, limit: str = "0", where: str = "", survives: str = "0") -> None:
         if int(limit):

@@ -14,7 +14,15 @@ import torch
 
 from layerscope import GeometryError, LayerscopeError, Network, NetworkError
 from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
-from layerscope.sweep.one_pass import Pass, Sweep, Watcher, finish, merge_shards, run_shard, sweep
+from layerscope.sweep.one_pass import (
+    Sweep,
+    SweepOptions,
+    Watcher,
+    finish,
+    merge_shards,
+    run_shard,
+    sweep_images,
+)
 from layerscope.sweep.patch_sample import PatchSample
 from layerscope.sweep.predictions import Predictions
 from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
@@ -30,7 +38,7 @@ REDUCERS = [
     PatchSample(("0", "3"), 10, seed=1),
     Predictions(top=2),
 ]
-SMALL = Pass(batch=4, shard=8)
+SMALL = SweepOptions(batch=4, shard=8)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +78,7 @@ def rows_of(content: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_whole_pass_against_the_twin(dtype: torch.dtype) -> None:
     network, pictures = small_network(dtype), noise(11)
-    swept = sweep(network, given(pictures), [TopPatches(3), Sparsity()], settings=SMALL)
+    swept = sweep_images(network, given(pictures), [TopPatches(3), Sparsity()], settings=SMALL)
     top = rows_of(swept.results["top_patches"]["top_patches"])
     silent = rows_of(swept.results["sparsity"]["channel_sparsity"])
     layers = rows_of(swept.results["sparsity"]["sparsity"])
@@ -101,7 +109,7 @@ def test_what_others_read_is_not_rectified_for_them() -> None:
     module = Written(forward, c=conv(), d=conv(), p=torch.nn.MaxPool2d(3, 1, 1))
     network = Network.from_module(module, preprocessing=small_network().preprocessing)
     pictures = noise(8)
-    swept = sweep(network, given(pictures), [Sparsity()], settings=SMALL)
+    swept = sweep_images(network, given(pictures), [Sparsity()], settings=SMALL)
     rows = table(swept, "sparsity", "sparsity")
     with torch.no_grad():
         inputs = torch.stack([network.preprocessing.apply(picture) for picture in pictures])
@@ -119,12 +127,14 @@ def test_what_others_read_is_not_rectified_for_them() -> None:
     assert {"d", "p"} <= set(zeros)
 
 
-@pytest.mark.parametrize("settings", [Pass(4, 4), Pass(4, 12, workers=1), Pass(4, 400)])
-def test_shards_do_not_show(network: Network, settings: Pass) -> None:
+@pytest.mark.parametrize(
+    "settings", [SweepOptions(4, 4), SweepOptions(4, 12, workers=1), SweepOptions(4, 400)]
+)
+def test_shards_do_not_show(network: Network, settings: SweepOptions) -> None:
     images = given(noise(21), labels=[i % 6 for i in range(21)])
     assert same(
-        sweep(network, images, REDUCERS, settings=SMALL).results,
-        sweep(network, images, REDUCERS, settings=settings).results,
+        sweep_images(network, images, REDUCERS, settings=SMALL).results,
+        sweep_images(network, images, REDUCERS, settings=settings).results,
     )
 
 
@@ -150,8 +160,8 @@ def test_bad_pictures_leave_no_trace(network: Network) -> None:
     for at in (9, 4, 4, 0):
         mixed.insert(at, "truncated; copy it again")
         mixed_names.insert(at, f"bad {len(mixed)}")
-    with_bad = sweep(network, given(mixed, mixed_names), REDUCERS, settings=SMALL)  # type: ignore[arg-type]
-    alone = sweep(network, given(good, names), REDUCERS, settings=SMALL)
+    with_bad = sweep_images(network, given(mixed, mixed_names), REDUCERS, settings=SMALL)  # type: ignore[arg-type]
+    alone = sweep_images(network, given(good, names), REDUCERS, settings=SMALL)
     places = [mixed_names.index(name) for name in names]
     assert with_bad.pictures["reason"].to_pylist().count(None) == 9
     assert with_bad.pictures["reason"][0].as_py() == "truncated; copy it again"
@@ -168,7 +178,7 @@ def test_bad_pictures_leave_no_trace(network: Network) -> None:
 
 
 def test_a_set_of_bad_pictures_gives_empty_results(network: Network) -> None:
-    swept = sweep(network, given(["empty file", "empty file"]), REDUCERS, settings=SMALL)
+    swept = sweep_images(network, given(["empty file", "empty file"]), REDUCERS, settings=SMALL)
     tables = [c for results in swept.results.values() for n, c in results.items() if n != "histogram_edges"]
     assert {len(table) for table in tables[:-1]} == {0}
     errors = rows_of(swept.results["predictions"]["prediction_errors"])
@@ -182,7 +192,7 @@ def test_predictions_are_those_of_the_network(network: Network) -> None:
     expected = network.predict(inputs, top=2)
     right = [row[0].index for row in expected]
     labels = [right[0], right[1], *[(i + 1) % 6 for i in right[2:8]], -1, -1]
-    swept = sweep(network, given(pictures, labels=labels), [Predictions(top=2)], settings=SMALL)
+    swept = sweep_images(network, given(pictures, labels=labels), [Predictions(top=2)], settings=SMALL)
     rows = rows_of(swept.results["predictions"]["predictions"])
     assert [row["class"] for row in rows] == [p.index for row in expected for p in row]
     probabilities = [p.probability for row in expected for p in row]
@@ -194,14 +204,14 @@ def test_predictions_are_those_of_the_network(network: Network) -> None:
 
 
 def test_a_network_without_predictions_says_why(network: Network) -> None:
-    swept = sweep(replace(network, trunk=True), given(noise(2)), [Predictions()], settings=SMALL)
+    swept = sweep_images(replace(network, trunk=True), given(noise(2)), [Predictions()], settings=SMALL)
     (errors,) = rows_of(swept.results["predictions"]["prediction_errors"])
     assert "trunk" in errors["reason"]
     assert table(swept, "predictions", "predictions") == []
 
 
 def test_inside_samples_what_sees_the_picture_alone(network: Network) -> None:
-    swept = sweep(network, given(noise(3)), [PatchSample("0", 1000, where="inside")], settings=SMALL)
+    swept = sweep_images(network, given(noise(3)), [PatchSample("0", 1000, where="inside")], settings=SMALL)
     rows = rows_of(swept.results["patch_sample"]["patches"])
     inside = set(range(1, SIZE - 1))
     assert {row["row"] for row in rows} == {row["column"] for row in rows} == inside
@@ -218,7 +228,7 @@ def test_inside_needs_a_position_inside(network: Network) -> None:
     module = Network.from_module(wide, preprocessing=network.preprocessing)
     for layer in ("0", "1"):
         with pytest.raises(GeometryError, match=f'^{layer} has no|no position of {layer} .*where="all"'):
-            sweep(module, given(noise(1)), [PatchSample(layer, 5, where="inside")], settings=SMALL)
+            sweep_images(module, given(noise(1)), [PatchSample(layer, 5, where="inside")], settings=SMALL)
 
 
 @dataclass(frozen=True)
@@ -243,7 +253,7 @@ class Brightest(Reducer):
 
 def test_a_reducer_of_ones_own(network: Network) -> None:
     convolutions = replace(network, graph=replace(network.graph, operations=network.graph.operations[:6]))
-    found = sweep(convolutions, given(noise(5)), [Brightest(), Sparsity()], settings=SMALL)
+    found = sweep_images(convolutions, given(noise(5)), [Brightest(), Sparsity()], settings=SMALL)
     for layer in convolutions.layers:
         maps = activations(network, list(noise(5)), layer.name)
         expected = [max(float(values[c].sum()) for values in maps) for c in range(layer.channels)]
@@ -255,7 +265,7 @@ def test_a_reducer_of_ones_own(network: Network) -> None:
 def test_progress_counts_every_picture(network: Network) -> None:
     told: list[int] = []
     images = given([*noise(5), "bad", *noise(5, 1)])
-    sweep(network, images, [Sparsity()], settings=SMALL, progress=told.append)
+    sweep_images(network, images, [Sparsity()], settings=SMALL, progress=told.append)
     assert told == [1] * 11
 
 
@@ -270,7 +280,7 @@ def test_an_interrupt_leaves_no_thread_behind(network: Network, after: int) -> N
 
     before = {t.name for t in threading.enumerate() if "pictures" in t.name}
     with pytest.raises(KeyboardInterrupt):
-        sweep(network, given(noise(40)), REDUCERS, settings=SMALL, progress=interrupt)
+        sweep_images(network, given(noise(40)), REDUCERS, settings=SMALL, progress=interrupt)
     assert {t.name for t in threading.enumerate() if "pictures" in t.name} == before
     assert len(told) == after
 
@@ -278,7 +288,7 @@ def test_an_interrupt_leaves_no_thread_behind(network: Network, after: int) -> N
 @pytest.mark.parametrize("settings", [(0, 8, 1), (4, 0, 1), (4, 6, 1), (4, 8, 0)])
 def test_a_pass_that_cannot_be_is_refused(settings: tuple[int, int, int]) -> None:
     with pytest.raises(LayerscopeError, match=r"no multiple|at least one"):
-        Pass(*settings)
+        SweepOptions(*settings)
 
 
 def test_two_reducers_of_one_name_are_refused(network: Network) -> None:
@@ -300,7 +310,7 @@ def test_nan_names_layer_and_picture(network: Network) -> None:
     next(iter(tensors.values())).flatten()[0] = float("nan")
     broken = replace(network, graph=replace(network.graph, tensors=tensors))
     with pytest.raises(NetworkError, match="0 gives NaN for 'picture 0'"):
-        sweep(broken, given(noise(2)), [TopPatches()], settings=SMALL)
+        sweep_images(broken, given(noise(2)), [TopPatches()], settings=SMALL)
 
 
 def places_of(name: str, dtype: torch.dtype) -> None:

@@ -13,17 +13,17 @@ import pytest
 
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
-from layerscope.sweep.one_pass import Pass, class_outputs, sweep
+from layerscope.sweep.one_pass import SweepOptions, class_outputs, sweep_images
 from layerscope.sweep.predictions import Predictions
 from layerscope.sweep.reducers import NO_OUTPUT
 from tests.support.watching import given, noise, small_network
 
 OUTPUTS = tuple("uvwxyz")  # of the small network
-SMALL = Pass(batch=4, shard=8)
+SMALL = SweepOptions(batch=4, shard=8)
 
 
 def table(network: Network, images: ImageSet, name: str) -> list[dict[str, Any]]:
-    found = sweep(network, images, [Predictions(1)], settings=SMALL).results["predictions"][name]
+    found = sweep_images(network, images, [Predictions(1)], settings=SMALL).results["predictions"][name]
     assert isinstance(found, pa.Table)
     rows: list[dict[str, Any]] = found.to_pylist()
     return rows

@@ -153,7 +153,7 @@ def test_only_abandoned_partial_files_are_swept(tmp_path: Path) -> None:
     long_ago = time.time() - 2 * downloads.ABANDONED
     for path in (abandoned, weights):
         os.utime(path, (long_ago, long_ago))
-    downloads.sweep(tmp_path)
+    downloads.clear_partials(tmp_path)
     assert set(tmp_path.iterdir()) == {living, weights}
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layerscope.errors import WeightsError
-from layerscope.zoo.states import Layout, fit_state, load_state
+from layerscope.zoo.states import StateKind, fit_state, load_state
 
 
 def small(classes: int = 3) -> nn.Sequential:
@@ -117,7 +117,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize("layout", ["state-dict", "flax-convolutions"])
-def test_nothing_in_a_file_is_executed(tmp_path: Path, layout: Layout) -> None:
+def test_nothing_in_a_file_is_executed(tmp_path: Path, layout: StateKind) -> None:
     victim, path = tmp_path / "victim", tmp_path / "net.pth"
     path.write_bytes(pickle.dumps({"AlexNet_0": Malicious(victim)}, protocol=2))
     with pytest.raises(WeightsError):

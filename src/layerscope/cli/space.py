@@ -15,7 +15,7 @@ from layerscope.cli.options import SOME_SKIPPED, computing, networks_of, open_de
 if TYPE_CHECKING:
     from layerscope.images.sets import ImageSet
     from layerscope.network.network import Network
-    from layerscope.space.making import Plan
+    from layerscope.space.making import SpaceOptions
     from layerscope.study.folder import Study
 
 
@@ -209,17 +209,17 @@ def _network(study: Study, name: str, options: dict[str, Any]) -> Network:
     return network_of(study, name, weights=options["weights"], device=device, dtype=dtype)
 
 
-def _plan(options: dict[str, Any]) -> Plan:
+def _plan(options: dict[str, Any]) -> SpaceOptions:
     from layerscope.plane.embedding import Tsne
-    from layerscope.space.making import Plan
+    from layerscope.space.making import SpaceOptions
 
     tsne = Tsne(options["perplexity"], seed=options["seed"], threads=options["threads"])
     drawn = {name: options[name] for name in ("count", "where", "per_picture", "seed", "side", "cells")}
-    return Plan(**drawn, tsne=tsne)
+    return SpaceOptions(**drawn, tsne=tsne)
 
 
 def map_layers(
-    study: Study, network: Network, images: ImageSet, layers: Sequence[str], plan: Plan | None = None
+    study: Study, network: Network, images: ImageSet, layers: Sequence[str], plan: SpaceOptions | None = None
 ) -> Study:
     """`make_spaces` with a bar, and what it made in words."""
     from tqdm import tqdm

@@ -139,9 +139,9 @@ def _prepared(out: Path, options: dict[str, Any]) -> Callable[[Sequence[Network]
 
     from layerscope.pipeline import standard_reducers
     from layerscope.sweep.making import make_study
-    from layerscope.sweep.one_pass import Pass
+    from layerscope.sweep.one_pass import SweepOptions
 
-    settings = Pass(*(options.pop(name) for name in ("batch", "shard", "workers")))
+    settings = SweepOptions(*(options.pop(name) for name in ("batch", "shard", "workers")))
     engine = _engine(options.pop("engine"), options.pop("address"))
     reducers = standard_reducers(top=options.pop("top"))
 

@@ -302,7 +302,7 @@ def _table(file: Iterable[str]) -> Iterator[_Line]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shards(ImageSet):
+class _TarShards(ImageSet):
     shards: tuple[Path, ...]
     spans: npt.NDArray[np.int64]  # (pictures, 3): shard, first byte, number of bytes
 
@@ -327,7 +327,7 @@ def _shard_images(places: Sequence[str], *, labelled: bool) -> ImageSet:
     labels = _labels_from(texts, names) if labelled else _NO_LABELS
     digest = _digest(names, (size for _, _, size in spans), labels)
     placed = np.array(spans, np.int64).reshape(-1, 3)
-    return _Shards(tuple(names), *labels, _described(places), digest, shards, placed)
+    return _TarShards(tuple(names), *labels, _described(places), digest, shards, placed)
 
 
 # ------------------------------------------------------------------ data sets in Python

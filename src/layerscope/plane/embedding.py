@@ -1,7 +1,7 @@
 """From the vectors of patches to points in a plane: PCA, nearest neighbours, affinities, t-SNE.
 
 The only room that knows openTSNE and scikit-learn. Each stage gives plain arrays, so that a caller can keep them:
-``reduce`` -> Reduction, ``relate`` -> Affinities, ``lay_out`` -> Layout; ``embed`` goes all the way, and ``place``
+``project`` -> Projection, ``relate`` -> Affinities, ``lay_out`` -> Layout; ``embed`` goes all the way, and ``place``
 puts new vectors among old points.
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from layerscope.errors import EmbeddingError
 
-Vectors = npt.NDArray[np.floating[Any]]
+Real = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[float], None]  #: told which share of the work is done, 0 to 1
 
@@ -77,7 +77,7 @@ class Tsne:
 
 
 @dataclass(frozen=True)
-class Reduction:
+class Projection:
     """Vectors on their principal components: ``values`` (N, K) = (vectors - ``mean`` (C)) @ ``axes`` (K, C).T."""
 
     values: Floats
@@ -111,7 +111,7 @@ class Layout:
 class Kept:
     """Stages that were finished before."""
 
-    reduction: Reduction | None = None
+    reduction: Projection | None = None
     affinities: Affinities | None = None
 
 
@@ -119,14 +119,14 @@ class Kept:
 class Embedding:
     """All stages of an embedding, and the options it was made with."""
 
-    reduction: Reduction
+    reduction: Projection
     affinities: Affinities
     layout: Layout
     options: Tsne
 
 
 def embed(
-    vectors: Vectors, options: Tsne | None = None, progress: Progress | None = None, kept: Kept | None = None
+    vectors: Real, options: Tsne | None = None, progress: Progress | None = None, kept: Kept | None = None
 ) -> Embedding:
     """All stages for vectors (N, C), except those already kept.
 
@@ -134,12 +134,12 @@ def embed(
     """
     options = Tsne() if options is None else options
     kept = Kept() if kept is None else kept
-    reduction = kept.reduction or reduce(vectors, options)
+    reduction = kept.reduction or project(vectors, options)
     affinities = kept.affinities or relate(reduction.values, options)
     return Embedding(reduction, affinities, lay_out(affinities, reduction.values, options, progress), options)
 
 
-def reduce(vectors: Vectors, options: Tsne) -> Reduction:
+def project(vectors: Real, options: Tsne) -> Projection:
     """The first principal components of vectors (N, C): as many as asked for, or as there are.
 
     ``vectors`` may be mapped from disk: they are read a block at a time. The sign of an axis is such that its
@@ -158,7 +158,7 @@ def reduce(vectors: Vectors, options: Tsne) -> Reduction:
             raise EmbeddingError(f"the vectors of all {len(vectors)} patches are {what}; take another layer")
         axes = np.linalg.eigh(spread)[1].T[::-1][: min(options.components, *vectors.shape)]
         axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1))
-        return Reduction(_project(vectors, mean, axes), mean, axes)
+        return Projection(_onto(vectors, mean, axes), mean, axes)
 
 
 def neighbours(
@@ -211,8 +211,8 @@ def lay_out(
 
 
 def place(
-    vectors: Vectors,
-    reduction: Reduction,
+    vectors: Real,
+    reduction: Projection,
     points: Floats,
     options: Tsne,
     progress: Progress | None = None,
@@ -231,7 +231,7 @@ def place(
     if not len(vectors):
         return np.empty((0, 2), np.float32)
     with _threads(options.threads):
-        values = _project(vectors, reduction.mean, reduction.axes)
+        values = _onto(vectors, reduction.mean, reduction.axes)
         return _placed(values, reduction.values, points, options, progress)
 
 
@@ -281,7 +281,7 @@ def _nearest(
     return found, distances
 
 
-def _project(vectors: Vectors, mean: npt.NDArray[np.float64], axes: npt.NDArray[np.float64]) -> Floats:
+def _onto(vectors: Real, mean: npt.NDArray[np.float64], axes: npt.NDArray[np.float64]) -> Floats:
     values = [((block - mean) @ axes.T).astype(np.float32) for block in _blocks(vectors)]
     return np.concatenate(values)
 
@@ -328,11 +328,11 @@ def _parts(rows: int) -> Iterator[slice]:
     return (slice(start, start + _ROWS) for start in range(0, rows, _ROWS))
 
 
-def _blocks(vectors: Vectors) -> Iterator[npt.NDArray[np.float64]]:
+def _blocks(vectors: Real) -> Iterator[npt.NDArray[np.float64]]:
     return (np.asarray(vectors[part], np.float64) for part in _parts(len(vectors)))
 
 
-def _check_finite(vectors: Vectors) -> None:
+def _check_finite(vectors: Real) -> None:
     if vectors.ndim != 2:
         raise EmbeddingError(f"vectors of shape {vectors.shape}: give (patches, channels)")
     for part in _parts(len(vectors)):

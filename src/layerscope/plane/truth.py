@@ -16,7 +16,7 @@ from layerscope.errors import TruthError
 from layerscope.plane.distances import Real, Vectors, Whole, least, nearest_points
 from layerscope.plane.grid import EMPTY, Plane, Points, share_repeated, share_shown
 from layerscope.plane.scores import (
-    Affinities,
+    Triples,
     adjacent,
     chance,
     distance_preservation,
@@ -60,7 +60,7 @@ class Embedded:
     pictures: Whole
     planes: Mapping[str, Plane] = field(default_factory=dict)
     classes: Whole | None = None
-    affinities: Affinities | None = None
+    affinities: Triples | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self)

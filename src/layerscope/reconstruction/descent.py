@@ -91,7 +91,7 @@ def reconstruct(
     signals = [torch.empty(pictures.shape, dtype=precision, memory_format=layout) for _ in seeds]
     if seeds:
         budget = chunk_bytes or default_chunk_bytes(network)
-        way = plan(network.graph, tops, rule, network.dtype.itemsize)
+        way = way_of(network.graph, tops, rule, network.dtype.itemsize)
         _keep_freed_memory()
         with torch.inference_mode():
             for i in range(len(pictures)):
@@ -175,7 +175,7 @@ class Signal:
     borrowed: bool = False
 
 
-def plan(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
+def way_of(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
     """What lies between the seeds' operations and the pixels. Raises UnsupportedOperationError."""
     reached = {0, *way_down(graph, tops, rule)}
     return Way(

@@ -23,7 +23,7 @@ from layerscope.network.convolution import Rectified
 from layerscope.network.geometry import Box
 from layerscope.network.graph import Operation
 from layerscope.network.network import Network, Unit
-from layerscope.reconstruction.descent import Way, default_chunk_bytes, plan, way_down
+from layerscope.reconstruction.descent import Way, default_chunk_bytes, way_down, way_of
 from layerscope.reconstruction.rules import DECONVNET, Rule, remember
 from layerscope.reconstruction.window_rules import (
     Descent,
@@ -41,7 +41,7 @@ _WAITING_BYTES = 512 << 20  # what units that wait for others like them may hold
 Pictures = (
     Tensor | Callable[[int], Tensor]
 )  #: preprocessed: (pictures, channels, height, width), or one by index
-Pass = Literal["auto", "picture", "window"]
+ForwardOver = Literal["auto", "picture", "window"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def reconstruct_units(
     units: Iterable[UnitAt],
     *,
     rule: Rule = DECONVNET,
-    forward: Pass = "auto",
+    forward: ForwardOver = "auto",
     chunk_bytes: int | None = None,
 ) -> tuple[UnitReconstruction, ...]:
     """Project single units back to the pixels they see, each from its own activation; in the order given.
@@ -90,7 +90,7 @@ def stream_units(
     units: Iterable[UnitAt],
     *,
     rule: Rule = DECONVNET,
-    forward: Pass = "auto",
+    forward: ForwardOver = "auto",
     chunk_bytes: int | None = None,
 ) -> Iterator[tuple[int, UnitReconstruction]]:
     """As `reconstruct_units`, one by one: the place of a unit in what was given, and its reconstruction.
@@ -105,10 +105,12 @@ def stream_units(
     if not wanted:
         return iter(())
     tops = {at.unit.layer: network.layer(at.unit.layer).result for at in wanted}
-    if forward not in get_args(Pass):
-        raise NetworkError(f"a forward pass is over one of {', '.join(get_args(Pass))}, not {forward!r}")
+    if forward not in get_args(ForwardOver):
+        raise NetworkError(
+            f"a forward pass is over one of {', '.join(get_args(ForwardOver))}, not {forward!r}"
+        )
     budget = chunk_bytes or default_chunk_bytes(network)
-    way = plan(network.graph, sorted(set(tops.values())), rule, network.dtype.itemsize)
+    way = way_of(network.graph, sorted(set(tops.values())), rule, network.dtype.itemsize)
     plans = _Plans(network, rule, way)
     spots = [plans.spot(place, at, tops[at.unit.layer]) for place, at in enumerate(wanted)]
     return _Portraits(plans, pictures, forward, budget).run(spots)
@@ -231,7 +233,7 @@ _Key = tuple[int, Track, Track, bool]  # top, rows, columns, whether the pass is
 class _Portraits:
     """One call: pictures one by one, units waiting until a batch of them with like windows is full."""
 
-    def __init__(self, plans: _Plans, pictures: Pictures, forward: Pass, budget: int) -> None:
+    def __init__(self, plans: _Plans, pictures: Pictures, forward: ForwardOver, budget: int) -> None:
         self.plans, self.pictures, self.forward, self.budget = plans, pictures, forward, budget
         self.network, self.rule = plans.network, plans.rule
         self.waiting: dict[_Key, list[_Waiting]] = {}

@@ -83,7 +83,7 @@ class Zoom:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Arrangement:
     """Where things are on the page, in pixels. ``cell``: of the plane; ``zoom``: most of its sides.
 
     ``panel``: height and width of one; ``panels`` and ``filters``: most in a row.
@@ -192,7 +192,7 @@ def _check_pick(plane: Plane, zoom: Zoom, pick: Pick) -> None:
             raise DisplayError(f"{what} is not 2 rows of {panels} panels; say what of each is not seen")
 
 
-def _lay_out(plane: Plane, zooms: Sequence[Zoom], display: str) -> _Layout:
+def _lay_out(plane: Plane, zooms: Sequence[Zoom], display: str) -> _Arrangement:
     rows = [pick.filters for zoom in zooms for pick in zoom.picks]
     filters = max(1, *map(len, rows))
     sprites = [one for row in rows for one in row if one.sprite is not None]
@@ -202,7 +202,7 @@ def _lay_out(plane: Plane, zooms: Sequence[Zoom], display: str) -> _Layout:
     panel = _on_page(sizes.pop())
     panels = min(max(_FEW, _WIDE // filters // (panel[1] + _GAP)), _MANY)
     panels = min(panels, max((len(one.outside) for one in sprites), default=panels))
-    empty = _Layout(1, (0, 0), 0, panel, panels, filters, ZEROS.get(display))
+    empty = _Arrangement(1, (0, 0), 0, panel, panels, filters, ZEROS.get(display))
     tallest = empty.rows(max(len(zoom.picks) for zoom in zooms))
     layout = replace(empty, zoom=min(max(tallest, _ZOOM[0]), _ZOOM[1]))
     high = max(_LEAST, sum(_HEAD + layout.height(zoom) + _BETWEEN for zoom in zooms) - _BETWEEN - _HEAD)
@@ -236,7 +236,7 @@ def _resized(pixels: Pixels, size: Shape) -> Pixels:
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size[::-1], how))
 
 
-def _caption(about: PlaneDrawn, zooms: Sequence[Zoom], layout: _Layout, drawing: tuple[str, str]) -> str:
+def _caption(about: PlaneDrawn, zooms: Sequence[Zoom], layout: _Arrangement, drawing: tuple[str, str]) -> str:
     every = [one for zoom in zooms for pick in zoom.picks for one in pick.filters]
     means = show_signal(np.zeros((1, 1, 3)), drawing[1]).rule
     reduced = any(one.sprite is not None and _panel_size(one) > layout.panel for one in every)
@@ -322,7 +322,7 @@ def _meet(one: Bounds, other: Bounds) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _draw_head(pen: _Pen, layout: _Layout, title: str, caption: str) -> int:
+def _draw_head(pen: _Pen, layout: _Arrangement, title: str, caption: str) -> int:
     """Title and caption; where all else begins."""
     width, y = layout.right - _MARGIN, _MARGIN + 48
     pen.fit(_MARGIN, y - 8, title, _LARGE, width, weight="bold")
@@ -332,7 +332,7 @@ def _draw_head(pen: _Pen, layout: _Layout, title: str, caption: str) -> int:
     return y + 40
 
 
-def _draw_zoom(pen: _Pen, layout: _Layout, zoom: Zoom, plane: Plane, cells: Pixels, y: int) -> None:
+def _draw_zoom(pen: _Pen, layout: _Arrangement, zoom: Zoom, plane: Plane, cells: Pixels, y: int) -> None:
     """A zoom below its words, the picked patches marked, each of them and its filters in a row beside it."""
     (x, top), cell = (layout.columns[1], y + _HEAD), layout.cell_in(zoom)
     pen.fit(x, y + 34, f"{zoom.number}   {zoom.words}", _LETTERS, layout.right - x, weight="bold")
@@ -346,7 +346,7 @@ def _draw_zoom(pen: _Pen, layout: _Layout, zoom: Zoom, plane: Plane, cells: Pixe
         _draw_pick(pen, layout, f"{zoom.number}{name}", pick, top + place * (layout.row + _ROWS))
 
 
-def _draw_pick(pen: _Pen, layout: _Layout, name: str, pick: Pick, y: int) -> None:
+def _draw_pick(pen: _Pen, layout: _Arrangement, name: str, pick: Pick, y: int) -> None:
     """A patch between its name and its picture's, and its filters beside it."""
     x, base = layout.columns[2], y + _LABEL - 11
     pen.write(x, base, name, _LETTERS, weight="bold")
@@ -362,7 +362,7 @@ def _draw_pick(pen: _Pen, layout: _Layout, name: str, pick: Pick, y: int) -> Non
         pen.write(layout.columns[3], y + _LABEL + _PANEL, "no filter is active here", _SMALL, color=FAINT)
 
 
-def _draw_answer(pen: _Pen, layout: _Layout, one: Answer, x: int, y: int) -> None:
+def _draw_answer(pen: _Pen, layout: _Arrangement, one: Answer, x: int, y: int) -> None:
     """A filter's channel and what it answers, above its panels."""
     base, contrast = y + _LABEL - 11, "" if one.contrast is None else f"  {one.contrast:.2f}"
     pen.write(x, base, str(one.channel), _LETTERS, weight="bold")
@@ -375,7 +375,7 @@ def _draw_answer(pen: _Pen, layout: _Layout, one: Answer, x: int, y: int) -> Non
         pen.write(*middle, "no portrait", _SMALL, ha="center", va="center", color=FAINT)
 
 
-def _panels(layout: _Layout, one: Answer) -> Pixels:
+def _panels(layout: _Arrangement, one: Answer) -> Pixels:
     """Patches above, reconstructions below, as they are on the page; a pale field without a portrait."""
     (high, wide), count = layout.panel, min(layout.panels, len(one.outside))
     if one.sprite is None:

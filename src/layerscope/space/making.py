@@ -27,7 +27,7 @@ from layerscope.filters.sheets import STEP as PORTRAITS
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.plane.clusters import groups_of, suggest_regions
-from layerscope.plane.embedding import Tsne, check_embedding_libraries, lay_out, reduce, relate
+from layerscope.plane.embedding import Tsne, check_embedding_libraries, lay_out, project, relate
 from layerscope.plane.grid import Grid, arrange, check_plane_libraries, fill
 from layerscope.plane.regions import contrasts
 from layerscope.plane.truth import Embedded, measure_truth, truth_table
@@ -35,10 +35,10 @@ from layerscope.space.crops import crop_patches
 from layerscope.space.patches import count_patches, draw_patches
 from layerscope.space.portraits import choose_zooms, portray_filters, space_figure
 from layerscope.space.sheets import region_tables, space_sheets
-from layerscope.space.space import Space, read_affinities, read_reduction, space_folder
+from layerscope.space.space import Space, read_affinities, read_projection, space_folder
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep, open_step
-from layerscope.sweep.one_pass import Pass
+from layerscope.sweep.one_pass import SweepOptions
 from layerscope.sweep.patch_sample import PatchSample
 
 _FORMAT = 1  # of what a space holds; raised when older ones are to be made anew
@@ -48,7 +48,7 @@ Progress = Callable[[str, float], object]  #: what is being done, and which shar
 
 
 @dataclass(frozen=True)
-class Plan:
+class SpaceOptions:
     """How spaces are made: patches of each layer, t-SNE, and the plane's cells of ``side`` pixels.
 
     ``count``, ``where``, ``per_picture``, ``seed``: as `PatchSample` takes them. ``cells``: how many cells the planes
@@ -81,8 +81,8 @@ def make_spaces(
     images: ImageSet,
     layers: Sequence[str],
     *,
-    plan: Plan | None = None,
-    settings: Pass | None = None,
+    plan: SpaceOptions | None = None,
+    settings: SweepOptions | None = None,
     progress: Progress | None = None,
 ) -> Study:
     """Add the representation space of each layer to a study: patches, embedding, planes, pictures and measures.
@@ -93,7 +93,7 @@ def make_spaces(
     check_embedding_libraries()
     check_plane_libraries()
     drawing_of(study, network.name)
-    plan, tell = plan or Plan(), progress or _untold
+    plan, tell = plan or SpaceOptions(), progress or _untold
     makers = [_Maker(network, images, network.layer(name).name, plan, tell) for name in layers]
     missing = [maker for maker in makers if not maker.holds(study, "patches")]
     if missing:
@@ -107,7 +107,7 @@ def _untold(_: str, __: float) -> None:
     pass
 
 
-def _draw(study: Study, makers: Sequence[_Maker], settings: Pass | None, tell: Progress) -> Study:
+def _draw(study: Study, makers: Sequence[_Maker], settings: SweepOptions | None, tell: Progress) -> Study:
     """Patches of all layers that lack them, in one pass."""
     first, done = makers[0], 0
 
@@ -133,7 +133,7 @@ class _Maker:
     network: Network
     images: ImageSet
     layer: str
-    plan: Plan
+    plan: SpaceOptions
     tell: Progress
 
     @property
@@ -192,7 +192,7 @@ class _Maker:
     def _neighbours(self, study: Study) -> dict[str, Any]:
         self.tell(f"{self.layer}: neighbours", 0.0)
         vectors = Space(study.network(self.network.name), self.layer).vectors
-        reduction = reduce(vectors, self.plan.tsne)
+        reduction = project(vectors, self.plan.tsne)
         affinities = relate(reduction.values, self.plan.tsne)
         return {
             **{"components": reduction.values, "mean": reduction.mean, "axes": reduction.axes},
@@ -201,7 +201,7 @@ class _Maker:
 
     def _embedding(self, study: Study) -> dict[str, Any]:
         results = study.network(self.network.name)
-        reduction, affinities = read_reduction(results, self.folder), read_affinities(results, self.folder)
+        reduction, affinities = read_projection(results, self.folder), read_affinities(results, self.folder)
         laid = lay_out(affinities, reduction.values, self.plan.tsne, self._told("t-SNE"))
         about = {"kl": laid.kl, "method": laid.method, "patches": len(laid.points)}
         return {"embedding": laid.points, "embedding.json": (json.dumps(about, indent=1) + "\n").encode()}

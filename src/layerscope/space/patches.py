@@ -18,7 +18,7 @@ from layerscope.network.views import box_at
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures
 from layerscope.study.sources import check_network
-from layerscope.sweep.one_pass import Pass, sweep
+from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.patch_sample import PatchSample
 
 
@@ -40,7 +40,7 @@ def draw_patches(
     images: ImageSet,
     sample: PatchSample,
     *,
-    settings: Pass | None = None,
+    settings: SweepOptions | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Mapping[str, Patches]:
     """Patches of each layer that the sample names, in one pass over the good pictures of the study.
@@ -51,7 +51,7 @@ def draw_patches(
     good = np.flatnonzero(pc.is_null(study.pictures["reason"]).to_numpy(zero_copy_only=False))
     places = find_pictures(study, images, good.tolist())
     chosen = choose_images(images, [places[picture] for picture in good.tolist()])
-    swept = sweep(network, chosen, [sample], settings=settings, progress=progress)
+    swept = sweep_images(network, chosen, [sample], settings=settings, progress=progress)
     _refuse_changed(study, good, swept.pictures)
     results = swept.results[sample.name]
     table, found = results["patches"], {}

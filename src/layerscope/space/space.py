@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from layerscope.disk.tables import read_json
 from layerscope.errors import StudyError
-from layerscope.plane.embedding import Affinities, Reduction, Tsne, place
+from layerscope.plane.embedding import Affinities, Projection, Tsne, place
 from layerscope.plane.grid import Grid
 from layerscope.plane.regions import (
     Region,
@@ -238,7 +238,7 @@ class Space:
 
     def place(self, vectors: Array) -> npt.NDArray[np.float64]:
         """Where new vectors (M, channels) of the layer lie on the plane, (M, 2): x and y in cells."""
-        reduction = read_reduction(self.results, self.folder)
+        reduction = read_projection(self.results, self.folder)
         return self._in_cells(place(vectors, reduction, self.points, Tsne(**self.options["tsne"])))
 
     def _plane(self, arrangement: str | None) -> npt.NDArray[np.int32]:
@@ -271,11 +271,11 @@ def _outline(x: Sequence[float], y: Sequence[float]) -> npt.NDArray[np.float64]:
     return corners.ravel() if len(corners) == 2 else corners
 
 
-def read_reduction(results: NetworkResults, folder: str) -> Reduction:
+def read_projection(results: NetworkResults, folder: str) -> Projection:
     """The components of a space's vectors, and how they are made of them."""
     values = np.asarray(results.array(f"{folder}/components"), np.float32)
     mean, axes = (np.asarray(results.array(f"{folder}/{name}"), np.float64) for name in ("mean", "axes"))
-    return Reduction(values, mean, axes)
+    return Projection(values, mean, axes)
 
 
 def read_affinities(results: NetworkResults, folder: str) -> Affinities:

@@ -20,10 +20,10 @@ from layerscope._version import __version__
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.sweep.checkpoints import Shard
-from layerscope.sweep.one_pass import Pass, ShardResult, run_shard
+from layerscope.sweep.one_pass import ShardResult, SweepOptions, run_shard
 from layerscope.sweep.reducers import Reducer
 
-Done = Generator[tuple[Shard, ShardResult], None, None]  #: shards with their results
+Finished = Generator[tuple[Shard, ShardResult], None, None]  #: shards with their results
 Progress = Callable[[int], object]  #: called with the number of pictures done since the last call
 
 _COMPUTE = ("torch", "numpy", "pillow", "pyarrow")  # packages that the bits, or the bytes, may depend on
@@ -36,7 +36,7 @@ class Job:
     network: Network
     images: ImageSet
     reducers: Sequence[Reducer]
-    settings: Pass
+    settings: SweepOptions
     threads: int
 
     def compute(self, shard: Shard, progress: Progress) -> ShardResult:
@@ -49,7 +49,7 @@ class Engine(ABC):
     """Computes shards somewhere."""
 
     @abstractmethod
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Done:
+    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
         """Each shard with its result, as they are done, in any order. Closing the iterator ends all work.
 
         Raises EngineError if the place cannot be used; what the pass raises comes through as it is.
@@ -60,7 +60,7 @@ class Engine(ABC):
 class Local(Engine):
     """In this process, one after the other; needs nothing."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Done:
+    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
         """Each shard with its result, in order."""
         for shard in shards:
             yield shard, job.compute(shard, progress)

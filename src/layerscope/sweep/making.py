@@ -42,7 +42,7 @@ from layerscope.study.folder import (
 )
 from layerscope.sweep.checkpoints import Checkpoints, Shard
 from layerscope.sweep.engine import Engine, Job, Local, Progress, surroundings
-from layerscope.sweep.one_pass import Pass, finish, merge_shards, pictures_table
+from layerscope.sweep.one_pass import SweepOptions, finish, merge_shards, pictures_table
 from layerscope.sweep.reducers import Reducer, State
 
 _WORDS = {"images.digest": "the pictures: their list, their sizes in bytes or their labels"}
@@ -54,7 +54,7 @@ def make_study(
     reducers: Sequence[Reducer],
     out: str | Path,
     *,
-    settings: Pass | None = None,
+    settings: SweepOptions | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> Study:
@@ -66,7 +66,7 @@ def make_study(
     picture can be read; OutputError if the folder is in use or the disk is full. What is finished stays.
     """
     making = _Making(
-        tuple(networks), images, tuple(reducers), settings or Pass(), Path(out), progress or _silent
+        tuple(networks), images, tuple(reducers), settings or SweepOptions(), Path(out), progress or _silent
     )
     making.check()
     _prepare(making.out)
@@ -105,7 +105,7 @@ class _Making:
     networks: tuple[Network, ...]
     images: ImageSet
     reducers: tuple[Reducer, ...]
-    settings: Pass
+    settings: SweepOptions
     out: Path
     progress: Progress
 

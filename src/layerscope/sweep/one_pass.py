@@ -32,7 +32,7 @@ Key = tuple[str, str]  #: names of a reducer and of a target of it
 
 
 @dataclass(frozen=True)
-class Pass:
+class SweepOptions:
     """How the pictures go through the network: so many at once, so many per shard, decoded by so many threads.
 
     Raises LayerscopeError if ``shard`` is no multiple of ``batch``: the last batch of each would run half empty.
@@ -149,12 +149,12 @@ class Sweep:
     pictures: pa.Table
 
 
-def sweep(
+def sweep_images(
     network: Network,
     images: ImageSet,
     reducers: Sequence[Reducer],
     *,
-    settings: Pass | None = None,
+    settings: SweepOptions | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Sweep:
     """Run every picture through the network once and give each reducer what it looks at; all in memory.
@@ -162,7 +162,7 @@ def sweep(
     ``progress`` is called with 1 after each picture, good or bad. A picture that cannot be read is skipped, and its
     reason stands in the table of pictures. Raises NetworkError if a layer gives NaN.
     """
-    settings = settings or Pass()
+    settings = settings or SweepOptions()
     shards = settings.shards(len(images))
     results = (run_shard(network, images, shard, reducers, settings, progress) for shard in shards)
     merged = merge_shards(reducers, results)
@@ -174,7 +174,7 @@ def run_shard(
     images: ImageSet,
     indices: range,
     reducers: Sequence[Reducer],
-    settings: Pass,
+    settings: SweepOptions,
     progress: Callable[[int], object] | None = None,
 ) -> ShardResult:
     """The states and the rows of the pictures at ``indices``. A pure function: twice gives the same bits twice.

@@ -24,7 +24,7 @@ from torch._ops import OpOverload
 
 from layerscope.errors import EngineError
 from layerscope.sweep.checkpoints import Shard
-from layerscope.sweep.engine import Done, Engine, Job, Progress, surroundings
+from layerscope.sweep.engine import Engine, Finished, Job, Progress, surroundings
 from layerscope.sweep.one_pass import ShardResult
 
 PATIENCE = 10.0  #: seconds that the head of a cluster may take to answer
@@ -47,7 +47,7 @@ class RayEngine(Engine):
     gpus: float | None = None
     retries: int = 3
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Done:
+    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
         """Each shard with its result, as they are done."""
         if not shards:
             return

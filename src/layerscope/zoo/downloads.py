@@ -84,7 +84,7 @@ def check(found: str, digest: str, what: str) -> None:
         )
 
 
-def sweep(folder: Path) -> None:
+def clear_partials(folder: Path) -> None:
     """Remove the partial files that killed processes left in the folder; a living one writes all the time."""
     for partial in folder.glob(f"{_PARTIAL}*"):
         try:

@@ -36,9 +36,9 @@ class Pool(NamedTuple):
         return (size + self.ceil) // 2
 
 
-Plan = Sequence[Conv | Pool]
+Blocks = Sequence[Conv | Pool]
 
-ALEXCNN: Plan = (
+ALEXCNN: Blocks = (
     Conv("c1", 96, kernel=11, stride=4, pad=2),
     Pool("p1", ceil=True),
     Conv("c2", 256, kernel=5),
@@ -50,12 +50,12 @@ ALEXCNN: Plan = (
 )
 
 
-def _vgg_group(group: int, filters: int, convolutions: int) -> Plan:
+def _vgg_group(group: int, filters: int, convolutions: int) -> Blocks:
     names = (f"c{group}_{i}" for i in range(1, convolutions + 1))
     return (*(Conv(name, filters, kernel=3) for name in names), Pool(f"p{group}"))
 
 
-VGGCNN: Plan = (
+VGGCNN: Blocks = (
     *_vgg_group(1, 64, 2),
     *_vgg_group(2, 128, 2),
     *_vgg_group(3, 256, 3),
@@ -73,7 +73,7 @@ class PaperCNN(nn.Module):
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Blocks,
         *,
         classes: int = 1000,
         channels: int = 3,

