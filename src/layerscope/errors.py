@@ -42,6 +42,16 @@ class EngineError(LayerscopeError):
 def said(error: Exception) -> str:
     """What an exception says, on one line and without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return one_line(text)
+
+
+def named(error: Exception) -> str:
+    """The kind of an exception and all that it says, on one line: of code that is not ours."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def one_line(text: str) -> str:
+    """The text with all white space as single spaces."""
     return " ".join(text.split())
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.disk import locks
 from layerscope.disk.locks import LOCK, lock
 from layerscope.errors import OutputError
 
@@ -54,10 +53,10 @@ def test_a_folder_that_is_none(tmp_path: Path, inside: str) -> None:
 
 
 def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(file: object) -> None:
+    def fail(*_: object, **__: object) -> bool:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(locks, "_hold", fail)
+    monkeypatch.setattr("filelock.lock_descriptor", fail)
     told = "cannot be locked: No locks available; name a folder on a disk"
     with pytest.raises(OutputError, match=told), lock(tmp_path):
         pass

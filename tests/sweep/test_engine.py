@@ -102,3 +102,10 @@ def test_without_ray(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match=r"Ray is not installed; `pip install 'layerscope\[ray\]'`"):
         next(RayEngine().run(job, SHARDS, print))
     assert list(RayEngine().run(job, [], print)) == []  # nothing to do needs no cluster
+
+
+@pytest.mark.parametrize("reserved", [{"cpus": 0}, {"cpus": float("nan")}, {"gpus": -1}, {"retries": -1}])
+def test_what_no_task_can_reserve(reserved: dict[str, float]) -> None:
+    (value,) = reserved.values()
+    with pytest.raises(EngineError, match=rf"^{value} .*: ask for (more than 0|0 or more)$"):
+        RayEngine(**reserved)  # type: ignore[arg-type]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from layerscope.errors import OutputError, said
 
@@ -24,29 +22,18 @@ def lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {said(error)}; name another folder") from error
     with file:
-        try:
-            _hold(file)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"{folder} is in use by another process; wait for it, or name another folder"
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be locked: {said(error)}; name a folder on a disk that knows locks"
-            ) from error
+        if not _held(folder, file.fileno()):
+            raise OutputError(f"{folder} is in use by another process; wait for it, or name another folder")
         yield
 
 
-def _hold(file: IO[bytes]) -> None:
-    """Lock the file for this process at once; raises BlockingIOError if another has it."""
-    if os.name == "nt":
-        import msvcrt
+def _held(folder: Path, descriptor: int) -> bool:
+    """Lock the file for this process at once; False if another has it."""
+    from filelock import lock_descriptor  # a tenth of a second that reading a study need not wait
 
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except PermissionError as error:
-            raise BlockingIOError from error
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        return lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be locked: {said(error)}; name a folder on a disk that knows locks"
+        ) from error

@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, said
 
 
 def share_out(work: Callable[[int], None], parts: int) -> None:
@@ -45,7 +45,6 @@ def loading_kernels() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        cause = " ".join(str(error).split())
         raise LayerscopeError(
-            f"numba cannot keep its kernels ({cause}); set NUMBA_CACHE_DIR to a folder"
+            f"numba cannot keep its kernels ({said(error)}); set NUMBA_CACHE_DIR to a folder"
         ) from error

@@ -11,6 +11,8 @@ from contextlib import contextmanager, redirect_stderr
 
 from torch import nn
 
+from layerscope.errors import said
+
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
@@ -44,4 +46,4 @@ def cause(error: Exception) -> str:
     if code:
         file, line, words = code[-1]
         return f"line {line} of {file} depends on what is in the picture ({words})"
-    return " ".join(text.split())[:300]
+    return said(error)[:300]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.disk.tables import Array, publish
-from layerscope.errors import StudyError
+from layerscope.errors import StudyError, said
 from layerscope.sweep.one_pass import Key, ShardResult
 from layerscope.sweep.reducers import State
 
@@ -67,9 +67,8 @@ class Checkpoints:
         try:
             about, result = decode(path.read_bytes())
         except _DAMAGED as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise StudyError(
-                f"{path} is damaged: {reason}; remove it and run the same again: that shard is computed anew"
+                f"{path} is damaged: {said(error)[:200]}; remove it and run the same again: that shard is computed anew"
             ) from error
         if about != self._belongs(shard):
             raise StudyError(
@@ -92,7 +91,10 @@ def encode(result: ShardResult, belongs: Mapping[str, Any]) -> memoryview:
     about = {"belongs": belongs, "states": [[key, list(state)] for key, state in named]}
     head = np.frombuffer(json.dumps(about).encode(), np.uint8)
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **{_ABOUT: head}, **{str(i): array for i, array in enumerate(arrays)})
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in [(_ABOUT, head), *((str(i), array) for i, array in enumerate(arrays))]:
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return file.getbuffer()
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import inf
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,7 @@ from uuid import uuid4
 import torch
 from torch._ops import OpOverload
 
-from layerscope.errors import EngineError
+from layerscope.errors import EngineError, said
 from layerscope.sweep.checkpoints import Shard
 from layerscope.sweep.engine import Engine, Finished, Job, Progress, surroundings
 from layerscope.sweep.one_pass import ShardResult
@@ -46,6 +47,14 @@ class RayEngine(Engine):
     cpus: float | None = None
     gpus: float | None = None
     retries: int = 3
+
+    def __post_init__(self) -> None:
+        if self.cpus is not None and not 0 < self.cpus < inf:
+            raise EngineError(f"{self.cpus} processors for each shard: ask for more than 0")
+        if self.gpus is not None and not 0 <= self.gpus < inf:
+            raise EngineError(f"{self.gpus} GPUs for each shard: ask for 0 or more")
+        if self.retries < 0:
+            raise EngineError(f"{self.retries} retries of a shard: ask for 0 or more")
 
     def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
         """Each shard with its result, as they are done."""
@@ -82,7 +91,8 @@ class RayEngine(Engine):
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(
-                f"no Ray cluster at {self.address or 'this machine'}: {_line(error)}; start one with `ray start --head`"
+                f"no Ray cluster at {self.address or 'this machine'}: {said(error)[:200]}; start one with "
+                "`ray start --head`"
             ) from error
         try:
             yield
@@ -146,14 +156,10 @@ def _result(ray: Any, reference: Any, shard: Shard) -> ShardResult:
         raise error.cause from None  # what the pass raised; Ray wraps it in the worker's traceback
     except ray.exceptions.RayError as error:
         raise EngineError(
-            f"shard {shard.number} keeps failing on the cluster: {_line(error)}; run the same again, with more "
+            f"shard {shard.number} keeps failing on the cluster: {said(error)[:200]}; run the same again, with more "
             "memory or fewer tasks per node"
         ) from error
     return result
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 # ------------------------------------------------------------------ in the worker

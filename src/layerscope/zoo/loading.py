@@ -16,7 +16,7 @@ import torch
 import torchvision.models as tv
 from torch import Tensor, nn
 
-from layerscope.errors import NetworkError
+from layerscope.errors import NetworkError, named
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.zoo.paper import PaperCNN, PaperTrunk, alexcnn, vggcnn
@@ -224,7 +224,7 @@ def _call_factory(spec: str) -> nn.Module:
             found = importlib.import_module(module_name)
         except Exception as error:  # the user's code may raise anything
             raise NetworkError(
-                f"cannot import {module_name!r} of {spec!r}: {_in_a_line(error)}; is it on PYTHONPATH?"
+                f"cannot import {module_name!r} of {spec!r}: {named(error)}; is it on PYTHONPATH?"
             ) from error
     factory = getattr(found, factory_name, None)
     if not callable(factory):
@@ -235,15 +235,11 @@ def _call_factory(spec: str) -> nn.Module:
         module = factory()
     except Exception as error:
         raise NetworkError(
-            f"{spec} failed: {_in_a_line(error)}; it must take no arguments and return a module"
+            f"{spec} failed: {named(error)}; it must take no arguments and return a module"
         ) from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"{spec} returned {type(module).__name__}, not a torch.nn.Module")
     return module
-
-
-def _in_a_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 @contextmanager
@@ -300,7 +296,7 @@ def _copied(blueprint: _Blueprint) -> nn.Module:
         return deepcopy(blueprint.build())
     except Exception as error:  # the user's code may raise anything
         raise NetworkError(
-            f"{blueprint.name} cannot be copied to load weights into it ({_in_a_line(error)}); "
+            f"{blueprint.name} cannot be copied to load weights into it ({named(error)}); "
             "load them yourself, and give the module without weights"
         ) from error
 
