@@ -160,6 +160,11 @@ def test_units_of_the_papers_networks(name: str) -> None:
     [
         *(
             "zero pads",
+            "pads",
+            "circular pads",
+            "mirrored at the border",
+            "squeezed, then linear",
+            "squeezed in place, and back",
             "crop",
             "pooled",
             "x += y",
@@ -179,12 +184,13 @@ def test_units_of_small_networks(name: str) -> None:
     check(network, module, [path for path in network.graph.modules if path] + [""])
 
 
-def test_padding_that_repeats_the_picture_from_its_other_end_has_no_field() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"))
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_by_the_maps_own_values_has_no_field_of_one_size(mode: str) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode))
     network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
     assert network.layers[0].field is None
-    with pytest.raises(GeometryError, match="no receptive field is known for pad in '0'"):
-        network.geometry.seen(network.layers[0].result, [0], [0])
+    rows = {"reflect": (0, 2), "replicate": (0, 2), "circular": (0, 8)}[mode]
+    assert network.geometry.seen(network.layers[0].result, [0], [3]) == Box(rows[0], 2, rows[1], 5)
 
 
 def along_rows(s: Any, x: Tensor) -> Tensor:

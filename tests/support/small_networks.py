@@ -140,6 +140,27 @@ SMALL: dict[str, nn.Module] = {
     "crop": Written(lambda s, x: s.c(x)[:, :, 1:-1:2, -3:], c=conv()),
     "zero pads": nn.Sequential(nn.ZeroPad2d((1, 2, 3, 0)), conv(), nn.ZeroPad2d((-2, 0, -1, 2))),
     "pads": nn.Sequential(nn.ZeroPad2d((1, 2, 3, 0)), conv(), nn.ReflectionPad2d(1), nn.ReplicationPad2d(2)),
+    "circular pads": nn.Sequential(conv(), nn.CircularPad2d((1, 2, 3, 0)), conv(4, 4)),
+    "mirrored at the border": nn.Sequential(
+        nn.ReflectionPad2d((3, 2, 7, 0)),
+        conv(),
+        nn.MaxPool2d(2),
+        nn.ReplicationPad2d((0, 3, 2, 1)),
+        conv(4, 4),
+    ),
+    "squeezed": Written(lambda s, x: s.p(s.c(x)).squeeze(), c=conv(), p=nn.AdaptiveAvgPool2d(1)),
+    "squeezed, then linear": Written(
+        lambda s, x: s.f(torch.squeeze(s.p(s.c(x)))), c=conv(), p=nn.AdaptiveAvgPool2d(1), f=nn.Linear(4, 3)
+    ),
+    "squeezed axis by axis": Written(
+        lambda s, x: s.p(s.c(x)).squeeze(-1).squeeze(-1), c=conv(), p=nn.AdaptiveAvgPool2d(1)
+    ),
+    "squeezed in place, and back": Written(
+        lambda s, x: s.d(s.p(s.c(x)).squeeze_((2, 3)).unsqueeze(-1)[..., None]),
+        c=conv(),
+        d=nn.Conv2d(4, 2, 1),
+        p=nn.AdaptiveAvgPool2d(1),
+    ),
     "pooled": nn.Sequential(
         conv(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(3)
     ),

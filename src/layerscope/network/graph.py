@@ -252,6 +252,8 @@ class _Tidier:
         elif _changes_nothing(node, kind):
             self.known[node] = self.known[node.args[0]]
             self._note_module(node)
+        elif kind.removesuffix("_") == "squeeze":
+            self._squeeze(node)
         else:
             target = _functional(node.target)
             self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
@@ -285,6 +287,14 @@ class _Tidier:
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
         self.known[node] = self.known[node.args[0]]
+
+    def _squeeze(self, node: Any) -> None:
+        """Drops the axes of length 1 that were asked for, or all; never the batch, which may be of one picture."""
+        shape = node.args[0].meta["val"].shape
+        asked = node.args[1] if len(node.args) > 1 else range(len(shape))
+        axes = {axis % len(shape) for axis in ([asked] if isinstance(asked, int) else asked)}
+        gone = sorted(axis for axis in axes if isinstance(shape[axis], int) and shape[axis] == 1)
+        self._append(node, "squeeze", torch.ops.aten.squeeze.dims, {"self": node.args[0], "dim": gone})
 
     def _append(self, node: Any, kind: str, target: Any, arguments: Mapping[str, Any]) -> None:
         index = len(self.operations)

@@ -5,11 +5,11 @@ To teach geometry a new operation, add it to ``POINTWISE`` or give it a line in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from layerscope.errors import NetworkError
-from layerscope.network.geometry import Edge, Geometry, Node, Reader, Window, adaptive
+from layerscope.network.geometry import Edge, Geometry, Node, Reader, Uneven, Window, adaptive
 from layerscope.network.graph import Graph, Operation, Ref
 
 POINTWISE = frozenset(
@@ -161,10 +161,34 @@ def _narrow(operation: Operation, shape: tuple[int, ...]) -> Readers:
 
 
 def _pad(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    if operation.arguments.get("mode") == "circular":
-        return None
     pads: list[int] = [*operation.arguments["pad"], 0, 0]  # left, right, top, bottom
-    return Window(pad=pads[2]), Window(pad=pads[0])
+    mode = operation.arguments.get("mode", "constant")
+    sides = ((pads[2], pads[3]), (pads[0], pads[1]))
+    if mode == "constant":
+        return Window(pad=sides[0][0]), Window(pad=sides[1][0])
+    if mode not in _BORDERS:
+        return None
+    rows, columns = (_copied(mode, n, *side) for n, side in zip(map_size(shape), sides, strict=True))
+    return rows, columns
+
+
+def _copied(mode: str, length: int, before: int, after: int) -> Reader:
+    """Padding by copies of the map's own values: each position beyond its edge reads one inside."""
+    read = [_BORDERS[mode](place, length) for place in range(-before, length + after)]
+    same = not (before or after)
+    return Window() if same else Uneven(tuple(read), tuple(place + 1 for place in read))
+
+
+def _reflected(place: int, length: int) -> int:
+    last = length - 1
+    return last - abs(last - place % (2 * last)) if last else 0
+
+
+_BORDERS: Mapping[str, Callable[[int, int], int]] = {
+    "reflect": _reflected,
+    "replicate": lambda place, length: min(max(place, 0), length - 1),
+    "circular": lambda place, length: place % length,
+}  #: the position of a map of this length that a position beyond its edge is a copy of
 
 
 _READERS: dict[str, Callable[[Operation, tuple[int, ...]], Readers]] = {
@@ -173,6 +197,8 @@ _READERS: dict[str, Callable[[Operation, tuple[int, ...]], Readers]] = {
     "mean": _mean,
     "flatten": _reshape,
     "reshape": _reshape,
+    "squeeze": _reshape,
+    "unsqueeze": _reshape,
     "transpose": _transpose,
     "narrow": _narrow,
     "slice": _narrow,
