@@ -9,9 +9,10 @@ from layerscope.compare.sparsity import show_sparsity, sparsity_table
 from layerscope.drawing.canvas import figure_files
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
+from layerscope.progress import Told
 from layerscope.study.folder import Study
 from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
-from layerscope.sweep.engine import Engine, Progress
+from layerscope.sweep.engine import Engine
 from layerscope.sweep.making import make_study
 from layerscope.sweep.one_pass import SweepOptions
 from layerscope.sweep.predictions import Predictions
@@ -32,7 +33,7 @@ def build_study(
     *,
     settings: SweepOptions | None = None,
     engine: Engine | None = None,
-    progress: Progress | None = None,
+    progress: Told | None = None,
 ) -> Study:
     """Make a study, as `make_study` does, and add to it what is drawn of its numbers; what is there is kept."""
     return add_charts(

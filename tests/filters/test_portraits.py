@@ -22,10 +22,11 @@ from layerscope.drawing import sprites
 from layerscope.drawing.sprites import read_about, read_sprite
 from layerscope.errors import ImageError, NetworkError, OutputError, StudyError
 from layerscope.filters import portraits
-from layerscope.filters.portraits import Done, Drawing, make_portraits
+from layerscope.filters.portraits import Drawing, make_portraits
 from layerscope.images.sets import open_images
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.progress import Progress
 from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import stream_units
 from layerscope.study.check import check_study
@@ -235,8 +236,8 @@ def test_another_display_begins_anew(study: Study, photos: Path) -> None:
 def test_strays_of_an_interrupted_run_are_removed(study: Study, photos: Path) -> None:
     images = open_images(photos)
 
-    def stop(done: Done) -> None:
-        if done.units == done.of:
+    def stop(done: Progress) -> None:
+        if done.share == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -247,6 +248,10 @@ def test_strays_of_an_interrupted_run_are_removed(study: Study, photos: Path) ->
     assert {row["layer"] for row in rows(made)} == {"c1"}
 
 
+def units_of(done: Progress) -> int:
+    return int(done.detail.partition(" ")[0])
+
+
 @pytest.mark.parametrize("after", [1, 7, 20])
 def test_interrupted_and_started_again(
     study: Study, photos: Path, units: list[Any], after: int, monkeypatch: pytest.MonkeyPatch
@@ -255,8 +260,8 @@ def test_interrupted_and_started_again(
     images, layers = open_images(photos), ["c1", "c2"]
     twin = Study.open(shutil.copytree(study.path, study.path.with_name("twin")))
 
-    def stop(done: Done) -> None:
-        if done.units >= after:
+    def stop(done: Progress) -> None:
+        if units_of(done) >= after:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -266,14 +271,14 @@ def test_interrupted_and_started_again(
     kept = {path: path.stat().st_mtime_ns for path in there}
     assert Study.open(study.path).steps == study.steps
     units.clear()
-    told: list[Done] = []
+    told: list[Progress] = []
     whole = make_portraits(study, small(), images, layers=layers, progress=told.append)
     total = sum(row["k"] for row in rows(whole))
     assert len(units) == total - sum(len(read_about(path)["white"]) for path in there)
     assert {path: path.stat().st_mtime_ns for path in there} == kept
-    assert told[0].units == total - len(units)
-    assert (told[-1].units, told[-1].of, told[-1].share) == (total, total, 1.0)
-    assert [done.units for done in told] == list(range(told[0].units, total + 1))
+    assert units_of(told[0]) == total - len(units)
+    assert (told[-1].detail, told[-1].share) == (f"{total} of {total} units", 1.0)
+    assert [units_of(done) for done in told] == list(range(units_of(told[0]), total + 1))
     make_portraits(twin, small(), images, layers=layers)
     assert bytes_of(whole.path) == bytes_of(twin.path)
 

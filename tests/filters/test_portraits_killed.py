@@ -32,7 +32,7 @@ def prepare(shown: str) -> Attempt:
             drawing = Drawing(display="heat")
         layers, study = ["c1", "c2", "c5"], Study.open(path)
         make_portraits(
-            study, network, pictures, layers=layers, drawing=drawing, progress=lambda done: tell(done.units)
+            study, network, pictures, layers=layers, drawing=drawing, progress=lambda done: tell(done.detail)
         )
 
     return attempt

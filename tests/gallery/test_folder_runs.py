@@ -19,6 +19,7 @@ from layerscope.errors import ImageError, NetworkError, OutputError, Unsupported
 from layerscope.gallery import folder as room
 from layerscope.gallery.folder import Gallery, Look, make_gallery, show_reconstructions
 from layerscope.network.network import Network, Unit
+from layerscope.progress import Progress
 from layerscope.reconstruction.rules import GUIDED
 from tests.support.exhibits import (
     FEW,
@@ -185,11 +186,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from layerscope.gallery.folder import Gallery, make_gallery
-from tests.exhibits import FEW, pictures, small_network
+from tests.support.exhibits import FEW, pictures, small_network
 
 def wait(done):
-    print("at", done, flush=True)
-    sys.stdin.readline()
+    if done.share:
+        print("at", done.detail[0], flush=True)
+        sys.stdin.readline()
 
 out = Path(sys.argv[1])
 make_gallery(Gallery(out, (small_network(),), FEW), pictures(out.parent, 2), progress=wait)
@@ -236,12 +238,12 @@ def mixed(tmp_path: Path) -> list[Path]:
 
 
 def test_broken_pictures_are_named_and_left_out(network: Network, tmp_path: Path, mixed: list[Path]) -> None:
-    steps: list[int] = []
+    steps: list[Progress] = []
     reported: list[Path] = []
     gallery = Gallery(tmp_path / "out", (network,), FEW)
     _, bad = make_gallery(gallery, mixed, progress=steps.append, report=lambda b: reported.append(b.path))
     assert [b.path for b in bad] == reported == [mixed[1], mixed[3]]
-    assert steps == [1, 1, 1, 1]
+    assert [step.detail for step in steps] == [f"{n} of 4 pictures" for n in range(5)]
     told = results(tmp_path / "out")
     assert [p["picture"] for p in told["pictures"]] == ["0", "2"]
     assert told["skipped"] == [{"file": str(b.path), "reason": b.reason} for b in bad]

@@ -30,6 +30,7 @@ from layerscope.plane.embedding import (
     project,
     relate,
 )
+from layerscope.progress import Progress
 from tests.oracles.plane import planes
 
 Floats = npt.NDArray[np.float32]
@@ -194,16 +195,16 @@ def test_kept_stages_are_used() -> None:
 
 def test_progress_rises_to_one_and_stops_nothing() -> None:
     _, _, done = made()
-    told: list[float] = []
+    told: list[Progress] = []
 
-    def tell(share: float) -> bool:
-        told.append(share)
+    def tell(progress: Progress) -> bool:
+        told.append(progress)
         return True  # as a progress bar does
 
-    layout = lay_out(done.affinities, done.reduction.values, QUICK, tell)  # type: ignore[arg-type]
-    assert told == sorted(told)
-    assert len(told) == 16
-    assert told[-1] == 1
+    layout = lay_out(done.affinities, done.reduction.values, QUICK, tell)
+    shares = [one.share for one in told]
+    assert (shares[0], shares[-1], len(shares)) == (0, 1, 17)
+    assert shares == sorted(shares)
     assert layout.points.tobytes() == done.layout.points.tobytes()
 
 
@@ -211,10 +212,10 @@ def test_progress_rises_to_one_and_stops_nothing() -> None:
 def test_an_interruption_gets_out_and_leaves_everything_as_it_was(calls: int) -> None:
     _, _, done = made()
     before = done.affinities.data.copy()
-    told: list[float] = []
+    told: list[Progress] = []
 
-    def interrupt(share: float) -> None:
-        told.append(share)
+    def interrupt(progress: Progress) -> None:
+        told.append(progress)
         if len(told) == calls:
             raise KeyboardInterrupt
 
@@ -232,7 +233,7 @@ def test_what_is_placed_again_lands_where_it_was(tmp_path: Path) -> None:
     vectors, _, done = made()
     kept = reopened(done, tmp_path)
     points = kept.layout.points
-    told: list[float] = []
+    told: list[Progress] = []
     there = place(vectors, kept.reduction, points, QUICK, told.append)
     assert there.dtype == np.float32
     apart = np.linalg.norm(there - points, axis=1)
@@ -240,8 +241,8 @@ def test_what_is_placed_again_lands_where_it_was(tmp_path: Path) -> None:
     assert (apart < near).mean() > 0.99
     assert np.median(apart) < 0.3 * np.median(near)
     assert np.linalg.norm(there - np.roll(points, 1, axis=0), axis=1).mean() > 10 * apart.mean()
-    assert told == sorted(told)
-    assert told[-1] == 1
+    assert [one.share for one in told] == sorted(one.share for one in told)
+    assert told[-1].share == 1
 
 
 def test_new_vectors_land_among_their_like() -> None:
@@ -259,7 +260,7 @@ def test_new_vectors_land_among_their_like() -> None:
 def test_placing_that_is_interrupted_gets_out() -> None:
     vectors, _, done = made()
 
-    def interrupt(_share: float) -> None:
+    def interrupt(_: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from layerscope.errors import NetworkError
 from layerscope.network.graph import Graph
 from layerscope.network.network import Network, Unit
+from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class, Reconstructions, Seed, reconstruct
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT, RULES, Rule
 from layerscope.zoo.paper import alexcnn, vggcnn
@@ -209,9 +210,10 @@ def test_a_cuda_device_gives_the_same() -> None:
 
 
 def test_progress_is_told_after_each_picture() -> None:
-    told: list[int] = []
+    told: list[Progress] = []
     reconstruct(alex(), noise(3, 3, *SIZE), ["c1"], progress=told.append)
-    assert told == [1, 1, 1]
+    assert [(one.stage, one.detail) for one in told] == [("pictures", f"{n} of 3 pictures") for n in range(4)]
+    assert [one.share for one in told] == [0, 1 / 3, 2 / 3, 1]
 
 
 # --- what is left alone ---------------------------------------------------------------------------------------

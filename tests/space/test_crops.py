@@ -19,6 +19,7 @@ from layerscope.images.sets import open_images
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.progress import Progress
 from layerscope.space.crops import crop_patches, cut_patch
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
@@ -130,13 +131,14 @@ def test_each_picture_is_read_once_and_files_can_be_mapped(
     real = type(images).load
     monkeypatch.setattr(type(images), "load", lambda own, index: read.append(index) or real(own, index))  # type: ignore[func-returns-value]
     pictures, boxes = sampled(study, net, 0)
-    told: list[int] = []
+    told: list[Progress] = []
     into = np.lib.format.open_memmap(
         tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(len(pictures), 9, 9, 3)
     )
     crop_patches(study, net, images, pictures, boxes, into, progress=told.append)
     assert sorted(read) == sorted(set(pictures.tolist()))
-    assert told == [int((pictures == picture).sum()) for picture in sorted(set(pictures.tolist()))]
+    cut = np.cumsum([0, *((pictures == picture).sum() for picture in sorted(set(pictures.tolist())))])
+    assert [one.detail for one in told] == [f"{patches} of {len(pictures)} patches" for patches in cut]
     into.flush()
     again = np.zeros(into.shape, np.uint8)
     order = np.random.default_rng(0).permutation(len(pictures))

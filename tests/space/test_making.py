@@ -30,6 +30,7 @@ from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.plane.grid import Grid, arrange, fill
+from layerscope.progress import Progress, Told
 from layerscope.reconstruction.rules import GRADIENT, GUIDED
 from layerscope.space import making as spaces
 from layerscope.space.making import SpaceOptions, make_spaces
@@ -149,8 +150,8 @@ def test_made_twice_nothing_is_touched(
     before = {path: path.stat().st_mtime_ns for path in made.path.rglob("*")}
     monkeypatch.setattr(Network, "representations", None)
     monkeypatch.setattr(spaces, "draw_patches", None)
-    told: list[str] = []
-    again = make_spaces(made, small(), images, ["p1"], plan=PLAN, progress=lambda what, _: told.append(what))
+    told: list[Progress] = []
+    again = make_spaces(made, small(), images, ["p1"], plan=PLAN, progress=told.append)
     assert told == []
     assert again.manifest == made.manifest
     assert {path: path.stat().st_mtime_ns for path in made.path.rglob("*")} == before
@@ -211,11 +212,11 @@ def test_fewer_cells_than_patches_have_no_one_to_one(study: Study, images: Image
 # ------------------------------------------------------------------ stopped
 
 
-def stopping(at: str, told: list[str]) -> spaces.Progress:
+def stopping(at: str, told: list[str]) -> Told:
     """What stops a run when it comes to a stage; ``told``: the stages it came to."""
 
-    def tell(what: str, _: float) -> None:
-        stage = what.rpartition(": ")[2]
+    def tell(progress: Progress) -> None:
+        stage = progress.stage.rpartition(": ")[2]
         if stage not in told[-1:]:
             told.append(stage)
         if stage == at:
@@ -349,20 +350,20 @@ def test_a_dead_layer(tmp_path: Path) -> None:
 
 def test_fewer_patches_than_the_perplexity_allows(study: Study, images: ImageSet) -> None:
     few = r"^12 patches of fc7 are too few for a perplexity of 8, which needs 25: take a perplexity of 3 or less"
-    seen: list[str] = []
+    seen: list[Progress] = []
     with pytest.raises(EmbeddingError, match=few):
-        make_spaces(study, small(), images, ["fc7"], plan=PLAN, progress=lambda what, _: seen.append(what))
+        make_spaces(study, small(), images, ["fc7"], plan=PLAN, progress=seen.append)
     assert seen == []  # said before the pass
     assert make_spaces(study, small(), images, ["fc7"], plan=with_tsne(perplexity=3))
 
 
 def test_missing_libraries_are_named(study: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openTSNE", None)
-    seen: list[str] = []
+    seen: list[Progress] = []
     with pytest.raises(
         EmbeddingError, match=r"^an embedding needs openTSNE: pip install 'layerscope\[space\]'$"
     ):
-        make_spaces(study, small(), images, ["c2"], plan=PLAN, progress=lambda what, _: seen.append(what))
+        make_spaces(study, small(), images, ["c2"], plan=PLAN, progress=seen.append)
     assert seen == []  # said before the pass
 
 

@@ -16,6 +16,7 @@ from layerscope.errors import GeometryError, LayerscopeError, NetworkError, Stud
 from layerscope.images.sets import ImageSet, choose_images, open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.progress import Progress
 from layerscope.space import patches
 from layerscope.space.patches import Patches, draw_patches
 from layerscope.study.folder import Study
@@ -136,12 +137,12 @@ def test_all_layers_in_one_pass(study: Study, images: ImageSet, monkeypatch: pyt
         passes.append(arguments)
         return sweep_images(*arguments, **options)  # type: ignore[arg-type]
 
-    told: list[int] = []
+    told: list[Progress] = []
     monkeypatch.setattr(patches, "sweep_images", counted)
     sample = PatchSample(layers, 50)
     together = draw_patches(study, small(), images, sample, settings=SETTINGS, progress=told.append)
     assert len(passes) == 1
-    assert sum(told) == 38
+    assert told[-1] == Progress("pictures", 1.0, "38 of 38 pictures")
     assert tuple(together) == layers
     for layer in layers:
         assert equal(together[layer], draw(study, images, layer, count=50))

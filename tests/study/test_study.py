@@ -19,9 +19,10 @@ from layerscope.errors import OutputError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.network.graph import Graph
 from layerscope.network.network import Network
+from layerscope.progress import Progress
 from layerscope.study.folder import Study, join
 from layerscope.sweep.checkpoints import Shard
-from layerscope.sweep.engine import Engine, Finished, Job, Local, Progress
+from layerscope.sweep.engine import Advance, Engine, Finished, Job, Local
 from layerscope.sweep.making import differences, make_study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.reducers import LayerBatch
@@ -60,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, shown: Path) -> Study:
 class Refusing(Engine):
     """Computes nothing: whoever asks for a shard is told off."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
+    def run(self, job: Job, shards: Sequence[Shard], advance: Advance) -> Finished:
         assert not shards, f"{len(shards)} shards are computed again"
         yield from ()
 
@@ -68,8 +69,8 @@ class Refusing(Engine):
 class Backwards(Engine):
     """The shards in the wrong order."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
-        yield from Local().run(job, shards[::-1], progress)
+    def run(self, job: Job, shards: Sequence[Shard], advance: Advance) -> Finished:
+        yield from Local().run(job, shards[::-1], advance)
 
 
 # ------------------------------------------------------------------ what is in it
@@ -216,15 +217,16 @@ def test_finished_shards_are_not_computed_again(
     with pytest.raises(StudyError, match="disk is full"):
         make(tmp_path, shown)
     monkeypatch.undo()
-    counted: list[int] = []
+    counted: list[Progress] = []
     make(tmp_path, shown, engine=Refusing(), progress=counted.append)
-    assert sum(counted) == 12
+    assert [one.detail for one in counted] == ["12 of 12 pictures"]  # what is there costs no time
 
 
 def test_progress_counts_every_picture_of_every_network(tmp_path: Path, shown: Path) -> None:
-    counted: list[int] = []
+    counted: list[Progress] = []
     make(tmp_path, shown, networks=[small(n) for n in NETWORKS], progress=counted.append)
-    assert sum(counted) == 24
+    assert [one.detail for one in (counted[0], counted[-1])] == ["0 of 24 pictures", "24 of 24 pictures"]
+    assert {one.stage for one in counted} == {"pictures"}
 
 
 def test_threads_are_those_it_was_begun_with(tmp_path: Path, shown: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from layerscope import GeometryError, LayerscopeError, Network, NetworkError
+from layerscope.progress import Progress
 from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
 from layerscope.sweep.one_pass import (
     Sweep,
@@ -263,17 +264,19 @@ def test_a_reducer_of_ones_own(network: Network) -> None:
 
 
 def test_progress_counts_every_picture(network: Network) -> None:
-    told: list[int] = []
+    told: list[Progress] = []
     images = given([*noise(5), "bad", *noise(5, 1)])
     sweep_images(network, images, [Sparsity()], settings=SMALL, progress=told.append)
-    assert told == [1] * 11
+    assert [one.detail for one in told[:3]] == ["0 of 11 pictures", "4 of 11 pictures", "5 of 11 pictures"]
+    assert [one.share for one in told] == sorted({one.share for one in told})
+    assert (told[-1].detail, told[-1].share) == ("11 of 11 pictures", 1)
 
 
 @pytest.mark.parametrize("after", [1, 6])
 def test_an_interrupt_leaves_no_thread_behind(network: Network, after: int) -> None:
-    told: list[int] = []
+    told: list[Progress] = []
 
-    def interrupt(step: int) -> None:
+    def interrupt(step: Progress) -> None:
         told.append(step)
         if len(told) == after:
             raise KeyboardInterrupt

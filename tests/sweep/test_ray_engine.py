@@ -14,7 +14,7 @@ import torch
 from layerscope.errors import EngineError, LayerscopeError
 from layerscope.images.sets import open_images
 from layerscope.sweep.checkpoints import Shard
-from layerscope.sweep.engine import Engine, Finished, Job, Progress
+from layerscope.sweep.engine import Advance, Engine, Finished, Job
 from layerscope.sweep.making import make_study
 from layerscope.sweep.ray_engine import RayEngine
 from layerscope.sweep.reducers import LayerBatch
@@ -117,9 +117,9 @@ def test_a_task_that_no_node_has_room_for(tmp_path: Path, shown: Path) -> None:
 class Both(Engine):
     """The first shard on the cluster, the others here."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
-        yield from RayEngine(cpus=1).run(job, shards[:1], progress)
-        yield from ((shard, job.compute(shard, progress)) for shard in shards[1:])
+    def run(self, job: Job, shards: Sequence[Shard], advance: Advance) -> Finished:
+        yield from RayEngine(cpus=1).run(job, shards[:1], advance)
+        yield from ((shard, job.compute(shard, advance)) for shard in shards[1:])
 
 
 def test_begun_there_finished_here(tmp_path: Path, shown: Path, whole: dict[str, str]) -> None:

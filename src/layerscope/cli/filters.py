@@ -17,9 +17,10 @@ from layerscope.cli.options import (
     open_device,
     studied,
 )
+from layerscope.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from layerscope.filters.portraits import Done, Drawing
+    from layerscope.filters.portraits import Drawing
     from layerscope.images.sets import ImageSet
     from layerscope.network.network import Network
     from layerscope.study.folder import Study
@@ -47,12 +48,11 @@ def _channels(context: click.Context, parameter: click.Parameter, value: str) ->
 
 def portray(study: Study, network: Network, images: ImageSet, **what: Any) -> Study:
     """`make_portraits` with a bar."""
-    from tqdm import tqdm
-
     from layerscope.filters.portraits import make_portraits
+    from layerscope.progress import of
 
-    with tqdm(total=1.0, desc=network.name, disable=None, bar_format=_BAR) as bar:
-        return make_portraits(study, network, images, progress=_Shown(bar), **what)
+    with progress_bar() as progress:
+        return make_portraits(study, network, images, progress=of(network.name, progress), **what)
 
 
 @click.command()
@@ -139,24 +139,6 @@ def _drawing(study: Study, name: str, rule: str | None, display: str | None) -> 
     there = drawing_of(study, name)
     other = None if rule == there.rule.name else rule
     return Drawing(RULES[other] if other else there.rule, display or there.display)
-
-
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
-
-
-class _Shown:
-    """Moves a bar by the share of the work, from which time is left follows, and says the number of units."""
-
-    def __init__(self, bar: Any) -> None:
-        self.bar, self.begun = bar, False
-
-    def __call__(self, done: Done) -> None:
-        """As `make_portraits` calls it."""
-        if not self.begun:
-            self.bar.initial = self.bar.n = self.bar.last_print_n = done.share
-            self.begun = True
-        self.bar.set_postfix_str(f"{done.units} of {done.of} units", refresh=False)
-        self.bar.update(done.share - self.bar.n)
 
 
 def _summarise(study: Study, name: str) -> None:

@@ -20,6 +20,7 @@ from layerscope.cli.options import (
     one_line,
     rule_option,
 )
+from layerscope.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from layerscope.gallery.folder import Gallery, Look
@@ -75,16 +76,14 @@ def reconstruct(
 
     Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed, 130 interrupted.
     """
-    from tqdm import tqdm
-
     from layerscope.gallery.folder import Gallery, make_gallery
     from layerscope.images.finding import find_images
 
     files = find_images(images)
     read = load_networks(names, options.pop("weight_names"), options)
     gallery = Gallery(out, read, _look(read, options))
-    with tqdm(total=len(files), unit="picture", disable=None) as bar:
-        made, bad = make_gallery(gallery, files, strict=strict, progress=bar.update, report=_report_bad)
+    with progress_bar() as progress:
+        made, bad = make_gallery(gallery, files, strict=strict, progress=progress, report=_report_bad)
     _summarise(gallery, files, made, bad)
     if bad:
         sys.exit(SOME_SKIPPED)

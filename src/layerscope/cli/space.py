@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope.cli.options import SOME_SKIPPED, computing, networks_of, open_device, studied
+from layerscope.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from layerscope.images.sets import ImageSet
@@ -222,33 +223,12 @@ def map_layers(
     study: Study, network: Network, images: ImageSet, layers: Sequence[str], plan: SpaceOptions | None = None
 ) -> Study:
     """`make_spaces` with a bar, and what it made in words."""
-    from tqdm import tqdm
-
     from layerscope.cli.space_answers import summarise
     from layerscope.space.making import make_spaces
     from layerscope.space.space import Space
 
-    with tqdm(total=1.0, disable=None, bar_format=_BAR) as bar:
-        made = make_spaces(study, network, images, layers, plan=plan, progress=_Shown(bar))
+    with progress_bar() as progress:
+        made = make_spaces(study, network, images, layers, plan=plan, progress=progress)
     for layer in layers:
         summarise(Space.open(made, layer, network.name))
     return made
-
-
-class _Shown:
-    """A bar for one thing after the other."""
-
-    def __init__(self, bar: Any) -> None:
-        self.bar, self.what, self.share = bar, "", 0.0
-
-    def __call__(self, what: str, share: float) -> None:
-        """As `make_spaces` calls it."""
-        if what != self.what:
-            self.what, self.share = what, 0.0
-            self.bar.reset()
-            self.bar.set_description_str(what)
-        self.bar.update(share - self.share)
-        self.share = share
-
-
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"

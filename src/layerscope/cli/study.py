@@ -21,6 +21,7 @@ from layerscope.cli.options import (
     one_line,
     weights_of_each,
 )
+from layerscope.cli.progress import progress_bar
 from layerscope.cli.space import map_layers
 
 if TYPE_CHECKING:
@@ -135,8 +136,6 @@ def _make(images: tuple[Path, ...], out: Path, options: dict[str, Any]) -> tuple
 
 def _prepared(out: Path, options: dict[str, Any]) -> Callable[[Sequence[Network], ImageSet], Study]:
     """The pass over the pictures, with a bar; wrong options are refused before anything is read."""
-    from tqdm import tqdm
-
     from layerscope.pipeline import standard_reducers
     from layerscope.sweep.making import make_study
     from layerscope.sweep.one_pass import SweepOptions
@@ -146,9 +145,9 @@ def _prepared(out: Path, options: dict[str, Any]) -> Callable[[Sequence[Network]
     reducers = standard_reducers(top=options.pop("top"))
 
     def run(networks: Sequence[Network], pictures: ImageSet) -> Study:
-        with tqdm(total=len(pictures) * len(networks), unit="picture", disable=None) as bar:
+        with progress_bar() as progress:
             return make_study(
-                networks, pictures, reducers, out, settings=settings, engine=engine, progress=bar.update
+                networks, pictures, reducers, out, settings=settings, engine=engine, progress=progress
             )
 
     return run

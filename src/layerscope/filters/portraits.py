@@ -7,7 +7,7 @@ pictures. Within a block every picture is read once, and all units that look at 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network, Unit
 from layerscope.network.views import View, view_of, within
+from layerscope.progress import Told, tell
 from layerscope.reconstruction.rules import DECONVNET, RULES, Rule
 from layerscope.reconstruction.units import UnitAt, UnitReconstruction, check_rule, stream_units
 from layerscope.study.folder import Study
@@ -68,18 +69,6 @@ def precision_of(study: Study, network_name: str) -> torch.dtype:
     return found
 
 
-@dataclass(frozen=True)
-class Done:
-    """How far the portraits are: units (patches of filters) of those asked for, and the share of the work."""
-
-    units: int
-    of: int
-    share: float
-
-
-Progress = Callable[[Done], object]
-
-
 def make_portraits(
     study: Study,
     network: Network,
@@ -88,7 +77,7 @@ def make_portraits(
     layers: str | Sequence[str] = "conv",
     channels: Sequence[int] | None = None,
     drawing: Drawing | None = None,
-    progress: Progress | None = None,
+    progress: Told | None = None,
 ) -> Study:
     """Add the portraits of filters to a study: a picture for each, pages for each layer, the table ``filters``.
 
@@ -113,10 +102,10 @@ def make_portraits(
     with open_step(study, STEP, network.name, options) as step:
         easel = _Easel(study, network, drawing, step)
         missing = [one for one in alive if easel.found(one) is None]
-        told = _Told(easel, alive, missing, progress)
+        units = _Units(easel, alive, missing, progress)
         for block in easel.blocks(missing):
             with closing(_Pictures(easel, images, places, block)) as pictures:
-                _draw(easel, block, pictures, told)
+                _draw(easel, block, pictures, units)
         return finish_portraits(
             step, study, network, easel.every(chosen), {one.layer.name for one in missing}
         )
@@ -196,11 +185,11 @@ class _Easel:
         return [portrait for portrait in found if portrait is not None]
 
 
-class _Told:
+class _Units:
     """Tells of progress, unit by unit."""
 
     def __init__(
-        self, easel: _Easel, alive: Sequence[Filter], missing: Sequence[Filter], progress: Progress | None
+        self, easel: _Easel, alive: Sequence[Filter], missing: Sequence[Filter], progress: Told | None
     ) -> None:
         self.progress, self.easel = progress, easel
         self.of, self.all = sum(len(one.patches) for one in alive), sum(map(easel.work, alive))
@@ -214,8 +203,8 @@ class _Told:
         self._tell()
 
     def _tell(self) -> None:
-        if self.progress is not None:
-            self.progress(Done(self.of - self.left, self.of, 1 - self.ahead / self.all if self.all else 1.0))
+        share = 1 - self.ahead / self.all if self.all else 1.0
+        tell(self.progress, "portraits", share, f"{self.of - self.left:,} of {self.of:,} units")
 
 
 @dataclass(frozen=True)
@@ -229,7 +218,7 @@ class _Panel:
     black: float
 
 
-def _draw(easel: _Easel, block: Sequence[Filter], pictures: _Pictures, told: _Told) -> None:
+def _draw(easel: _Easel, block: Sequence[Filter], pictures: _Pictures, units: _Units) -> None:
     """Make the portraits of a block; each is published with its last unit."""
     unfinished: dict[int, dict[int, _Panel]] = {}
     for place, found in stream_units(
@@ -241,7 +230,7 @@ def _draw(easel: _Easel, block: Sequence[Filter], pictures: _Pictures, told: _To
         if len(panels) == len(block[number].patches):
             del unfinished[number]
             _publish(easel, block[number], [panels[rank] for rank in sorted(panels)])
-        told.one_more(block[number])
+        units.one_more(block[number])
 
 
 def _panel(easel: _Easel, found: UnitReconstruction, view: View, seen: Pixels) -> _Panel:

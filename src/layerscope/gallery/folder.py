@@ -29,6 +29,7 @@ from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
 from layerscope.images.decoding import BadImage, load_image
 from layerscope.images.names import picture_names
 from layerscope.network.network import Network, Unit
+from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, Seed, reconstruct
 from layerscope.reconstruction.rules import DECONVNET, Rule
 
@@ -332,18 +333,19 @@ def make_gallery(
     files: Sequence[Path],
     *,
     strict: bool = False,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: Told | None = None,
     report: Callable[[BadImage], object] = lambda _: None,
 ) -> tuple[tuple[Path, ...], tuple[BadImage, ...]]:
     """Fill a gallery from picture files; what is there already, made the same way, is kept.
 
-    ``progress`` is called with 1 after each picture, ``report`` for each bad file; ``strict`` stops at the first
+    ``progress`` is told of each picture, ``report`` of each bad file; ``strict`` stops at the first
     with ImageError. Returns the files that sum it all up, and the bad pictures. Raises OutputError if the folder
     cannot be written, or another process is at work on it.
     """
     check_look(gallery.networks, gallery.look)
     good: dict[str, Path] = {}
     bad: list[BadImage] = []
+    done = Count(progress, "pictures", len(files))
     with gallery.held():
         for name, path in zip(picture_names(files), files, strict=True):
             fault = gallery.add(name, path)
@@ -354,7 +356,7 @@ def make_gallery(
             else:
                 bad.append(fault)
                 report(fault)
-            progress(1)
+            done()
         return gallery.finish(good, bad), tuple(bad)
 
 

@@ -8,20 +8,19 @@ puts new vectors among old points.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import EmbeddingError
+from layerscope.progress import Count, Told
 
 Real = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float32]
-Progress = Callable[[float], None]  #: told which share of the work is done, 0 to 1
 
 _LEAST = 2.0  #: perplexity; the width of a Gaussian over a single neighbour is not determined
 _REACH = 3  #: neighbours per perplexity: what a Gaussian of that perplexity reaches
@@ -126,7 +125,7 @@ class Embedding:
 
 
 def embed(
-    vectors: Real, options: Tsne | None = None, progress: Progress | None = None, kept: Kept | None = None
+    vectors: Real, options: Tsne | None = None, progress: Told | None = None, kept: Kept | None = None
 ) -> Embedding:
     """All stages for vectors (N, C), except those already kept.
 
@@ -186,9 +185,7 @@ def relate(values: Floats, options: Tsne) -> Affinities:
     return Affinities(made.P.indptr, made.P.indices, made.P.data)
 
 
-def lay_out(
-    affinities: Affinities, values: Floats, options: Tsne, progress: Progress | None = None
-) -> Layout:
+def lay_out(affinities: Affinities, values: Floats, options: Tsne, progress: Told | None = None) -> Layout:
     """Points by t-SNE, from the first two components: early exaggeration, then the plain descent.
 
     Leaves what it is given as it is. What ``progress`` raises gets out.
@@ -203,7 +200,7 @@ def lay_out(
             negative_gradient_method=method,
             n_jobs=options.threads,
             random_state=options.seed,
-            **_watched(progress, steps),
+            **_watched(progress, "t-SNE", steps),
         )
         points = tsne.fit(affinities=_weights(affinities), initialization=_start(values, options.seed))
         points = points.optimize(0, n_jobs=1)  # the divergence again: threads add it up in any order
@@ -215,7 +212,7 @@ def place(
     reduction: Projection,
     points: Floats,
     options: Tsne,
-    progress: Progress | None = None,
+    progress: Told | None = None,
 ) -> Floats:
     """Where new vectors (M, C) lie among the points of an embedding: (M, 2).
 
@@ -235,7 +232,7 @@ def place(
         return _placed(values, reduction.values, points, options, progress)
 
 
-def _placed(values: Floats, old: Floats, points: Floats, options: Tsne, progress: Progress | None) -> Floats:
+def _placed(values: Floats, old: Floats, points: Floats, options: Tsne, progress: Told | None) -> Floats:
     """openTSNE's transform, from plain arrays: it takes no more from the old embedding than these."""
     library = _opentsne()
     perplexity = min(_PLACED_PERPLEXITY, options.perplexity)
@@ -256,7 +253,7 @@ def _placed(values: Floats, old: Floats, points: Floats, options: Tsne, progress
         _PLACED_ITERATIONS,
         negative_gradient_method="bh",  # with the FFT, one new point in ten came to lie somewhere else
         n_jobs=options.threads,
-        **_watched(progress, _PLACED_ITERATIONS),
+        **_watched(progress, "placing", _PLACED_ITERATIONS),
         **_PLACING,
     )
     return np.asarray(moved, np.float32)
@@ -312,16 +309,16 @@ def _reference(points: npt.NDArray[np.float64]) -> Any:
     return _opentsne().tsne.TSNEEmbedding(points, _weights(nothing))
 
 
-def _watched(progress: Progress | None, steps: int) -> dict[str, Any]:
+def _watched(progress: Told | None, stage: str, steps: int) -> dict[str, Any]:
     """openTSNE's options for telling of progress; it counts each of its phases from 1 anew, we do not."""
     if progress is None:
         return {}
-    calls = count(1)
+    advance = Count(progress, stage, steps, "iterations")
 
-    def tell(_iteration: int, _error: float, _points: object) -> None:
-        progress(min(next(calls) * _EVERY / steps, 1.0))  # what it returns would stop openTSNE
+    def called(_iteration: int, _error: float, _points: object) -> None:
+        advance(_EVERY)  # what it returns would stop openTSNE
 
-    return {"callbacks": tell, "callbacks_every_iters": _EVERY}
+    return {"callbacks": called, "callbacks_every_iters": _EVERY}
 
 
 def _parts(rows: int) -> Iterator[slice]:

@@ -21,6 +21,7 @@ from layerscope.errors import NetworkError
 from layerscope.network.convolution import prepare_forward
 from layerscope.network.graph import Graph, Operation
 from layerscope.network.network import Network, Unit
+from layerscope.progress import Count, Told
 from layerscope.reconstruction.rules import (
     DECONVNET,
     Rule,
@@ -71,12 +72,12 @@ def reconstruct(
     *,
     rule: Rule = DECONVNET,
     chunk_bytes: int | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Told | None = None,
 ) -> Reconstructions:
     """Project what the seeds hold of each picture back to pixels.
 
     ``pictures``: preprocessed, (batch, channels, height, width); an empty batch gives empty signals.
-    ``progress`` is called with 1 after each picture. Raises NetworkError for an unknown seed and for values that
+    ``progress`` is told of each picture. Raises NetworkError for an unknown seed and for values that
     are not finite, and UnsupportedOperationError, before any work, for an operation on the way that the rule does
     not cover.
     Source: arXiv 1412.6631, section 4.2.
@@ -93,13 +94,13 @@ def reconstruct(
         budget = chunk_bytes or default_chunk_bytes(network)
         way = way_of(network.graph, tops, rule, network.dtype.itemsize)
         _keep_freed_memory()
+        done = Count(progress, "pictures", len(pictures))
         with torch.inference_mode():
             for i in range(len(pictures)):
                 pixels = _one_picture(network, pictures[i : i + 1], seeds, tops, way, rule, budget)
                 for row, values in pixels.items():
                     signals[row][i] = values
-                if progress is not None:
-                    progress(1)
+                done()
     return Reconstructions(network.name, rule, dict(zip(seeds, signals, strict=True)))
 
 

@@ -5,7 +5,6 @@ What lies outside the picture is hatched. This room also reads the pictures of a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 
@@ -20,6 +19,7 @@ from layerscope.images.sets import ImageSet
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network
 from layerscope.network.views import frame_of, within
+from layerscope.progress import Count, Told
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
 
@@ -36,12 +36,12 @@ def crop_patches(
     boxes: Numbers,
     into: Pixels,
     *,
-    progress: Callable[[int], object] | None = None,
+    progress: Told | None = None,
 ) -> None:
     """Fill ``into``, (N, side, side, 3), perhaps a memory-mapped file, with what N patches see, as `cut_patch` does.
 
     ``pictures`` (N,): the study's picture of each; ``boxes`` (N, 4): top, left, bottom, right in pixels of the input,
-    which may reach outside. Each picture is read once; ``progress`` is told after each how many patches were cut.
+    which may reach outside. Each picture is read once; ``progress`` is told of each patch.
     Raises StudyError if a picture is missing or is not the one the study was made of, DisplayError if arrays differ
     in length.
     """
@@ -51,13 +51,13 @@ def crop_patches(
     parts = np.split(by_picture, starts)[1:]
     places = find_pictures(study, images, wanted.tolist())
     read = read_again(study, images, places, wanted.tolist(), lambda picture: _shown(network, picture))
+    done = Count(progress, "cutting patches", len(into), "patches")
     with closing(read):
         for own, (_, shown) in zip(parts, read, strict=True):
             sizes = [shown]
             for patch in own.tolist():
                 into[patch] = _cut(sizes, Box(*boxes[patch].tolist()), into.shape[1])
-            if progress is not None:
-                progress(len(own))
+            done(len(own))
 
 
 def _check(pictures: Numbers, boxes: Numbers, into: Pixels) -> None:

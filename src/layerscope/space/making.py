@@ -10,7 +10,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from layerscope.plane.embedding import Tsne, check_embedding_libraries, lay_out,
 from layerscope.plane.grid import Grid, arrange, check_plane_libraries, fill
 from layerscope.plane.regions import contrasts
 from layerscope.plane.truth import Embedded, measure_truth, truth_table
+from layerscope.progress import Told, of, tell
 from layerscope.space.crops import crop_patches
 from layerscope.space.patches import count_patches, draw_patches
 from layerscope.space.portraits import choose_zooms, portray_filters, space_figure
@@ -43,8 +44,6 @@ from layerscope.sweep.patch_sample import PatchSample
 
 _FORMAT = 1  # of what a space holds; raised when older ones are to be made anew
 _CELLS = (8, 256)  # pixels along a cell: the least and the most
-
-Progress = Callable[[str, float], object]  #: what is being done, and which share of it is
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def make_spaces(
     *,
     plan: SpaceOptions | None = None,
     settings: SweepOptions | None = None,
-    progress: Progress | None = None,
+    progress: Told | None = None,
 ) -> Study:
     """Add the representation space of each layer to a study: patches, embedding, planes, pictures and measures.
 
@@ -93,33 +92,25 @@ def make_spaces(
     check_embedding_libraries()
     check_plane_libraries()
     drawing_of(study, network.name)
-    plan, tell = plan or SpaceOptions(), progress or _untold
-    makers = [_Maker(network, images, network.layer(name).name, plan, tell) for name in layers]
+    plan = plan or SpaceOptions()
+    makers = [_Maker(network, images, network.layer(name).name, plan, progress) for name in layers]
     missing = [maker for maker in makers if not maker.holds(study, "patches")]
     if missing:
-        study = _draw(study, missing, settings, tell)
+        study = _draw(study, missing, settings, progress)
     for maker in makers:
         study = maker.make(study)
     return study
 
 
-def _untold(_: str, __: float) -> None:
-    pass
-
-
-def _draw(study: Study, makers: Sequence[_Maker], settings: SweepOptions | None, tell: Progress) -> Study:
+def _draw(
+    study: Study, makers: Sequence[_Maker], settings: SweepOptions | None, progress: Told | None
+) -> Study:
     """Patches of all layers that lack them, in one pass."""
-    first, done = makers[0], 0
-
-    def advance(pictures: int) -> None:
-        nonlocal done
-        done += pictures
-        tell("pictures", done / max(1, study.pictures.num_rows - study.bad.num_rows))
-
+    first = makers[0]
     sample = first.plan.sample(tuple(maker.layer for maker in makers))
     for layer, count in count_patches(study, first.network, sample).items():
         first.plan.tsne.check(count, layer)
-    found = draw_patches(study, first.network, first.images, sample, settings=settings, progress=advance)
+    found = draw_patches(study, first.network, first.images, sample, settings=settings, progress=progress)
     for maker in makers:
         patches = found[maker.layer]
         study = maker.add(study, "patches", {"patches": patches.table, "vectors": patches.vectors})
@@ -134,7 +125,7 @@ class _Maker:
     images: ImageSet
     layer: str
     plan: SpaceOptions
-    tell: Progress
+    progress: Told | None
 
     @property
     def options(self) -> dict[str, dict[str, object]]:
@@ -190,7 +181,7 @@ class _Maker:
         return study if self.holds(study, "pictures") else self._pictures(study)
 
     def _neighbours(self, study: Study) -> dict[str, Any]:
-        self.tell(f"{self.layer}: neighbours", 0.0)
+        tell(self._told, "neighbours")
         vectors = Space(study.network(self.network.name), self.layer).vectors
         reduction = project(vectors, self.plan.tsne)
         affinities = relate(reduction.values, self.plan.tsne)
@@ -202,13 +193,13 @@ class _Maker:
     def _embedding(self, study: Study) -> dict[str, Any]:
         results = study.network(self.network.name)
         reduction, affinities = read_projection(results, self.folder), read_affinities(results, self.folder)
-        laid = lay_out(affinities, reduction.values, self.plan.tsne, self._told("t-SNE"))
+        laid = lay_out(affinities, reduction.values, self.plan.tsne, self._told)
         about = {"kl": laid.kl, "method": laid.method, "patches": len(laid.points)}
         return {"embedding": laid.points, "embedding.json": (json.dumps(about, indent=1) + "\n").encode()}
 
     def _plane(self, study: Study) -> dict[str, Any]:
         """The planes, their regions, and how true they are."""
-        self.tell(f"{self.layer}: plane", 0.0)
+        tell(self._told, "plane")
         results = study.network(self.network.name)
         space = Space(results, self.layer)
         points = space.points
@@ -224,7 +215,7 @@ class _Maker:
             **{f"planes/{name}": plane for name, plane in planes.items()},
             **region_tables(regions, contrasts(space.vectors, groups) if regions else ()),
         }
-        self.tell(f"{self.layer}: measures", 0.0)
+        tell(self._told, "measures")
         affinities = read_affinities(results, self.folder)
         measured = Embedded(
             *(space.vectors, points, space.pictures, planes, space.classes),
@@ -236,13 +227,13 @@ class _Maker:
         """All that is drawn."""
         space = Space(study.network(self.network.name), self.layer)
         zooms = choose_zooms(space)
-        study = portray_filters(study, self.network, self.images, space, zooms, self._told("portraits"))
+        study = portray_filters(study, self.network, self.images, space, zooms, self._told)
         with self._open_pictures(study) as step:
             step.withdraw()
             _remove_strays(study.path, step.place(self.folder))
             with _memory(study.path, len(space.points), self.plan.side) as cells:
                 self._crop(study, space, cells)
-                for stem, content in space_sheets(space, cells, self._told("tiles")):
+                for stem, content in space_sheets(space, cells, self._told):
                     step.put(f"{self.folder}/{stem}", content)
                 if zooms:
                     page = space_figure(study, self.network, self.images, space, zooms, cells)
@@ -253,22 +244,13 @@ class _Maker:
     def _open_pictures(self, study: Study) -> AbstractContextManager[OpenStep]:
         return open_step(study, f"{self.folder}/pictures", self.network.name, self.drawn(study))
 
-    def _told(self, what: str) -> Callable[[float], None]:
-        def told(share: float) -> None:
-            self.tell(f"{self.layer}: {what}", share)
-
-        return told
+    @property
+    def _told(self) -> Told | None:
+        return of(self.layer, self.progress)
 
     def _crop(self, study: Study, space: Space, cells: Pixels) -> None:
-        done, tell = 0, self._told("cutting patches")
-
-        def advance(patches: int) -> None:
-            nonlocal done
-            done += patches
-            tell(done / len(cells))
-
         images, boxes = self.images, space.boxes
-        crop_patches(study, self.network, images, space.pictures, boxes, cells, progress=advance)
+        crop_patches(study, self.network, images, space.pictures, boxes, cells, progress=self._told)
 
 
 def _remove_strays(study: Path, folder: Path) -> None:

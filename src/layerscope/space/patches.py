@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from layerscope.images.sets import ImageSet, choose_images
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.network.views import box_at
+from layerscope.progress import Told
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures
 from layerscope.study.sources import check_network
@@ -41,7 +42,7 @@ def draw_patches(
     sample: PatchSample,
     *,
     settings: SweepOptions | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Told | None = None,
 ) -> Mapping[str, Patches]:
     """Patches of each layer that the sample names, in one pass over the good pictures of the study.
 

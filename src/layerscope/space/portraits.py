@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ from layerscope.drawing.panels import Margins
 from layerscope.drawing.render import Pixels
 from layerscope.drawing.sprites import read_sprite
 from layerscope.errors import UnsupportedOperationError
-from layerscope.filters.portraits import Done, drawing_of, make_portraits
+from layerscope.filters.portraits import drawing_of, make_portraits
 from layerscope.filters.sheets import STEP
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.network.views import view_of
 from layerscope.plane.regions import Region
+from layerscope.progress import Told
 from layerscope.space.crops import crop_patches
 from layerscope.space.figure import Answer, Pick, Zoom, space_page
 from layerscope.space.sheets import about_plane, class_names
@@ -60,7 +61,7 @@ def portray_filters(
     images: ImageSet,
     space: Space,
     chosen: Sequence[Chosen],
-    progress: Callable[[float], None],
+    progress: Told | None,
 ) -> Study:
     """The study with the portraits of all filters that the figure shows, drawn as those that are there.
 
@@ -78,14 +79,11 @@ def portray_filters(
     if made:
         network = network.to(dtype=getattr(torch, made["dtype"]))
 
-    def told(done: Done) -> None:
-        progress(done.share)
-
     drawing = drawing_of(study, network.name)
     layers = [space.layer]
     try:
         return make_portraits(
-            study, network, images, layers=layers, channels=channels, drawing=drawing, progress=told
+            study, network, images, layers=layers, channels=channels, drawing=drawing, progress=progress
         )
     except UnsupportedOperationError:
         return study

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.plane.clusters import convex_hull
 from layerscope.plane.regions import Region
+from layerscope.progress import Count, Told
 from layerscope.space.pictures import (
     Groups,
     PlaneDrawn,
@@ -26,8 +27,6 @@ from layerscope.space.space import Space
 from layerscope.space.tiles import Tiling, plane_tiles
 
 _FILTERS = 5  # named in a region's caption
-
-Told = Callable[[float], object]  # the share that is done
 
 
 def about_plane(space: Space, arrangement: str = "fill") -> PlaneDrawn:
@@ -45,7 +44,7 @@ def about_plane(space: Space, arrangement: str = "fill") -> PlaneDrawn:
     )
 
 
-def space_sheets(space: Space, cells: Pixels, told: Told) -> Iterator[tuple[str, Content]]:
+def space_sheets(space: Space, cells: Pixels, progress: Told | None) -> Iterator[tuple[str, Content]]:
     """Names and contents of all files, below the space's folder. ``cells``: a picture of each patch."""
     yield from figure_files(
         embedding_page(space.places, about_plane(space), _groups(space)), "embedding_plot"
@@ -57,7 +56,7 @@ def space_sheets(space: Space, cells: Pixels, told: Told) -> Iterator[tuple[str,
         outlines = [_corners(convex_hull(places[region.members])) for region in regions]
         yield png_file(plane_page(plane, cells, about, outlines), f"plane_{name}_regions")
         yield from _whole(plane, cells, f"plane_{name}", about)
-        yield from _tiles(plane, cells, f"plane_{name}", told)
+        yield from _tiles(plane, cells, f"plane_{name}", progress)
     filters = space.results.table(f"{space.folder}/region_filters")
     for number, region in enumerate(regions, 1):
         words = caption(space, region, filters.filter(pc.equal(filters["region"], number)))
@@ -106,12 +105,15 @@ def _whole(plane: np.ndarray, cells: Pixels, stem: str, about: PlaneDrawn) -> It
         yield f"{stem}.txt", f"{error}\n".encode()
 
 
-def _tiles(plane: np.ndarray, cells: Pixels, stem: str, told: Told) -> Iterator[tuple[str, Content]]:
+def _tiles(
+    plane: np.ndarray, cells: Pixels, stem: str, progress: Told | None
+) -> Iterator[tuple[str, Content]]:
     side = cells.shape[1]
     of = len(Tiling().names(plane.shape[0] * side, plane.shape[1] * side, stem))
-    for done, file in enumerate(plane_tiles(plane, cells, stem), 1):
+    done = Count(progress, "tiles", of, "tiles")
+    for file in plane_tiles(plane, cells, stem):
         yield file
-        told(done / of)
+        done()
 
 
 def region_tables(regions: Sequence[Region], contrasts: Sequence[pa.Table]) -> Mapping[str, Content]:

@@ -24,7 +24,7 @@ from layerscope.sweep.one_pass import ShardResult, SweepOptions, run_shard
 from layerscope.sweep.reducers import Reducer
 
 Finished = Generator[tuple[Shard, ShardResult], None, None]  #: shards with their results
-Progress = Callable[[int], object]  #: called with the number of pictures done since the last call
+Advance = Callable[[int], object]  #: called with the number of pictures done since the last call
 
 _COMPUTE = ("torch", "numpy", "pillow", "pyarrow")  # packages that the bits, or the bytes, may depend on
 
@@ -39,17 +39,17 @@ class Job:
     settings: SweepOptions
     threads: int
 
-    def compute(self, shard: Shard, progress: Progress) -> ShardResult:
+    def compute(self, shard: Shard, advance: Advance) -> ShardResult:
         """The shard's result, in this process."""
         with torch_threads(self.threads):
-            return run_shard(self.network, self.images, shard.indices, self.reducers, self.settings, progress)
+            return run_shard(self.network, self.images, shard.indices, self.reducers, self.settings, advance)
 
 
 class Engine(ABC):
     """Computes shards somewhere."""
 
     @abstractmethod
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
+    def run(self, job: Job, shards: Sequence[Shard], advance: Advance) -> Finished:
         """Each shard with its result, as they are done, in any order. Closing the iterator ends all work.
 
         Raises EngineError if the place cannot be used; what the pass raises comes through as it is.
@@ -60,10 +60,10 @@ class Engine(ABC):
 class Local(Engine):
     """In this process, one after the other; needs nothing."""
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
+    def run(self, job: Job, shards: Sequence[Shard], advance: Advance) -> Finished:
         """Each shard with its result, in order."""
         for shard in shards:
-            yield shard, job.compute(shard, progress)
+            yield shard, job.compute(shard, advance)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from layerscope.errors import StudyError
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
+from layerscope.progress import Count, Told
 from layerscope.study.folder import (
     BEGUN,
     FORMAT,
@@ -41,7 +42,7 @@ from layerscope.study.folder import (
     publish_result,
 )
 from layerscope.sweep.checkpoints import Checkpoints, Shard
-from layerscope.sweep.engine import Engine, Job, Local, Progress, surroundings
+from layerscope.sweep.engine import Advance, Engine, Job, Local, surroundings
 from layerscope.sweep.one_pass import SweepOptions, finish, merge_shards, pictures_table
 from layerscope.sweep.reducers import Reducer, State
 
@@ -56,17 +57,17 @@ def make_study(
     *,
     settings: SweepOptions | None = None,
     engine: Engine | None = None,
-    progress: Progress | None = None,
+    progress: Told | None = None,
 ) -> Study:
     """Run every picture through every network into the folder ``out``; goes on where an earlier run ended.
 
-    ``engine``: where the shards are computed; this process unless given. ``progress`` is called with numbers of
-    pictures: each counts once for each network. A study that is finished is returned at once.
+    ``engine``: where the shards are computed; this process unless given. ``progress`` is told of each
+    picture, once for each network. A study that is finished is returned at once.
     Raises StudyError if the folder is another study's, or holds other files; if a picture changes meanwhile; if no
     picture can be read; OutputError if the folder is in use or the disk is full. What is finished stays.
     """
     making = _Making(
-        tuple(networks), images, tuple(reducers), settings or SweepOptions(), Path(out), progress or _silent
+        tuple(networks), images, tuple(reducers), settings or SweepOptions(), Path(out), progress
     )
     making.check()
     _prepare(making.out)
@@ -79,10 +80,6 @@ def make_study(
         if (making.out / WORK).exists():
             shutil.rmtree(making.out / WORK)
     return study
-
-
-def _silent(done: int) -> None:
-    """Nobody wants to know."""
 
 
 def _prepare(out: Path) -> None:
@@ -107,7 +104,7 @@ class _Making:
     reducers: tuple[Reducer, ...]
     settings: SweepOptions
     out: Path
-    progress: Progress
+    progress: Told | None
 
     @cached_property
     def folders(self) -> tuple[str, ...]:
@@ -161,13 +158,18 @@ class _Making:
     def run(self, engine: Engine) -> None:
         """Compute what is missing, write all results, then the manifest."""
         begun = self._begin()
+        stores = [Checkpoints(self.out / WORK / folder, self.digest) for folder in self.folders]
+        advance = Count(
+            self.progress,
+            "pictures",
+            len(self.images) * len(self.networks),
+            before=sum(len(s.indices) for store in stores for s in self.shards if store.has(s)),
+        )
         rows: State = {}
         files: dict[str, Any] = {}
-        for network, folder in zip(self.networks, self.folders, strict=True):
-            store = Checkpoints(self.out / WORK / folder, self.digest)
-            self._compute(
-                engine, Job(network, self.images, self.reducers, self.settings, begun["threads"]), store
-            )
+        for network, folder, store in zip(self.networks, self.folders, stores, strict=True):
+            job = Job(network, self.images, self.reducers, self.settings, begun["threads"])
+            self._compute(engine, job, store, advance)
             merged = merge_shards(self.reducers, (store.load(shard) for shard in self.shards))
             self._refuse_changed(rows or merged.pictures, merged.pictures, network)
             rows = merged.pictures
@@ -204,10 +206,9 @@ class _Making:
             )
         return begun
 
-    def _compute(self, engine: Engine, job: Job, store: Checkpoints) -> None:
+    def _compute(self, engine: Engine, job: Job, store: Checkpoints, advance: Advance) -> None:
         missing = [shard for shard in self.shards if not store.has(shard)]
-        self.progress(len(self.images) - sum(len(shard.indices) for shard in missing))
-        with closing(engine.run(job, missing, self.progress)) as done:
+        with closing(engine.run(job, missing, advance)) as done:
             for shard, result in done:
                 store.save(shard, result)
 

@@ -26,6 +26,7 @@ from layerscope.kernels.reduction import Reduced, can_rectify, rectify_and_reduc
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.graph import OWN_MEMORY, Operation
 from layerscope.network.network import Network
+from layerscope.progress import Count, Told
 from layerscope.sweep.reducers import NO_OUTPUT, Batch, LayerBatch, Reducer, Results, State, Target
 
 Key = tuple[str, str]  #: names of a reducer and of a target of it
@@ -155,16 +156,17 @@ def sweep_images(
     reducers: Sequence[Reducer],
     *,
     settings: SweepOptions | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Told | None = None,
 ) -> Sweep:
     """Run every picture through the network once and give each reducer what it looks at; all in memory.
 
-    ``progress`` is called with 1 after each picture, good or bad. A picture that cannot be read is skipped, and its
+    ``progress`` is told of each picture, good or bad. A picture that cannot be read is skipped, and its
     reason stands in the table of pictures. Raises NetworkError if a layer gives NaN.
     """
     settings = settings or SweepOptions()
     shards = settings.shards(len(images))
-    results = (run_shard(network, images, shard, reducers, settings, progress) for shard in shards)
+    done = Count(progress, "pictures", len(images))
+    results = (run_shard(network, images, shard, reducers, settings, done) for shard in shards)
     merged = merge_shards(reducers, results)
     return Sweep(finish(network, reducers, merged.states), pictures_table(images, merged.pictures))
 
@@ -175,7 +177,7 @@ def run_shard(
     indices: range,
     reducers: Sequence[Reducer],
     settings: SweepOptions,
-    progress: Callable[[int], object] | None = None,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> ShardResult:
     """The states and the rows of the pictures at ``indices``. A pure function: twice gives the same bits twice.
 
@@ -194,25 +196,19 @@ def run_shard(
         for ready in ahead:
             read.append(replace(ready, value=None))
             if ready.value is None:
-                _tell(progress, 1)
+                advance(1)
                 continue
             pictures[len(waiting)] = ready.value
             waiting.append(replace(ready, value=None))
             if len(waiting) == settings.batch:
                 watcher.see(pictures, _batch(network, images, waiting, outputs))
-                _tell(progress, len(waiting))
+                advance(len(waiting))
                 waiting.clear()
     if waiting:
         pictures[len(waiting) :] = 0
         watcher.see(pictures, _batch(network, images, waiting, outputs))
-        _tell(progress, len(waiting))
+        advance(len(waiting))
     return ShardResult(watcher.states, _rows(read))
-
-
-def _tell(progress: Callable[[int], object] | None, pictures: int) -> None:
-    for _ in range(pictures if progress is not None else 0):
-        assert progress is not None
-        progress(1)
 
 
 def _batch(

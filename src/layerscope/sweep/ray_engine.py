@@ -25,7 +25,7 @@ from torch._ops import OpOverload
 
 from layerscope.errors import EngineError, said
 from layerscope.sweep.checkpoints import Shard
-from layerscope.sweep.engine import Engine, Finished, Job, Progress, surroundings
+from layerscope.sweep.engine import Advance, Engine, Finished, Job, surroundings
 from layerscope.sweep.one_pass import ShardResult
 
 PATIENCE = 10.0  #: seconds that the head of a cluster may take to answer
@@ -56,7 +56,7 @@ class RayEngine(Engine):
         if self.retries < 0:
             raise EngineError(f"{self.retries} retries of a shard: ask for 0 or more")
 
-    def run(self, job: Job, shards: Sequence[Shard], progress: Progress) -> Finished:
+    def run(self, job: Job, shards: Sequence[Shard], advance: Advance) -> Finished:
         """Each shard with its result, as they are done."""
         if not shards:
             return
@@ -70,7 +70,7 @@ class RayEngine(Engine):
             task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=self.retries)(_compute)
             ahead = max(8, 2 * int(ray.cluster_resources()["CPU"] / cpus))
             for shard, result in _in_flight(ray, lambda shard: task.remote(packed, shard), shards, ahead):
-                progress(len(shard.indices))
+                advance(len(shard.indices))
                 yield shard, result
 
     @contextmanager
