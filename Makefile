@@ -1,24 +1,36 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
 # make test   sets up, runs every check
+# make quick  style, types and the tests of what has changed, in a minute and a half
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types pytest bench docs clean
+.PHONY: demo test quick lint types pytest coverage lowest bench docs clean
 
 demo: .venv/.demo
 	$(BIN)/python examples/demo.py demo
 
 test: lint types pytest
 
+quick: lint types
+	$(BIN)/python .ci/quick.py
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell $$(git ls-files)
+	$(BIN)/lint-imports
 
 types: .venv/.dev
 	$(BIN)/mypy
 
 pytest: .venv/.dev
 	$(BIN)/python -m pytest
+
+coverage: .venv/.dev
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+
+lowest: .venv-lowest/.ready
+	.venv-lowest/bin/python -m pytest -m "not slow" --ignore tests/test_docs.py
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/reconstruct.py
@@ -31,18 +43,28 @@ bench: .venv/.dev
 
 docs: .venv/.dev
 	$(BIN)/python docs/make_figures.py
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest tests/test_docs.py -k "link or menu"
+	$(BIN)/zensical build --clean --strict
 
 clean:
-	rm -rf .venv demo site build dist
+	rm -rf .venv .venv-lowest .cache demo site build dist
 
+# Dependency groups need pip 25.1, which is newer than the one that Python 3.11 brings.
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet 'pip>=25.1'
 
 .venv/.demo: .venv/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[demo]'
+	$(BIN)/pip install --quiet --editable '.[space]' --group demo
 	touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[ray,space,tar]' --group dev
+	touch $@
+
+.venv-lowest/.ready: pyproject.toml .ci/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet 'pip>=25.1'
+	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --editable '.[space,tar]' --group test --constraint .venv-lowest/lowest.txt
 	touch $@
