@@ -4,7 +4,6 @@ import contextlib
 import doctest
 import io
 import json
-import os
 import re
 import shlex
 import shutil
@@ -241,14 +240,44 @@ def _keys(value: Any) -> Iterator[str]:
         yield from _keys(inner)
 
 
+# ------------------------------------------------------------------ the site
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Build the site of ``folder/docs`` into ``folder/site``."""
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    (folder / "src").symlink_to(ROOT / "src")
+    zensical = Path(sys.executable).with_name("zensical")
+    command = [str(zensical), "build", "--strict"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
-    mkdocs = shutil.which(
-        "mkdocs", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    )
-    assert mkdocs is not None
-    command = [mkdocs, "build", "--strict", "--site-dir", str(tmp_path / "site")]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    shutil.copytree(DOCS, tmp_path / "docs")
+    built = build(tmp_path)
+    assert built.returncode == 0, built.stdout + built.stderr
     site = (tmp_path / "site" / "reference" / "index.html").read_text("utf-8")
     assert all(f'id="layerscope.{name}"' in site for name in public_names())
     assert "fonts.g" not in site
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ("[x](nosuch.md)", "page does not exist"),
+        ("[x](#nosuch)", "anchor does not exist"),
+        ("[x][layerscope.nosuch]", "unresolved autoref"),
+        ("::: layerscope.nosuch", "Could not collect 'layerscope.nosuch'"),
+    ],
+)
+def test_the_site_is_not_built_with_a_broken_link_or_name(tmp_path: Path, fault: str, complaint: str) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# A\n\n{fault}\n", "utf-8")
+    built = build(tmp_path)
+    assert built.returncode != 0
+    assert complaint in built.stdout + built.stderr
+
+
+def test_the_menu_has_every_page_once() -> None:
+    menu = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(menu) == sorted(page.name for page in DOCS.glob("*.md"))
