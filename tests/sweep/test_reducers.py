@@ -87,10 +87,13 @@ def test_one_walk_finds_what_a_loop_finds(kind: str, size: tuple[int, int], dtyp
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [(1, 1), (17, 19)])
-def test_torch_finds_the_same_bits(kind: str, dtype: torch.dtype, size: tuple[int, int]) -> None:
-    values = maps(kind, 3, 5, size).to(dtype)
+@pytest.mark.parametrize("channels", [5, 64, 130])
+def test_torch_finds_the_same_bits(
+    kind: str, dtype: torch.dtype, size: tuple[int, int], channels: int
+) -> None:
+    values = maps(kind, 3, channels, size).to(dtype)
     compiled = reduce_activations(values, moments=True, histogram=True)
-    rows = values.movedim(1, -1).reshape(3, -1, 5)
+    rows = values.movedim(1, -1).reshape(3, -1, channels)
     by_torch = reduce_with_torch(rows, moments=True, histogram=True)
     assert compiled.moments is not None
     assert by_torch.moments is not None

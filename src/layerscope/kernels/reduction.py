@@ -6,6 +6,7 @@ order. Only float32 and bfloat16 are read as they are: other precisions become f
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -98,21 +99,24 @@ def _rows(values: Tensor) -> Tensor:
 
 
 def _reduce_compiled(values: Tensor, moments: bool, histogram: bool, *, rectify: bool) -> Reduced:
-    pictures, _, channels = values.shape
+    pictures, positions, channels = values.shape
     shape = (pictures, channels)
+    asked = shape if moments else (0, channels)
     bits = values.view(_AS_BITS[values.dtype]).numpy()
     best, where, zeros = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, np.int32)
     undefined = np.empty(pictures, np.bool_)
-    sums, squares, least = np.empty(shape), np.empty(shape), np.empty(shape, np.float32)
-    counts = np.zeros((pictures, channels, BINS) if histogram else (0, 0, 0), np.int32)
-    kernels = _kernels()
+    sums, squares, least = np.empty(asked), np.empty(asked), np.empty(asked, np.float32)
+    kernels = load_kernels()
+    idle: deque[npt.NDArray[np.int64]] = deque()  # counts that no thread adds to at the moment
 
     def work(picture: int) -> None:
-        kernels.reduce_peaks(bits, picture, rectify, best, where, zeros, undefined)
-        if moments:
-            kernels.reduce_moments(bits, picture, sums, squares, least)
-        if histogram:
-            kernels.count_bins(bits, picture, counts)
+        try:
+            counts = idle.pop()
+        except IndexError:
+            counts = np.zeros((kernels.CODES if histogram else 0, channels), np.int64)
+        peaks = (best, where, zeros, undefined)
+        kernels.reduce_picture(bits, picture, rectify, peaks, (sums, squares, least), counts)
+        idle.append(counts)
 
     share_out(work, pictures)
     return Reduced(
@@ -120,12 +124,19 @@ def _reduce_compiled(values: Tensor, moments: bool, histogram: bool, *, rectify:
         zeros.astype(np.int64),
         undefined,
         Moments(sums, squares, least + np.float32(0)) if moments else None,
-        counts.sum(axis=0, dtype=np.int64) if histogram else None,
+        _bins(sum(idle), pictures * positions) if histogram else None,
     )
 
 
+def _bins(codes: Any, count: int) -> npt.NDArray[np.int64]:
+    """Counts of codes (CODES, channels) as a histogram (channels, BINS): what has no code is zero."""
+    above, below = codes[:OCTAVES], codes[: OCTAVES - 1 : -1]
+    zero = count - codes.sum(axis=0, keepdims=True)
+    return np.ascontiguousarray(np.concatenate([below, zero, above]).T)
+
+
 @cache
-def _kernels() -> ModuleType:
+def load_kernels() -> ModuleType:
     """The compiled kernels; numba takes a second to import, so it waits until something is reduced."""
     with loading_kernels():
         from layerscope.kernels import reduction_compiled as kernels
@@ -143,7 +154,7 @@ def insert_strongest(held: Sequence[Array], candidates: Sequence[Array], k: int)
     for fresh, old in zip(lists, held, strict=True):
         fresh[:, :filled] = old
     rows = [np.ascontiguousarray(array) for array in candidates]
-    count = _kernels().take_strongest(*rows, *lists, filled)
+    count = load_kernels().take_strongest(*rows, *lists, filled)
     return [fresh if count == k else fresh[:, :count].copy() for fresh in lists]
 
 

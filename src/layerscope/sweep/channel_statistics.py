@@ -117,13 +117,13 @@ class ChannelStatistics(Reducer):
 
     def update(self, state: State | None, seen: LayerBatch) -> State:
         """Each picture's own sums join the exact ones."""
-        moments, zero = seen.moments, exact_zeros(seen.target.channels)
+        moments, channels = seen.moments, seen.target.channels
         infinite: npt.NDArray[np.bool_] = np.any(~np.isfinite(moments.squares), axis=1)
         seen.refuse(infinite, "infinity")
         new = {
             "count": np.array(len(seen.pictures) * seen.target.positions, np.int64),
-            "sums": add_exactly(zero, moments.sums),
-            "squares": add_exactly(zero, moments.squares),
+            "sums": add_exactly(exact_zeros(channels), moments.sums),
+            "squares": add_exactly(exact_zeros(channels), moments.squares),
             "least": moments.least.min(axis=0),
             "most": seen.peaks.values.max(axis=0),
             "histogram": seen.histogram,
