@@ -256,7 +256,7 @@ def test_a_factory_in_the_current_folder(tmp_path: Path) -> None:
     )
     done = python(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == ["nets_small: as its factory made it, seed 0", "1 of 1 pictures"]
+    assert done.stdout.splitlines()[:2] == ["nets_small: as its factory made it", "1 of 1 pictures"]
     told = results(tmp_path / "out")["pictures"][0]["networks"]["nets_small"]
     assert [panel["seed"] for panel in told["panels"]] == ["0", "5"]
     assert len(told["predictions"]) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,24 @@ def test_a_state_dict_comes_back_from_each_kind_of_file(tmp_path: Path, ending: 
     assert same(load_state(str(path)), state)
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])
-def test_a_state_dict_is_found_one_level_down(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "net", 7])
+def test_a_state_dict_is_found_one_level_down(
+    tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
     state = small().state_dict()
-    assert same(load_state(write(tmp_path / "net.pth", {key: state, "epoch": 3})), state)
+    path = write(tmp_path / "net.pth", {"acc": 0.9, key: state, "epoch": 3, "optimizer": {"lr": 0.1}})
+    assert same(load_state(path), state)
+    assert caplog.messages == [
+        f"{path}: the weights are those under {key!r}; left aside: 'acc', 'epoch', 'optimizer'"
+    ]
+
+
+def test_nothing_is_said_where_nothing_stands_beside_the_weights(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for content in (dict(small().state_dict()), {"net": small().state_dict()}):
+        load_state(write(tmp_path / "net.pth", content))
+    assert caplog.messages == []
 
 
 def test_files_of_older_torch_are_read(tmp_path: Path) -> None:
@@ -67,6 +82,11 @@ def test_parameters_become_tensors(tmp_path: Path) -> None:
         ({0: torch.ones(1)}, "its 0 is a Tensor"),
         ([torch.ones(1)], "it holds a list; save the network's state_dict"),
         ({"model": {}, "state_dict": {}}, "several state dicts, state_dict, model"),
+        ({"a": {"w": torch.ones(1)}, "b": {"w": torch.ones(1)}}, "several state dicts, a, b: save the one"),
+        ({"net": {"w": torch.ones(1), "epoch": 3}}, "its 'net' is a dict; save the network's state_dict"),
+        ({"model": {"w": torch.ones(1), "epoch": 3}}, "its 'epoch' is a int"),
+        ({"w": torch.ones(2, device="meta")}, "its 'w' is a tensor of the meta device, without values"),
+        ({"net": {"w": torch.ones(2, device="meta")}}, "its 'w' is a tensor of the meta device"),
         ({}, "holds no tensors"),
         (nn.ReLU(), r"it names torch\.nn\.modules\.activation\.ReLU.*state_dict"),
     ],
@@ -125,6 +145,70 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, layout: StateKind) -> Non
     assert not victim.exists()
     pickle.loads(path.read_bytes())
     assert victim.exists()  # the file would have done it
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_are_refused_by_name(tmp_path: Path, layout: torch.layout) -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=layout)
+    path = write(tmp_path / "net.pth", {"w": nested})
+    with pytest.raises(WeightsError, match="its 'w' is a nested tensor; save the network's state_dict"):
+        load_state(path)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_refusal_never_advises_to_execute_the_file(tmp_path: Path, protocol: int, zipped: bool) -> None:
+    path, content = tmp_path / "net.pth", {"net": Malicious(tmp_path / "victim")}
+    if zipped:
+        torch.save(content, path, pickle_protocol=protocol)
+    else:
+        path.write_bytes(pickle.dumps(content, protocol=protocol))
+    with pytest.raises(WeightsError) as raised:
+        load_state(path)
+    line = str(raised.value)
+    assert "weights_only" not in line
+    assert "likely succeed" not in line
+    assert "save the network's state_dict(), best as .safetensors" in line
+
+
+class Swelling:
+    """Becomes half a gigabyte when it is unpickled."""
+
+    def __reduce__(self) -> tuple[type[bytearray], tuple[int]]:
+        return bytearray, (1 << 29,)
+
+
+def swollen(path: Path, kind: str) -> Path:
+    """A small file that would take half a gigabyte to read."""
+    if kind == "compressed":
+        torch.save({"w": torch.zeros(1 << 20)}, path)
+        with zipfile.ZipFile(path) as pack:
+            members = {name: pack.read(name) for name in pack.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+            for name, data in members.items():
+                pack.writestr(name, data)
+    else:
+        torch.save({"w": Swelling()}, path, _use_new_zipfile_serialization=kind == "named, zipped")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("compressed", r"would unpack from [\d,]+ bytes to 4,19\d,\d+, which torch\.save never does"),
+        ("named, zipped", r"holds more than tensors \(it names bytearray\)"),
+        ("named", r"holds more than tensors \(it names bytearray\)"),
+    ],
+)
+def test_a_file_that_would_swell_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, line: str
+) -> None:
+    path = swollen(tmp_path / "net.pth", kind)
+    assert path.stat().st_size < 100_000
+    monkeypatch.delattr(torch, "load")
+    with pytest.raises(WeightsError, match=line):
+        load_state(path)
 
 
 def flax_alexnet() -> dict[str, dict[str, dict[str, np.ndarray[Any, np.dtype[Any]]]]]:
@@ -274,6 +358,29 @@ def test_whole_weights_for_a_trunk_are_called_so() -> None:
     line = refusal(small()[:3], other_state())
     assert "it has 3.weight, 3.bias, which the network has not" in line
     assert "the network is a trunk without 3: build the whole network" in line
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_counts_beside_the_weights_are_left_aside(prefix: str) -> None:
+    counts = {"total_ops": torch.zeros(1), "3.total_params": torch.zeros(1)}
+    state = {prefix + name: tensor for name, tensor in {**counts, **other_state()}.items()}
+    module = small()
+    fit_state(module, {"n_averaged": torch.ones(()), **state}, source="net.pth")
+    assert same(module.state_dict(), other_state())
+
+
+def test_a_networks_own_counts_are_loaded() -> None:
+    module = small()
+    module.register_buffer("total_ops", torch.zeros(1))
+    fit_state(module, {**other_state(), "total_ops": torch.ones(1)}, source="net.pth")
+    assert module.state_dict()["total_ops"].item() == 1
+
+
+def test_a_single_tensor_too_many_makes_no_trunk() -> None:
+    line = refusal(small(), {**other_state(), "scale": torch.ones(1)})
+    assert (
+        "it has scale, which the network has not; give the network that these weights were made for" in line
+    )
 
 
 def test_another_networks_names_are_shown_but_not_all() -> None:

@@ -120,7 +120,7 @@ def _blueprint(spec: str | nn.Module, options: Options) -> _Blueprint:
         return _own_blueprint(type(spec).__name__, spec, options, "as given")
     if ":" in spec:
         with _seeded():
-            return _own_blueprint(spec, _call_factory(spec), options, "as its factory made it, seed 0")
+            return _own_blueprint(spec, _call_factory(spec), options, "as its factory made it")
     if spec in _PAPER:
         return _paper_blueprint(spec, options)
     if spec in tv.list_models(module=tv):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import mmap
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping, Set
 from itertools import islice
 from pathlib import Path
@@ -22,7 +25,12 @@ StateKind = Literal["state-dict", "flax-convolutions"]
 
 TORCH_FILES = (".pth", ".pt", ".bin", ".ckpt", ".tar")  #: endings of what torch.save writes
 WEIGHT_FILES = (".safetensors", *TORCH_FILES)
+_LOG = logging.getLogger(__name__)
 _WRAPPED = ("state_dict", "model", "model_state_dict")
+_COUNTS = frozenset(
+    {"total_ops", "total_params", "n_averaged"}
+)  # what profilers and averaging put beside weights
+_ALLOCATION = re.compile(rb"c(?:builtins|__builtin__)\nbytearray\n")  # torch would call it, with any size
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 _AUXILIARY = ("aux1", "aux2", "AuxLogits")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
@@ -39,10 +47,11 @@ def load_state(path: str | Path, layout: StateKind = "state-dict") -> dict[str, 
     """The tensors of a file by name, on the CPU, as the file has them: no cast, no change of prefix.
 
     ``state-dict``: ``.safetensors``, or a file of torch.save (`TORCH_FILES`) with a flat dict of tensors, which
-    may stand under ``state_dict``, ``model`` or ``model_state_dict``. ``flax-convolutions``: a pickle of nested
-    dicts of arrays, whose kernels (height, width, in, out) become torchvision's (out, in, height, width).
+    may stand under ``state_dict``, ``model`` or ``model_state_dict``, or under any key if it is the only one; a
+    warning names what stands beside it. ``flax-convolutions``: a pickle of nested dicts of arrays, whose kernels
+    (height, width, in, out) become torchvision's (out, in, height, width).
     The names of torchvision's first DenseNet files (``norm.1``) become today's (``norm1``).
-    Raises WeightsError for a file that is broken or holds anything but tensors.
+    Raises WeightsError for a file that is broken, or would unpack to more than its size, or holds no tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,38 +81,86 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _torch_file(path: Path) -> object:
+    """What the file holds; nothing in it is executed, and it takes no more memory than it has bytes."""
     try:
+        _bounded(path)
         with warnings.catch_warnings(
             action="ignore"
-        ):  # torch's own advice on old files; ours follows if it fails
+        ):  # torch's advice on old files; ours follows if it fails
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle can raise anything
+    except WeightsError:
+        raise
+    except Exception as error:  # a broken pickle can raise anything; torch's words would advise to execute it
         if named := re.search(r"GLOBAL (\S+)", str(error)):
+            raise _refused(path, f"it names {named[1]}") from error
+        raise WeightsError(
+            f"{path} is not a readable file of torch.save ({type(error).__name__}): where it was made, save the "
+            "network's state_dict(), best as .safetensors, and give that file"
+        ) from error
+
+
+def _bounded(path: Path) -> None:
+    """Raise if reading the file could take far more memory than it has bytes."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return _unpickled_in_bounds(content, path)
+    with zipfile.ZipFile(path) as pack:
+        unpacked, size = sum(member.file_size for member in pack.infolist()), path.stat().st_size
+        if unpacked > size:
             raise WeightsError(
-                f"{path} holds more than tensors (it names {named[1]}), which could execute code: "
-                "where it was made, save the network's state_dict(), best as .safetensors, and give that file"
-            ) from error
-        raise WeightsError(f"{path} is not a readable file of torch.save: {_line(error)}") from error
+                f"{path} would unpack from {size:,} bytes to {unpacked:,}, which torch.save never does: "
+                "save the network's state_dict() again where it was made"
+            )
+        for name in pack.namelist():
+            if name.endswith(".pkl"):
+                _unpickled_in_bounds(pack.read(name), path)
+
+
+def _unpickled_in_bounds(content: bytes | mmap.mmap, path: Path) -> None:
+    if _ALLOCATION.search(content):
+        raise _refused(path, "it names bytearray")
+
+
+def _refused(path: Path, why: str) -> WeightsError:
+    return WeightsError(
+        f"{path} holds more than tensors ({why}), which could execute code: where it was made, save the network's "
+        "state_dict(), best as .safetensors, and give that file"
+    )
 
 
 def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     """The flat dict of tensors in what a file holds, directly or one level down."""
-    if isinstance(content, Mapping):
-        inside = [name for name in _WRAPPED if isinstance(content.get(name), Mapping)]
-        if len(inside) > 1:
-            raise WeightsError(f"{path} holds several state dicts, {_some(inside)}: save the one to use")
-        state = content[inside[0]] if inside else content
-        odd = next((item for item in state.items() if not _is_tensor(*item)), None)
-        if odd is None:
-            return {name: tensor.detach() for name, tensor in state.items()}
-        found = f"its {odd[0]!r} is a {type(odd[1]).__name__}"
-    else:
-        found = f"it holds a {type(content).__name__}"
-    raise WeightsError(f"{path} is not a flat dict of tensors: {found}; save the network's state_dict()")
+    if not isinstance(content, Mapping):
+        raise _unflat(path, f"it holds a {type(content).__name__}")
+    key = _key_of_state(content, path)
+    state: Mapping[object, object] = content if key is None else content[key]
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise _unflat(path, f"its {name!r} is a {type(value).__name__}")
+        if value.is_meta or value.is_nested:
+            kind = "a tensor of the meta device, without values" if value.is_meta else "a nested tensor"
+            raise _unflat(path, f"its {name!r} is {kind}")
+    if key is not None and len(content) > 1:
+        beside = _some(repr(name) for name in content if name != key)
+        _LOG.warning("%s: the weights are those under %r; left aside: %s", path, key, beside)
+    return {name: tensor.detach() for name, tensor in state.items()}  # type: ignore[misc,attr-defined]
 
 
-def _is_tensor(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor)
+def _key_of_state(content: Mapping[object, object], path: Path) -> object | None:
+    """The key under which the tensors stand: a usual one, or the only one; None: they are not under a key."""
+    usual: list[object] = [key for key in _WRAPPED if isinstance(content.get(key), Mapping)]
+    found = usual or [key for key, value in content.items() if _is_state(value)]
+    if len(found) > 1:
+        raise WeightsError(f"{path} holds several state dicts, {_some(map(str, found))}: save the one to use")
+    return found[0] if found else None
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
+
+
+def _unflat(path: Path, found: str) -> WeightsError:
+    return WeightsError(f"{path} is not a flat dict of tensors: {found}; save the network's state_dict()")
 
 
 def _line(error: Exception) -> str:
@@ -159,8 +216,8 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
     """Load the tensors into the module, cast to its types; all names and shapes agree, or nothing is loaded.
 
     Left aside: a prefix that wrappers put before all names (``module.``, ``_orig_mod.``, ``model.``),
-    auxiliary heads of torchvision's networks that the module has switched off, and a missing
-    ``num_batches_tracked``.
+    auxiliary heads of torchvision's networks that the module has switched off, counts (``total_ops``,
+    ``total_params``, ``n_averaged``), and a missing ``num_batches_tracked``.
     Raises WeightsError with the names of the tensors that do not fit; ``source`` says whose they are.
     """
     own = module.state_dict()
@@ -173,13 +230,17 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
 
 
 def unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without a prefix that wrappers put before all names, and that no tensor of the network has."""
-    names = dict(state)
+    """The tensors without counts, and without a prefix that wrappers put before all names; none that are its own."""
+    names = {name: tensor for name, tensor in state.items() if name in own or _last(name) not in _COUNTS}
     for prefix in (*_PREFIXES, *_PREFIXES):
         everywhere = bool(names) and all(name.startswith(prefix) for name in names)
         if everywhere and not any(name.startswith(prefix) for name in own):
             names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
     return names
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _without_auxiliaries(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -204,7 +265,8 @@ def _name_advice(
     """What to do about names: whole parts that one side lacks make it a trunk; else it is another network."""
     if missing and not unexpected and not _parts(missing) & _parts(given):
         return [f"it is a trunk without {_some(_parts(missing))}: build the network as a trunk"]
-    if unexpected and not missing and not _parts(unexpected) & _parts(own):
+    whole_parts = all("." in name for name in unexpected)
+    if unexpected and not missing and whole_parts and not _parts(unexpected) & _parts(own):
         return [f"the network is a trunk without {_some(_parts(unexpected))}: build the whole network"]
     return ["give the network that these weights were made for"] if missing or unexpected else []
 
