@@ -261,8 +261,8 @@ def test_the_pdf_has_real_fonts_every_panel_as_it_is_and_no_date(tmp_path: Path)
 SAVE_TWO = """
 import sys
 from pathlib import Path
-from tests.looking import chain
-from tests.test_figures import FIGURES, architecture_figure, reconstruction_figure, save_figure
+from tests.support.looking import chain
+from tests.gallery.test_figure import FIGURES, architecture_figure, reconstruction_figure, save_figure
 network = architecture_figure("net", (8, 8), chain("conv 3x3"))
 save_figure([reconstruction_figure(FIGURES["two networks"]), network], Path(sys.argv[1]))
 assert "matplotlib.pyplot" not in sys.modules

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch import nn
 
 from layerscope.drawing.render import read_png, show_signal
+from layerscope.errors import UnsupportedOperationError
 from layerscope.gallery import folder as room
 from layerscope.gallery.figure import PictureRows
 from layerscope.gallery.folder import Gallery, Look, make_gallery, show_reconstructions
 from layerscope.images.decoding import load_image
 from layerscope.network.network import Network, Unit
+from layerscope.network.preprocessing import Preprocessing
 from layerscope.reconstruction.descent import Class, Seed, reconstruct
 from layerscope.zoo.loading import Trunk
 from tests.support.exhibits import FEW, own, picture, pictures, results, small_network
@@ -184,3 +187,21 @@ def test_no_picture_gives_empty_results(network: Network, tmp_path: Path) -> Non
     assert [path.name for path in made] == ["results.json"]
     assert not bad
     assert results(tmp_path / "out")["pictures"] == []
+
+
+@pytest.mark.parametrize("end", [nn.LogSoftmax(1), nn.Softmax(1), nn.Sigmoid(), nn.Tanh()])
+def test_what_turns_scores_into_something_else_is_left_out_and_said(end: nn.Module) -> None:
+    network = own(nn.Flatten(), nn.Linear(4 * 16 * 16, 5), end)
+    assert Look().seeds(network) == ("0", "3")
+    assert Look().left_out(network) == ("4",)
+    shown = " ".join(words(show_reconstructions([network], [Image.new("RGB", (16, 16), "teal")])))
+    assert "own without 4, which the rule does not go back from" in shown
+    with pytest.raises(UnsupportedOperationError):
+        show_reconstructions([network], [Image.new("RGB", (16, 16))], Look(layers=("4",)))
+
+
+def test_a_network_that_the_rule_does_not_reach_at_all_is_refused() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU())
+    network = Network.from_module(module, preprocessing=Preprocessing(None, 16, 16))
+    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu"):
+        show_reconstructions([network], [Image.new("RGB", (16, 16))])

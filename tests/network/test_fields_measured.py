@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -185,7 +185,9 @@ def test_units_of_small_networks(name: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
-def test_padding_by_the_maps_own_values_has_no_field_of_one_size(mode: str) -> None:
+def test_padding_by_the_maps_own_values_has_no_field_of_one_size(
+    mode: Literal["reflect", "replicate", "circular"],
+) -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode))
     network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
     assert network.layers[0].field is None

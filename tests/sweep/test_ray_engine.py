@@ -134,7 +134,7 @@ from layerscope.images.sets import open_images
 from layerscope.sweep.making import make_study
 from layerscope.sweep.ray_engine import RayEngine
 from layerscope.sweep.reducers import Reducer, every_layer
-from tests.studies import SETTINGS, every_reducer, small
+from tests.support.studies import SETTINGS, every_reducer, small
 
 class Count(Reducer):  # of the program itself, as in a script or a notebook
     name = "count"

@@ -30,7 +30,7 @@ from layerscope.images.decoding import BadImage, load_image
 from layerscope.images.names import picture_names
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
-from layerscope.reconstruction.descent import Class, Seed, reconstruct
+from layerscope.reconstruction.descent import Class, Seed, reconstruct, reversible
 from layerscope.reconstruction.rules import DECONVNET, Rule
 
 _ROWS_PER_PAGE = 10
@@ -42,8 +42,9 @@ FIGURE_PICTURES = 60  #: the figure shows at most so many pictures; the panels o
 class Look:
     """What to reconstruct and how to show it.
 
-    ``layers``: "all", "even" (every second convolution and the last fully-connected layer), or names; with
-    several networks each takes the names it has. ``units`` and ``classes`` add panels of their own.
+    ``layers``: "all", "even" (every second convolution and the last fully-connected layer), both without those that
+    the rule does not go back from (`left_out`), or names; with several networks each takes the names it has.
+    ``units`` and ``classes`` add panels of their own.
     """
 
     layers: str | tuple[str, ...] = "all"
@@ -55,11 +56,21 @@ class Look:
     def seeds(self, network: Network) -> tuple[Seed, ...]:
         """The seeds this means for one network, from low to high."""
         if isinstance(self.layers, str):
-            layers = network.select_layers(self.layers)
+            out = self.left_out(network)
+            layers = tuple(layer for layer in network.select_layers(self.layers) if layer.name not in out)
         else:
             layers = network.select_layers(name for name in self.layers if network.find_layer(name))
         units = (unit for unit in self.units if network.find_layer(unit.layer))
         return tuple(dict.fromkeys((*(layer.name for layer in layers), *units, *map(Class, self.classes))))
+
+    def left_out(self, network: Network) -> tuple[str, ...]:
+        """Layers, of those that "all" or "even" mean, that the rule does not go back from; () if that is all of them:
+        then the reason is worth an error."""
+        if not isinstance(self.layers, str):
+            return ()
+        layers, kept = network.select_layers(self.layers), reversible(network.graph, self.rule)
+        out = tuple(layer.name for layer in layers if layer.result not in kept)
+        return out if len(out) < len(layers) else ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,11 @@ def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Lo
     """The figure with a caption that says what was done: the rule, the weights, what a pixel means."""
     weights = dict.fromkeys(f"{network.name}: {network.weights}" for network in networks if network.weights)
     meanings = dict.fromkeys(panel.rule for block in blocks for row in block.rows for _, panel in row.panels)
-    return reconstruction_figure(blocks, caption="; ".join((look.rule.name, *weights, *meanings)))
+    missing = {network.name: ", ".join(look.left_out(network)) for network in networks}
+    without = [
+        f"{name} without {out}, which the rule does not go back from" for name, out in missing.items() if out
+    ]
+    return reconstruction_figure(blocks, caption="; ".join((look.rule.name, *weights, *meanings, *without)))
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ _PLUMBING = frozenset(
         "squeeze select"
     ).split()
 )
+_LINKS = frozenset(
+    {"softmax", "log_softmax", "sigmoid", "hardsigmoid", "tanh"}
+)  #: from scores to what they mean
 _WORDS = {
     "max_pool2d": "max pool",
     "avg_pool2d": "average pool",
@@ -75,7 +78,10 @@ def _channels(operation: Operation) -> int:
 
 
 def _group(graph: Graph) -> list[list[int]]:
-    """Each layer's operations: one that starts it, and the pointwise ones that it alone feeds."""
+    """Each layer's operations: one that starts it, and the pointwise ones that it alone feeds.
+
+    A softmax, sigmoid or tanh at the very end makes scores into something else: a layer of its own.
+    """
     users = graph.users
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
@@ -83,7 +89,10 @@ def _group(graph: Graph) -> list[list[int]]:
         if operation.kind in _PLUMBING or not operation.carries:
             continue
         source = operation.inputs[0] if len(operation.inputs) == 1 else -1
-        follows = operation.kind in POINTWISE and source in group_of and len(users[source]) == 1
+        pointwise = operation.kind in POINTWISE and not (
+            operation.index == graph.output and operation.kind in _LINKS
+        )
+        follows = pointwise and source in group_of and len(users[source]) == 1
         if follows:
             group = group_of[source]
         else:

@@ -28,9 +28,11 @@ from layerscope.reconstruction.rules import (
     Step,
     check,
     make_steps,
+    normalises_by_batch,
     overwrites,
     remember,
     reverse,
+    supports,
 )
 
 CHUNK_BYTES = {"cpu": 16 << 20}  #: largest piece of signal in flight; measured, see docs/benchmarks.md
@@ -195,6 +197,16 @@ def way_down(graph: Graph, tops: Iterable[int], rule: Rule) -> set[int]:
     reached.discard(0)
     check(rule, graph, sorted(reached))
     return reached
+
+
+def reversible(graph: Graph, rule: Rule) -> frozenset[int]:
+    """The operations that the rule goes back from, all the way to the pixels."""
+    found = {0}
+    for operation in graph.operations[1:]:
+        sources = [i for i in operation.inputs if graph.operations[i].carries]
+        if found.issuperset(sources) and supports(rule, operation) and not normalises_by_batch(operation):
+            found.add(operation.index)
+    return frozenset(found)
 
 
 def _segments(graph: Graph, order: Sequence[int], itemsize: int) -> list[Segment]:

@@ -140,7 +140,8 @@ def _computes_weights(operation: Operation) -> bool:
     return operation.kind in ("conv2d", "linear") and _reads(operation, "weight")
 
 
-def _normalises_by_batch(operation: Operation) -> bool:
+def normalises_by_batch(operation: Operation) -> bool:
+    """Whether it takes its statistics from the pictures at hand, so that one changes what is made of another."""
     arguments = operation.arguments
     return operation.kind == "batch_norm" and (arguments["training"] or arguments["running_var"] is None)
 
@@ -149,7 +150,7 @@ def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
     """Refuse, by name and place, the first operation that the rule has nothing to say about."""
     for index in sorted(operations):
         operation = graph.operations[index]
-        if _normalises_by_batch(operation):
+        if normalises_by_batch(operation):
             raise UnsupportedOperationError(
                 f"{operation.place} normalises by the batch at hand; "
                 "give it running statistics (track_running_stats=True)"
