@@ -45,7 +45,16 @@ def test_threads_are_put_back() -> None:
 def test_surroundings_name_what_the_bits_depend_on() -> None:
     found = surroundings(torch.device("cpu"))
     assert found["device"] == "cpu"
-    assert {"layerscope", "torch", "numpy", "pillow", "libjpeg", "pyarrow", "processor"} <= set(found)
+    assert {
+        "layerscope",
+        "torch",
+        "numpy",
+        "pillow",
+        "preprocessing",
+        "libjpeg",
+        "pyarrow",
+        "processor",
+    } <= set(found)
 
 
 # ------------------------------------------------------------------ packed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from layerscope.errors import NetworkError
+from layerscope.errors import ImageError, NetworkError
+from layerscope.kernels.resampling import Interpolation, Pixels, axis, look_up, resample
+
+PIXELS = "2"
+"""Counts the ways in which a picture became pixels; 1 was Pillow's resize, whose order of axes its version decides."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Preprocessing:
     width: int = 224
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -39,24 +43,31 @@ class Preprocessing:
             raise NetworkError(
                 f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
             )
-        mode = "L" if len(self.mean) == 1 else "RGB"
-        pixels = np.atleast_3d(
-            np.asarray(self.crop(picture if picture.mode == mode else picture.convert(mode)))
-        )
-        greys = torch.arange(256).float().div(255)[:, None]
-        values = ((greys - torch.tensor(self.mean)) / torch.tensor(self.deviation)).T.contiguous().numpy()
-        return torch.from_numpy(np.stack([values[c][pixels[..., c]] for c in range(len(self.mean))]))
+        pixels = self._pixels(picture if len(self.mean) == 3 else picture.convert("L"))
+        return torch.from_numpy(look_up(pixels, _values(self.mean, self.deviation)))
 
     def crop(self, picture: Image.Image) -> Image.Image:
-        """The part of the picture that the network sees, at its size (as torchvision resizes and crops)."""
+        """The part of the picture that the network sees, at its size, RGB, or L of a picture in L.
+
+        The pixels are those of torchvision's resize and centre crop, columns resized first.
+        Raises ImageError for a picture without pixels.
+        """
+        seen = Image.fromarray(self._pixels(picture))
+        return seen.getchannel(0) if picture.mode == "L" else seen
+
+    def _pixels(self, picture: Image.Image) -> Pixels:
+        """What `crop` shows, (height, width, 3); no other pixels of the picture are touched, however long it is."""
         width, height = picture.size
+        if not width * height:
+            raise ImageError(f"{width} x {height}: it has no pixels; leave it out")
         covering = max(self.width / width, self.height / height)
         scale = max(covering, (self.resize or 0) / min(width, height))
         size = (max(self.width, int(width * scale + 1e-9)), max(self.height, int(height * scale + 1e-9)))
-        filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-        resized = picture.resize(size, filters[self.interpolation])
         left, top = round((size[0] - self.width) / 2), round((size[1] - self.height) / 2)
-        return resized.crop((left, top, left + self.width, top + self.height))
+        columns = axis(width, size[0], left, self.width, self.interpolation)
+        rows = axis(height, size[1], top, self.height, self.interpolation)
+        part = picture.crop((columns.start, rows.start, columns.stop, rows.stop))
+        return resample(np.asarray(part.convert("RGB")), rows, columns)
 
     def picture(self, values: Tensor) -> npt.NDArray[np.uint8]:
         """The input (channels, height, width) as the pixels it came from, (height, width, channels) in 0..255."""
@@ -64,6 +75,16 @@ class Preprocessing:
         pixels = pixels * torch.tensor(self.deviation) + torch.tensor(self.mean)
         shown: npt.NDArray[np.uint8] = pixels.mul(255).round().clamp(0, 255).byte().numpy()
         return shown
+
+
+@lru_cache(16)
+def _values(mean: tuple[float, ...], deviation: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """What each grey becomes in each channel, (channels, 256)."""
+    greys = torch.arange(256).float().div(255)[:, None]
+    values: npt.NDArray[np.float32] = (
+        ((greys - torch.tensor(mean)) / torch.tensor(deviation)).T.contiguous().numpy()
+    )
+    return values
 
 
 IMAGENET = Preprocessing()  #: what torchvision's ImageNet weights expect

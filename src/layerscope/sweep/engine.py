@@ -19,6 +19,7 @@ from PIL import features
 from layerscope._version import __version__
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
+from layerscope.network.preprocessing import PIXELS
 from layerscope.sweep.checkpoints import Shard
 from layerscope.sweep.one_pass import ShardResult, SweepOptions, run_shard
 from layerscope.sweep.reducers import Reducer
@@ -82,6 +83,7 @@ def surroundings(device: torch.device) -> dict[str, str]:
     return {
         "layerscope": __version__,
         **{name: version(name) for name in _COMPUTE},
+        "preprocessing": PIXELS,
         "libjpeg": features.version("libjpeg_turbo") or features.version("jpg") or "none",
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -1,0 +1,19 @@
+"""What a network sees of a picture, by Pillow: all of it resized, columns first, and the centre cut out."""
+
+from PIL import Image
+
+from layerscope.network.preprocessing import Preprocessing
+
+
+def resized_and_cropped(preprocessing: Preprocessing, picture: Image.Image) -> Image.Image:
+    """One axis in each call: Pillow 13 resizes the rows of some tall pictures first, others before it none."""
+    width, height = picture.size
+    covering = max(preprocessing.width / width, preprocessing.height / height)
+    scale = max(covering, (preprocessing.resize or 0) / min(width, height))
+    across = max(preprocessing.width, int(width * scale + 1e-9))
+    down = max(preprocessing.height, int(height * scale + 1e-9))
+    name = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    kind = name[preprocessing.interpolation]
+    resized = picture.resize((across, height), kind).resize((across, down), kind)
+    left, top = round((across - preprocessing.width) / 2), round((down - preprocessing.height) / 2)
+    return resized.crop((left, top, left + preprocessing.width, top + preprocessing.height))
