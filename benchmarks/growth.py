@@ -1,6 +1,6 @@
 """How the time and the memory of a whole study grow with the number of pictures: time linear, memory flat.
 
-`make_study` of AlexNet (random values cost as much as trained ones) with what a study holds unless told otherwise,
+`sweep_study` of AlexNet (random values cost as much as trained ones) with what a study holds unless told otherwise,
 from JPEG files to the finished folder; each number of pictures in a process of its own.
 Run: ``python benchmarks/growth.py [--counts 250 500 1000 2000] [--network NAME] [--rounds N]``.
 """
@@ -52,14 +52,14 @@ def noise(chance: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[n
 def study(folder: Path, network: str) -> dict[str, float]:
     """Seconds of one study, and the memory held, in MB: when it begins, and the most until it is finished."""
     from layerscope import load_network, open_images
-    from layerscope.pipeline import standard_reducers
-    from layerscope.sweep.making import make_study
+    from layerscope.sweep.making import sweep_study
+    from layerscope.sweep.standard import standard_reducers
 
     loaded = load_network(network, "random")
     before = memory("VmRSS:")
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        made = make_study([loaded], open_images(folder), standard_reducers(), Path(out, "study"))
+        made = sweep_study([loaded], open_images(folder), standard_reducers(), Path(out, "study"))
         seconds = time.perf_counter() - start
         pictures = made.manifest["images"]
     if pictures != {"description": str(folder), "count": len(list(folder.iterdir())), "bad": 0}:

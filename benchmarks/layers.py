@@ -9,7 +9,8 @@ import statistics
 import sys
 import time
 
-from layerscope import layer_table, read_architecture
+from layerscope.gallery import layer_table
+from layerscope.zoo import read_architecture
 
 NETWORKS = (
     "vggcnn", "alexcnn", "alexnet", "vgg16", "vgg16_bn", "googlenet", "resnet18", "resnet50",

@@ -46,7 +46,7 @@ from layerscope.space.space import Space, read_affinities
 from layerscope.study.folder import Study
 from layerscope.study.steps import open_step
 from layerscope.sweep.channel_statistics import Sparsity
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.patch_sample import PatchSample
 from layerscope.sweep.reducers import LayerBatch, Results, State
 
@@ -151,7 +151,7 @@ def run_layerscope(folder: Path, side: int) -> None:
 
     vectors = np.load(folder / "vectors.npy")
     network, images = layer(vectors.shape[1]), open_images(next(folder.glob("pictures/*")))
-    study = make_study([network], images, [Sparsity()], folder / "study")
+    study = sweep_study([network], images, [Sparsity()], folder / "study")
     bench = embedded(Bench(study, network, images, folder), vectors)
     del vectors
     drawn(planes(bench), side)

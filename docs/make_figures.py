@@ -20,20 +20,20 @@ from layerscope import (
     DECONVNET,
     GRADIENT,
     GUIDED,
-    Look,
     Network,
     Rule,
     Unit,
     load_image,
     load_network,
-    read_architecture,
     reconstruct,
     show_architecture,
     show_reconstructions,
     show_signal,
 )
-from layerscope.drawing.render import DISPLAYS
+from layerscope.choices import DISPLAYS
+from layerscope.gallery import Look
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
+from layerscope.zoo import read_architecture
 
 FOLDER = Path(__file__).parent / "figures"
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"

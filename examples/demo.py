@@ -55,8 +55,8 @@ def main(folder: Path) -> None:
         "--out",
         folder / "study",
     )
-    run("space", folder / "study", "--network", "vgg16", "--layer", "c4_1", "--patches", "1500")
-    run("study", "--check", folder / "study")
+    run("space", "make", folder / "study", "--network", "vgg16", "--layers", "c4_1", "--patches", "1500")
+    run("check", folder / "study")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
         "--rule", "guided",  # it has no max-pools: the deconvnet, without switches, cannot place anything

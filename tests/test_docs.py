@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from layerscope.cli.main import main
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+WINGS = tuple(f"layerscope.{stub.parent.name}" for stub in (ROOT / "src/layerscope").glob("*/__init__.pyi"))
 LINKED = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 
 _FENCE = re.compile(r"^```(?P<head>[^\n`]*)\n(?P<body>.*?)^```$\n?(?P<gap>\n*)", re.MULTILINE | re.DOTALL)
@@ -196,7 +198,9 @@ def test_no_figure_is_forgotten_or_heavy() -> None:
 
 
 def public_names() -> set[str]:
-    return {name for name in vars(layerscope)["__all__"] if not name.startswith("__")}
+    """Of the package and of its wings, with the whole path."""
+    wings = [layerscope, *(import_module(name) for name in WINGS)]
+    return {f"{w.__name__}.{n}" for w in wings for n in vars(w)["__all__"] if not n.startswith("__")}
 
 
 def options(command: click.Command, name: str) -> Iterator[str]:
@@ -218,9 +222,7 @@ def test_every_command_and_option_is_documented(word: str) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     reference = anchors(DOCS / "reference.md")
-    assert {f"layerscope.{name}" for name in public_names()} == {
-        a for a in reference if a.startswith("layerscope.")
-    }
+    assert public_names() == {a for a in reference if a.startswith("layerscope.")}
 
 
 def test_every_field_of_the_results_is_documented(folder: Path) -> None:
@@ -257,7 +259,7 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     built = build(tmp_path)
     assert built.returncode == 0, built.stdout + built.stderr
     site = (tmp_path / "site" / "reference" / "index.html").read_text("utf-8")
-    assert all(f'id="layerscope.{name}"' in site for name in public_names())
+    assert all(f'id="{name}"' in site for name in public_names())
     assert "fonts.g" not in site
 
 

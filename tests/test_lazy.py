@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import layerscope
+
 HEAVY = frozenset(
     """PIL captum matplotlib numba numpy openTSNE pandas pyarrow pypi_simple ray requests safetensors scipy shufflesnap
     skimage sklearn torch torchvision tqdm webdataset""".split()
@@ -31,13 +33,18 @@ def test_heavy_libraries_are_noticed() -> None:
         ("from layerscope.disk import whole, locks", ""),
         ("from layerscope.zoo import downloads", "pypi_simple requests tqdm"),
         ("from layerscope import Study", "numpy pyarrow"),
-        ("from layerscope import check_study", "numpy pyarrow"),
+        ("from layerscope.study import check_study", "numpy pyarrow"),
+        ("from layerscope.network import Box, Options", ""),
+        ("from layerscope import choices, progress", ""),
         ("from layerscope import Space", "numpy pyarrow"),
         (
             "from layerscope.plane import clusters, distances, embedding, grid, regions, truth",
             "numpy pyarrow",
         ),
-        ("from layerscope import ImageSet, find_images, load_image, open_images", "PIL numpy"),
+        (
+            "from layerscope import load_image, open_images\nfrom layerscope.images import ImageSet, find_images",
+            "PIL numpy",
+        ),
     ],
 )
 def test_an_import_loads_only_what_it_needs(statements: str, needed: str) -> None:
@@ -45,8 +52,21 @@ def test_an_import_loads_only_what_it_needs(statements: str, needed: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "words", ["--version", "--help", "reconstruct --help", "study --help", "space --help"]
+    "words",
+    ["--version", "--help", "reconstruct --help", "study --help", "space make --help", "check --help"],
 )
 def test_the_command_line_says_what_it_can_do_without_loading_anything(words: str) -> None:
     start = f"from layerscope.cli.main import main\nmain({words.split()!r}, standalone_mode=False)"
     assert loaded(start) == set()
+
+
+def test_every_name_at_the_top_is_there_and_every_error() -> None:
+    names = [name for name in vars(layerscope)["__all__"] if name != "__version__"]
+    for name in names:
+        assert getattr(layerscope, name) is not None
+    errors = {kind.__name__ for kind in _errors(layerscope.LayerscopeError)}
+    assert errors <= set(names)
+
+
+def _errors(kind: type[Exception]) -> set[type[Exception]]:
+    return {kind}.union(*(_errors(below) for below in kind.__subclasses__()))

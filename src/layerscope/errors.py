@@ -15,6 +15,10 @@ class UnsupportedOperationError(NetworkError):
     """An operation of the network has no rule for what was asked."""
 
 
+class PortraitError(UnsupportedOperationError):
+    """The rule does not cover a network whose filters were to be portrayed; all else that was asked for is made."""
+
+
 class GeometryError(NetworkError):
     """The receptive field of a layer cannot be stated."""
 
@@ -51,8 +55,13 @@ def named(error: Exception) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with all white space as single spaces."""
-    return " ".join(text.split())
+    """The text with all white space as single spaces, and what does not print escaped."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text with what does not print escaped: a name of a file may hold what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class DisplayError(LayerscopeError, ValueError):

@@ -1,44 +1,84 @@
-"""The whole pipeline: from networks and an image set to a study with all that is made of it."""
+"""The whole way: from networks and pictures to a study with all that is made of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from layerscope.compare.sparsity import show_sparsity, sparsity_table
 from layerscope.drawing.canvas import figure_files
+from layerscope.errors import NetworkError, PortraitError, StudyError, UnsupportedOperationError
+from layerscope.filters.portraits import FilterOptions, drawing_of, make_portraits, precision_of, rules_for
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
-from layerscope.progress import Told
+from layerscope.progress import Told, of
+from layerscope.space.making import SpaceOptions, check_space_libraries, make_spaces
 from layerscope.study.folder import Study
-from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
-from layerscope.sweep.engine import Engine
-from layerscope.sweep.making import make_study
+from layerscope.study.sources import remember_sources
+from layerscope.sweep.engine import Engine, Local
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.one_pass import SweepOptions
-from layerscope.sweep.predictions import Predictions
 from layerscope.sweep.reducers import Reducer
-from layerscope.sweep.top_patches import TopPatches
+from layerscope.sweep.standard import standard_reducers
 
 
-def standard_reducers(*, top: int = 9) -> tuple[Reducer, ...]:
-    """What a study holds unless told otherwise; ``top``: how many patches of every filter."""
-    return TopPatches(top), Sparsity(), ChannelStatistics(), Predictions()
+@dataclass(frozen=True)
+class StudyOptions:
+    """What is made. ``reducers``: what the pass keeps, `standard_reducers` unless given; ``sweep``, ``engine``: how.
+
+    ``filters``: whose portraits are drawn after the pass; None: nobody's. ``spaces``: layers whose representation
+    space is mapped, of the networks that have them, each as ``space`` says.
+    """
+
+    reducers: Sequence[Reducer] = field(default_factory=standard_reducers)
+    sweep: SweepOptions = field(default_factory=SweepOptions)
+    engine: Engine = field(default_factory=Local)
+    filters: FilterOptions | None = None
+    spaces: Sequence[str] = ()
+    space: SpaceOptions = field(default_factory=SpaceOptions)
 
 
-def build_study(
+def make_study(
     networks: Sequence[Network],
     images: ImageSet,
-    reducers: Sequence[Reducer],
     out: str | Path,
     *,
-    settings: SweepOptions | None = None,
-    engine: Engine | None = None,
+    options: StudyOptions | None = None,
     progress: Told | None = None,
 ) -> Study:
-    """Make a study, as `make_study` does, and add to it what is drawn of its numbers; what is there is kept."""
-    return add_charts(
-        make_study(networks, images, reducers, out, settings=settings, engine=engine, progress=progress)
+    """A study in the folder ``out``: one pass over the images, charts, portraits, spaces; goes on where it ended.
+
+    The study remembers where images were opened and how networks were loaded, if `open_images` and `load_network`
+    did it from places and names; a module or a data set of yours you give again. Raises what `sweep_study`,
+    `make_portraits` and `make_spaces` raise; PortraitError at the end, when all else is there, if portraits were
+    asked for and the rule does not cover a network.
+    """
+    options = options or StudyOptions()
+    _check_spaces(networks, options.spaces)
+    study = sweep_study(
+        networks,
+        images,
+        options.reducers,
+        out,
+        settings=options.sweep,
+        engine=options.engine,
+        progress=progress,
     )
+    study = add_charts(remember_sources(study, networks, images))
+    refused = []
+    for network in networks:
+        try:
+            study = _portray(study, network, images, options.filters, progress)
+        except UnsupportedOperationError as error:
+            refused.append(f"no portraits of {network.name}: {error}{_another_rule(study, network)}")
+    for network in networks:
+        if own := [layer for layer in options.spaces if network.find_layer(layer)]:
+            told = of(network.name, progress)
+            study = make_spaces(study, network, images, own, plan=options.space, progress=told)
+    if refused:
+        raise PortraitError("; and ".join(refused))
+    return study
 
 
 def add_charts(study: Study) -> Study:
@@ -47,3 +87,46 @@ def add_charts(study: Study) -> Study:
     if "sparsity_chart" in study.steps or not counted or not sparsity_table(study).num_rows:
         return study
     return study.add("sparsity_chart", dict(figure_files(show_sparsity(study), "sparsity")))
+
+
+def _check_spaces(networks: Sequence[Network], layers: Sequence[str]) -> None:
+    """Before the pass: whether there are such layers, and the libraries."""
+    for layer in layers:
+        if not any(network.find_layer(layer) for network in networks):
+            names = " and ".join(network.name for network in networks)
+            raise NetworkError(
+                f"{names}: no layer {layer!r} to map; `layerscope layers` lists those there are"
+            )
+    if layers:
+        check_space_libraries()
+
+
+def _portray(
+    study: Study, network: Network, images: ImageSet, filters: FilterOptions | None, progress: Told | None
+) -> Study:
+    """With the filters asked for, drawn as those that are there; a network without convolutions has none."""
+    if filters is None or (filters.layers == "conv" and not network.has("conv2d")):
+        return study
+    if "top_patches" not in study.network(network.name).results:
+        raise StudyError(
+            f"{study.path} keeps no top patches, which portraits show; add TopPatches to the reducers"
+        )
+    drawing = filters.drawing or drawing_of(study, network.name)
+    network = network.to(dtype=precision_of(study, network.name))
+    return make_portraits(
+        study,
+        network,
+        images,
+        layers=filters.layers,
+        channels=filters.channels,
+        drawing=drawing,
+        progress=of(network.name, progress),
+    )
+
+
+def _another_rule(study: Study, network: Network) -> str:
+    """What makes portraits by a rule that covers all convolutions; nothing if none does."""
+    rules = rules_for(network)
+    return (
+        f"; `layerscope filters {study.path} -n {network.name} --rule {rules[0]}` makes them" if rules else ""
+    )

@@ -39,7 +39,7 @@ def one_line(result: Result, code: int, message: str) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A study with a space made by the command, and what that said; to be read, or copied."""
     study, _ = textured(tmp_path_factory.mktemp("cli"))
-    return study.path, run(study.path, "--layer", "p1", *SIZE)
+    return study.path, run("make", study.path, "--layers", "p1", *SIZE)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_space_is_made_and_summed_up(whole: tuple[Path, Result]) -> None:
 def test_the_same_again_makes_nothing(whole: tuple[Path, Result]) -> None:
     path, made = whole
     before = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()}
-    again = run(path, "-l", "p1", "--network", "alexcnn", *SIZE)
+    again = run("make", path, "-l", "p1", "--network", "alexcnn", *SIZE)
     assert (again.exit_code, again.stdout) == (0, made.stdout)
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()} == before
 
@@ -74,7 +74,7 @@ def test_the_same_again_makes_nothing(whole: tuple[Path, Result]) -> None:
 def test_options_reach_the_plan(study: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(study, tmp_path / "study"))
     words = ("--where", "all", "--per-picture", "9", "--seed", "3", "--cells", "50", "--perplexity", "7")
-    made = run(copied, "-l", "c2", "-l", "c5", "--patches", "90", "--side", "9", "--threads", "1", *words)
+    made = run("make", copied, "-l", "c2,c5", "--patches", "90", "--side", "9", "--threads", "1", *words)
     assert made.exit_code == 0, made.output
     for layer in ("c2", "c5"):
         options = Study.open(copied).steps[f"alexcnn/spaces/{layer}/pictures"]
@@ -95,9 +95,12 @@ def test_options_reach_the_plan(study: Path, tmp_path: Path) -> None:
         assert list(space.planes) == ["fill"]
     assert "c2: 90 patches" in made.stdout
     assert "c5: 90 patches" in made.stdout
-    there = ("--arrangement", "one-to-one", "--region", "0,0,2,2")
-    one_line(run(copied, "-l", "c2", *there), 1, "no arrangement 'one-to-one'; it has fill")
-    assert run(copied, "-l", "c2", "--region", "0,0,9,9").exit_code == 0
+    one_line(
+        run("region", copied, "0,0,2,2", "-l", "c2", "--arrangement", "one-to-one"),
+        1,
+        "no arrangement 'one-to-one'; it has fill",
+    )
+    assert run("region", copied, "0,0,9,9", "-l", "c2").exit_code == 0
 
 
 # ------------------------------------------------------------------ regions
@@ -113,7 +116,7 @@ def test_options_reach_the_plan(study: Path, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("arrangement", ["fill", "one-to-one"])
 def test_a_region_is_described(study: Path, text: str, outline: list[float], arrangement: str) -> None:
-    said = run(study, "--layer", "p1", "--region", text, "--arrangement", arrangement)
+    said = run("region", study, text, "--layers", "p1", "--arrangement", arrangement)
     assert said.exit_code == 0, said.output
     space = Space.open(Study.open(study), "p1")
     region = space.region(outline, arrangement)
@@ -135,7 +138,7 @@ def test_a_region_is_described(study: Path, text: str, outline: list[float], arr
 def test_a_region_is_drawn(study: Path, tmp_path: Path) -> None:
     """A sheet of its patches, their pictures and classes, its filters; unless told, on the plane to look at first."""
     before = bytes_of(study)
-    made = run(study, "-l", "p1", "--region", "0,0,6,5", "--out", tmp_path / "deep" / "corner")
+    made = run("region", study, "0,0,6,5", "-l", "p1", "--out", tmp_path / "deep" / "corner")
     assert made.exit_code == 0, made.output
     stem = tmp_path / "deep" / "corner-alexcnn-p1"
     files = [Path(f"{stem}{end}") for end in (".parquet", "-filters.parquet", ".png", ".pdf")]
@@ -162,7 +165,7 @@ def test_a_region_is_drawn(study: Path, tmp_path: Path) -> None:
 )
 def test_bad_regions_are_a_wrong_command(study: Path, text: str) -> None:
     one_line(
-        run(study, "--layer", "p1", "--region", text),
+        run("region", study, text, "--layers", "p1"),
         2,
         'give "left,top,right,bottom" or three or more corners',
     )
@@ -173,7 +176,7 @@ def test_bad_regions_are_a_wrong_command(study: Path, text: str) -> None:
     [("900,900,901,901", "holds no patch"), ("5,0,1,4", "ends before it begins"), ("0,0,nan,4", "finite")],
 )
 def test_regions_that_hold_nothing(study: Path, text: str, message: str) -> None:
-    one_line(run(study, "--layer", "p1", "--region", text), 1, message)
+    one_line(run("region", study, text, "--layers", "p1"), 1, message)
 
 
 # ------------------------------------------------------------------ neighbours
@@ -184,7 +187,7 @@ def test_neighbours_of_a_cell(study: Path, arrangement: str) -> None:
     space = Space.open(Study.open(study), "p1")
     row, column = np.argwhere(space.planes[arrangement] >= 0)[7]
     patch = int(space.planes[arrangement][row, column])
-    said = run(study, "-l", "p1", "--nearest", f"{column + 0.5},{row + 0.99}", "--arrangement", arrangement)
+    said = run("nearest", study, f"{column + 0.5},{row + 0.99}", "-l", "p1", "--arrangement", arrangement)
     assert said.exit_code == 0, said.output
     head, _, *lines = said.stdout.splitlines()
     assert head.startswith(f"alexcnn, p1: patch {patch}, row ")
@@ -201,11 +204,9 @@ def test_neighbours_of_a_cell(study: Path, arrangement: str) -> None:
 
 def test_cells_that_show_nothing(study: Path) -> None:
     for place in ("-1,0", "0,900", "nan,0", "0,inf"):
-        one_line(
-            run(study, "-l", "p1", "--nearest", place), 1, f"no patch is shown at {place}: the plane is "
-        )
+        one_line(run("nearest", study, place, "-l", "p1"), 1, f"no patch is shown at {place}: the plane is ")
     for place in ("", "1", "1,2,3", "a,b"):
-        one_line(run(study, "-l", "p1", "--nearest", place), 2, 'give "x,y"')
+        one_line(run("nearest", study, place, "-l", "p1"), 2, 'give "x,y"')
 
 
 # ------------------------------------------------------------------ placing
@@ -216,7 +217,7 @@ def test_new_pictures_are_placed(study: Path, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (new / folder).mkdir(parents=True)
         shutil.copy(study.parent / "photos" / "noise" / "0.png", new / folder / "same.png")
-    placed = run(study, "-l", "p1", "--place", new, "--out", tmp_path / "deep" / "placed")
+    placed = run("place", study, new, "-l", "p1", "--out", tmp_path / "deep" / "placed")
     assert placed.exit_code == 0, placed.output
     files = [Path(line) for line in placed.stdout.splitlines()]
     assert files == [tmp_path / "deep" / f"placed-alexcnn-p1.{kind}" for kind in ("parquet", "png", "pdf")]
@@ -227,7 +228,7 @@ def test_new_pictures_are_placed(study: Path, tmp_path: Path) -> None:
     assert (table["distance"] < 100).all()
     assert check_study(study) == ()
     (new / "bad.png").write_text("no picture")
-    some = run(study, "-l", "p1", "-l", "p1", "--place", new, "--out", tmp_path / "placed")
+    some = run("place", study, new, "-l", "p1,p1", "--out", tmp_path / "placed")
     assert some.exit_code == 3
     assert len(some.stdout.splitlines()) == 6  # each layer, though a picture is bad
     assert some.stderr.startswith("skipped: ")
@@ -237,17 +238,13 @@ def test_new_pictures_are_placed(study: Path, tmp_path: Path) -> None:
 def test_placing_that_cannot_be(study: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_text("no picture")
-    one_line(run(study, "-l", "p1", "--place", bad), 2, "--place needs --out, the name of its files")
-    for two in (("--region", "0,0,1,1", "--nearest", "1,1"), ("--nearest", "1,1", "--place", bad)):
-        one_line(run(study, "-l", "p1", *two, "--out", "x"), 2, "give one at a time")
-    one_line(run(study, "-l", "p1", "--out", "x"), 2, "--out names the files of --region or --place")
-    one_line(run(study, "-l", "p1", "--nearest", "1,1", "--out", "x"), 2, "--out names the files")
-    one_line(run(study, "-l", "p1", "--place", bad, "--out", "."), 2, ". is a folder; name the files in it")
-    one_line(run(study, "-l", "p1", "--place", tmp_path / "gone", "--out", "x"), 1, "gone")
-    one_line(run(study, "-l", "c1", "--place", study.parent / "photos", "--out", "x"), 1, "no space of c1")
-    nothing = run(study, "-l", "p1", "--place", bad, "--out", tmp_path / "x")
-    assert nothing.exit_code == 1
-    assert "none of the pictures to place can be read" in nothing.stderr.splitlines()[-1]
+    one_line(run("place", study, bad, "-l", "p1"), 2, "Missing option '--out'")
+    one_line(run("place", study, "-l", "p1", "--out", "x"), 2, "Missing argument 'PICTURES")
+    one_line(run("place", study, bad, "-l", "p1", "--out", "."), 2, ". is a folder; name the files in it")
+    one_line(run("place", study, tmp_path / "gone", "-l", "p1", "--out", "x"), 1, "gone")
+    one_line(run("place", study, study.parent / "photos", "-l", "c1", "--out", "x"), 1, "no space of c1")
+    nothing = run("place", study, bad, "-l", "p1", "--out", tmp_path / "x")
+    one_line(nothing, 1, "none of the pictures to place can be read; give others: ")
     assert not list(tmp_path.glob("x*"))
 
 
@@ -255,21 +252,39 @@ def test_placing_that_cannot_be(study: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_commands(study: Path, tmp_path: Path) -> None:
-    one_line(run(study), 2, "--layer")
-    one_line(run(tmp_path / "nowhere", "-l", "c1"), 1, "nowhere is no study")
-    one_line(run(study, "-l", "c9", "--region", "0,0,1,1"), 1, "alexcnn has no layer 'c9'")
-    one_line(run(study, "-l", "c9"), 1, "alexcnn has no layer 'c9'")
-    one_line(run(study, "-l", "c1", "-n", "vgg16"), 1, "no network 'vgg16'; it has alexcnn")
-    one_line(run(study, "-l", "c1", "--region", "0,0,1,1"), 1, "no space of c1 of alexcnn; `layerscope space")
-    one_line(run(study, "-l", "c1", "--side", "7"), 2, "--side")
-    one_line(run(study, "-l", "c1", "--perplexity", "1"), 2, "--perplexity")
-    one_line(run(study, "-l", "c5", "--where", "inside"), 1, "no position of c5 sees only the picture")
-    one_line(run(study, "-l", "c1", "--images", tmp_path / "gone"), 1, "gone")
+    one_line(run("make", study), 2, "--layers")
+    one_line(run("make", tmp_path / "nowhere", "-l", "c1"), 1, "nowhere is no study")
+    for words in (("region", study, "0,0,1,1"), ("nearest", study, "1,1"), ("make", study)):
+        one_line(run(*words, "-l", "c9"), 1, "alexcnn has no layer 'c9'")
+    one_line(run("make", study, "-l", "c1", "-n", "vgg16"), 1, "no network 'vgg16'; it has alexcnn")
+    no_space = "no space of c1 of alexcnn; `layerscope space make"
+    one_line(run("region", study, "0,0,1,1", "-l", "c1"), 1, no_space)
+    one_line(run("make", study, "-l", "c1", "--side", "7"), 2, "--side")
+    one_line(run("make", study, "-l", "c1", "--perplexity", "1"), 2, "--perplexity")
+    one_line(
+        run("make", study, "-l", "c5", "--where", "inside"), 1, "no position of c5 sees only the picture"
+    )
+    one_line(run("make", study, "-l", "c1", "--images", tmp_path / "gone"), 1, "gone")
+
+
+def test_options_that_would_do_nothing_are_refused(study: Path) -> None:
+    region = ("region", study, "0,0,1,1", "-l", "p1")
+    for useless in (("--device", "cpu"), ("--dtype", "float32"), ("--images", "x"), ("-w", "random")):
+        option = {"-w": "--weights"}.get(useless[0], useless[0])
+        one_line(run(*region, *useless), 2, f"{option} does nothing without --out")
+    for words in (region, ("nearest", study, "1,1")):
+        one_line(run(*words, "--perplexity", "9"), 2, "unexpected extra arguments (--perplexity 9)")
+    one_line(run("place", study, "x", "--perplexity", "9"), 2, "No such option '--perplexity'")
+
+
+def test_unless_told_all_spaces_answer(study: Path) -> None:
+    assert run("region", study, "0,0,6,5").stdout == run("region", study, "0,0,6,5", "-l", "p1").stdout
+    one_line(run("nearest", study, "1,1", "-l", "conv"), 1, "has no space of alexcnn; `layerscope space make")
 
 
 def test_too_few_patches_is_one_line(study: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(study, tmp_path / "study"))
-    result = run(copied, "-l", "fc7")
+    result = run("make", copied, "-l", "fc7")
     assert result.exit_code == 1
     last = result.stderr.splitlines()[-1]
     assert (
@@ -282,7 +297,7 @@ def test_layers_of_all_networks_are_checked_first(tmp_path: Path) -> None:
     images = open_images(write_textures(tmp_path / "photos"))
     study = begin([small("alexcnn"), small("vggcnn")], images, tmp_path / "study")
     steps = Study.open(study.path).steps
-    said = run(study.path, "-l", "c1_1", *SIZE)
+    said = run("make", study.path, "-l", "c1_1", *SIZE)
     one_line(said, 1, "alexcnn has no layer 'c1_1'")
     assert "other networks by --network" in said.stderr
     assert Study.open(study.path).steps == steps
@@ -290,10 +305,12 @@ def test_layers_of_all_networks_are_checked_first(tmp_path: Path) -> None:
 
 def test_few_patches_have_few_neighbours(study: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(study, tmp_path / "study"))
-    made = run(copied, "-l", "fc7", "--patches", "8", "--perplexity", "2", "--side", "8", "--threads", "1")
+    made = run(
+        "make", copied, "-l", "fc7", "--patches", "8", "--perplexity", "2", "--side", "8", "--threads", "1"
+    )
     assert made.exit_code == 0, made.output
     row, column = np.argwhere(Space.open(Study.open(copied), "fc7").planes["one-to-one"] >= 0)[0]
-    said = run(copied, "-l", "fc7", "--nearest", f"{column},{row}")
+    said = run("nearest", copied, f"{column},{row}", "-l", "fc7")
     assert said.exit_code == 0, said.output
     assert said.stdout.splitlines()[-1] == "7 of these 7 are in both"
 
@@ -303,23 +320,22 @@ def test_a_damaged_grid_is_one_line(study: Path, tmp_path: Path) -> None:
     grid = copied / "alexcnn" / "spaces" / "p1" / "grid.json"
     grid.write_bytes(grid.read_bytes()[:9])
     fill = ("--arrangement", "fill")
-    one_line(run(copied, "-l", "p1", "--region", "0,0,1,1", *fill), 1, "grid.json")
+    one_line(run("region", copied, "0,0,1,1", "-l", "p1", *fill), 1, "grid.json")
     grid.unlink()
-    one_line(run(copied, "-l", "p1", "--nearest", "0,0", *fill), 1, "grid.json")
+    one_line(run("nearest", copied, "0,0", "-l", "p1", *fill), 1, "grid.json")
 
 
 def test_moved_pictures_are_named_and_found(study: Path, tmp_path: Path) -> None:
     top = tmp_path / "moved"
     moved, _ = textured(top)
     (top / "photos").rename(top / "elsewhere")
-    one_line(run(moved.path, "-l", "c2", *SIZE), 1, "give --images PLACE")
-    assert run(moved.path, "-l", "c2", *SIZE, "--images", top / "elsewhere").exit_code == 0
+    one_line(run("make", moved.path, "-l", "c2", *SIZE), 1, "give --images PLACE")
+    assert run("make", moved.path, "-l", "c2", *SIZE, "--images", top / "elsewhere").exit_code == 0
 
 
-def test_weights_are_for_one_network(study: Path, tmp_path: Path) -> None:
+def test_weights_are_for_all_networks_or_for_each(study: Path, tmp_path: Path) -> None:
     images = open_images(study.parent / "photos")
     both = begin((small(), small("vggcnn")), images, tmp_path / "both")
-    one_line(
-        run(both.path, "-l", "c1", "-w", "random"), 2, "--weights is for one network; name it with --network"
-    )
-    one_line(run(both.path, "-l", "p1", "-n", "alexcnn"), 1, "does not say how alexcnn is loaded")
+    three = ("-w", "random", "-w", "random", "-w", "random")
+    one_line(run("make", both.path, "-l", "p1", *three), 2, "2 networks but 3 --weights: give one for all")
+    one_line(run("make", both.path, "-l", "p1", "-n", "alexcnn"), 1, "does not say how alexcnn is loaded")

@@ -1,4 +1,4 @@
-"""`layerscope study` and `layerscope filters` as a user types them."""
+"""`layerscope study`, `layerscope check` and `layerscope filters` as a user types them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_study_is_made_checked_and_portrayed(tmp_path: Path) -> None:
     portrayed = study.network("alexcnn").table("filters").to_pylist()
     assert {row["layer"] for row in portrayed} == {"c1", "c2", "c3", "c4", "c5"}
     assert {row["channel"] for row in portrayed} == {0, 1}
-    assert run("study", "--check", tmp_path / "s").stdout.endswith("s: whole\n")
+    assert run("check", tmp_path / "s").stdout.endswith("s: whole\n")
 
 
 def test_spaces_are_mapped_of_the_networks_that_have_the_layer(tmp_path: Path) -> None:
@@ -95,23 +95,30 @@ def test_the_check_names_what_is_broken(tmp_path: Path) -> None:
         run("study", pictures, *NETWORK, *PASS, "--filters", "none", "--out", tmp_path / "s").exit_code == 0
     )
     (tmp_path / "s" / "alexcnn" / "sparsity.parquet").unlink()
-    found = run("study", "--check", tmp_path / "s")
+    found = run("check", tmp_path / "s")
     assert found.exit_code == 1
     assert "alexcnn/sparsity.parquet" in found.stderr
     shutil.rmtree(tmp_path / "s")
-    assert run("study", "--check", tmp_path / "s").exit_code == 1
+    assert run("check", tmp_path / "s").exit_code == 1
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("study",), 2, "needs IMAGES, --network and --out"),
+        (("study",), 2, "Missing argument 'IMAGES"),
+        (("study", "empty", "--out", "s"), 2, "Missing option '--network'"),
+        (("study", "empty", *NETWORK), 2, "Missing option '--out'"),
         (("study", "nowhere", *NETWORK, "--out", "s"), 1, "nowhere"),
         (("study", "empty", *NETWORK, "--out", "s"), 1, "no picture"),
-        (("study", "picture.png", *NETWORK, "--out", "s", "--address", "auto"), 2, "add --engine ray"),
+        (
+            ("study", "picture.png", *NETWORK, "--out", "s", "--address", "auto"),
+            2,
+            "--address does nothing without --engine ray",
+        ),
         (("study", "empty", *NETWORK, "--out", "s", "--filters", "x"), 2, "all, none, or numbers"),
         (("study", "empty", *NETWORK, "--out", "s", "--shard", "5", "--batch", "2"), 1, "no multiple"),
         (("filters", "empty"), 1, "no study"),
+        (("check", "empty"), 1, "this is no study"),
     ],
 )
 def test_bad_input_is_one_line(

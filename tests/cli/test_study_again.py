@@ -56,7 +56,19 @@ def portraits_of(folder: Path) -> dict[str, str]:
 
 def test_a_network_that_the_rule_does_not_cover_leaves_the_others_theirs(tmp_path: Path) -> None:
     photos, out = write_pictures(tmp_path / "photos", 4, ()), tmp_path / "s"
-    words = ("study", photos, "-n", f"{HERE}:smooth", "-n", f"{HERE}:plain", *PASS, "--out", out)
+    words = (
+        "study",
+        photos,
+        "-n",
+        f"{HERE}:smooth",
+        "-n",
+        f"{HERE}:plain",
+        *PASS,
+        "--filters",
+        "all",
+        "--out",
+        out,
+    )
     made = run(*words)
     assert made.exit_code == 3
     (line,) = made.stderr.splitlines()
@@ -75,7 +87,7 @@ def test_a_network_that_the_rule_does_not_cover_leaves_the_others_theirs(tmp_pat
 
 def test_a_network_that_no_rule_covers(tmp_path: Path) -> None:
     photos, out = write_pictures(tmp_path / "photos", 3, ()), tmp_path / "s"
-    made = run("study", photos, "-n", f"{HERE}:unruly", *PASS, "--out", out)
+    made = run("study", photos, "-n", f"{HERE}:unruly", *PASS, "--filters", "all", "--out", out)
     assert made.exit_code == 3
     (line,) = made.stderr.splitlines()
     assert line.endswith("give it running statistics (track_running_stats=True)")
@@ -83,14 +95,24 @@ def test_a_network_that_no_rule_covers(tmp_path: Path) -> None:
 
 def test_a_network_without_convolution_or_pool(tmp_path: Path) -> None:
     photos, out = write_pictures(tmp_path / "photos", 4, ()), tmp_path / "s"
-    made = run("study", photos, "-n", f"{HERE}:flat", *PASS, "--out", out)
+    made = run("study", photos, "-n", f"{HERE}:flat", *PASS, "--filters", "all", "--out", out)
     assert (made.exit_code, made.stderr) == (0, "")
     study = Study.open(out)
     assert set(study.steps) == {"sources"}
     assert study.steps["sources"]["images"] == [str(photos)]
     assert run("filters", out, "--layers", "all").exit_code == 0
     both = run(
-        "study", photos, "-n", f"{HERE}:flat", "-n", f"{HERE}:plain", *PASS, "--out", tmp_path / "both"
+        "study",
+        photos,
+        "-n",
+        f"{HERE}:flat",
+        "-n",
+        f"{HERE}:plain",
+        *PASS,
+        "--filters",
+        "all",
+        "--out",
+        tmp_path / "both",
     )
     assert (both.exit_code, both.stderr) == (0, "")
     assert (tmp_path / "both" / "sparsity.png").exists()

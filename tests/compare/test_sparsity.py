@@ -12,7 +12,7 @@ from layerscope.images.decoding import load_image
 from layerscope.images.sets import open_images
 from layerscope.study.folder import Study
 from layerscope.sweep.channel_statistics import Sparsity
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.zoo.loading import load_network
 from tests.support.studies import SETTINGS, small, write_pictures
 
@@ -22,7 +22,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("sparsity")
     images = open_images(write_pictures(folder / "pictures", 5, ()))
     networks = [small("alexcnn"), small("vggcnn")]
-    return make_study(networks, images, [Sparsity()], folder / "study", settings=SETTINGS)
+    return sweep_study(networks, images, [Sparsity()], folder / "study", settings=SETTINGS)
 
 
 def test_the_table_counts_zeros_of_convolutions_and_pools(study: Study) -> None:
@@ -55,7 +55,7 @@ def test_the_three_facts_of_figure_6(tmp_path: Path) -> None:
     )
     networks = [load_network(name, "imagenet-trunk") for name in ("vgg16", "alexnet")]
     images = open_images([data / name for name in names.split()])
-    study = make_study(networks, images, [Sparsity()], tmp_path / "study")
+    study = sweep_study(networks, images, [Sparsity()], tmp_path / "study")
     rows = sparsity_table(study).to_pylist()
     shares = {n: {r["layer"]: r["sparsity"] for r in rows if r["network"] == n} for n in ("vgg16", "alexnet")}
     for found in shares.values():

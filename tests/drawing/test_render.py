@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from layerscope.drawing.render import DISPLAYS, Signal, is_whole_png, read_png, show_signal, write_png
+from layerscope.choices import DISPLAYS
+from layerscope.drawing.render import Signal, is_whole_png, read_png, show_signal, write_png
 from layerscope.errors import DisplayError, ImageError, LayerscopeError
 
 GREY = 128  # half of 255, rounded

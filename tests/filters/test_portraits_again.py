@@ -26,7 +26,7 @@ from layerscope.space.space import Space
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.study.sources import check_network, network_of
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.support.spaces import PLAN, textured
 from tests.support.studies import SETTINGS, bytes_of, pictures, small
@@ -125,7 +125,7 @@ def test_without_portraits_they_are_drawn_as_the_paper_does_in_the_studys_precis
     tmp_path: Path, images: ImageSet
 ) -> None:
     half = small().to(dtype=torch.bfloat16)
-    study = make_study([half], images, [TopPatches(2)], tmp_path / "half", settings=SETTINGS)
+    study = sweep_study([half], images, [TopPatches(2)], tmp_path / "half", settings=SETTINGS)
     assert (drawing_of(study, "alexcnn"), precision_of(study, "alexcnn")) == (Drawing(), torch.bfloat16)
 
 
@@ -139,7 +139,7 @@ def test_a_rule_that_does_not_cover_the_network_replaces_nothing(tmp_path: Path)
         module, name="smooth", preprocessing=Preprocessing(resize=None, height=24, width=24)
     )
     images = pictures(tmp_path / "photos", 3, ())
-    study = make_study([smooth], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
+    study = sweep_study([smooth], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
     made = make_portraits(study, smooth, images, drawing=Drawing(GRADIENT))
     before = bytes_of(made.path)
     with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu"):

@@ -12,7 +12,7 @@ from layerscope.filters.portraits import Drawing, make_portraits
 from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.support.killing import Attempt, Begun, Ended, beginning, tell
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
@@ -28,7 +28,7 @@ def prepare(shown: str) -> Attempt:
     def attempt(path: str, begin: str = "") -> None:
         drawing = Drawing()
         if begin:
-            make_study([network], pictures, [TopPatches(2)], path, settings=SETTINGS)
+            sweep_study([network], pictures, [TopPatches(2)], path, settings=SETTINGS)
             drawing = Drawing(display="heat")
         layers, study = ["c1", "c2", "c5"], Study.open(path)
         make_portraits(

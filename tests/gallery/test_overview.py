@@ -10,7 +10,8 @@ from torch import nn
 from layerscope.gallery.overview import layer_records, layer_table, show_architecture
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.zoo.loading import Options, read_architecture
+from layerscope.network.source import Options
+from layerscope.zoo.loading import read_architecture
 from tests.support.looking import faces, images, meeting, on_page, outside, texts, wires, words
 
 # Receptive field (size/stride) of each layer: the paper's Tables 1 and 2.

@@ -23,7 +23,8 @@ from layerscope.network.geometry import (
     Window,
     adaptive,
 )
-from layerscope.zoo.loading import Options, read_architecture
+from layerscope.network.source import Options
+from layerscope.zoo.loading import read_architecture
 from tests.oracles.network.positions import Step, adaptive_taps, all_taps, pixels, window_taps
 
 VGGCNN = (

@@ -18,7 +18,8 @@ from layerscope.errors import GeometryError, NetworkError
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.zoo.loading import Options, load_network, network_names, read_architecture
+from layerscope.network.source import Options
+from layerscope.zoo.loading import load_network, network_names, read_architecture
 from tests.support.small_networks import SMALL, Written, conv
 
 VGG16 = "c1_1 c1_2 p1 c2_1 c2_2 p2 c3_1 c3_2 c3_3 p3 c4_1 c4_2 c4_3 p4 c5_1 c5_2 c5_3 p5 fc6 fc7 fc8"  #: the paper's

@@ -23,7 +23,7 @@ from layerscope.progress import Progress
 from layerscope.space.crops import crop_patches, cut_patch
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.patch_sample import PatchSample
 from tests.support.studies import SETTINGS, write_pictures
 
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     photos = write_pictures(top / "photos")
     net = network()
     layers = tuple(layer.name for layer in net.layers)
-    make_study([net], open_images(photos), [PatchSample(layers, 60)], top / "study", settings=SETTINGS)
+    sweep_study([net], open_images(photos), [PatchSample(layers, 60)], top / "study", settings=SETTINGS)
     return top / "study", photos
 
 
@@ -115,7 +115,7 @@ def test_fields_larger_than_the_picture_show_the_picture(study: Study, photos: P
 
 def test_grey_networks_see_grey(tmp_path: Path) -> None:
     net, images = network(channels=1), open_images(write_pictures(tmp_path / "photos", 2, bad=()))
-    study = make_study([net], images, [PatchSample("all", 4)], tmp_path / "study", settings=SETTINGS)
+    study = sweep_study([net], images, [PatchSample("all", 4)], tmp_path / "study", settings=SETTINGS)
     into = np.zeros((1, 24, 24, 3), np.uint8)
     crop_patches(study, net, images, np.array([1]), np.array([[0, 0, 24, 24]]), into)
     expected = net.preprocessing.picture(net.preprocessing.apply(images.load(1).image))

@@ -251,7 +251,7 @@ def test_stopped_while_made_in_another_way(made: Study, images: ImageSet) -> Non
             make_spaces(made, small(), images, ["p1"], plan=other, progress=stopping(stage, [""]))
         half = Study.open(made.path)
         with pytest.raises(
-            StudyError, match=r"^the space of p1 .* is not finished; run that `layerscope space`"
+            StudyError, match=r"^the space of p1 .* is not finished; run that `layerscope space make`"
         ):
             Space.open(half, "p1")
         made = make_spaces(half, small(), images, ["p1"], plan=PLAN)

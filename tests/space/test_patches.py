@@ -16,13 +16,13 @@ from layerscope.errors import GeometryError, LayerscopeError, NetworkError, Stud
 from layerscope.images.sets import ImageSet, choose_images, open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.network.source import Options
 from layerscope.progress import Progress
 from layerscope.space import patches
 from layerscope.space.patches import Patches, draw_patches
 from layerscope.study.folder import Study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.patch_sample import PatchSample, Where
-from layerscope.zoo.loading import Options
 from tests.oracles.space.patches import every_patch, lies_inside
 from tests.support.spaces import begin
 from tests.support.studies import SETTINGS, pictures, small, write_pictures

@@ -15,11 +15,11 @@ from layerscope import load_network
 from layerscope.drawing.canvas import save_figure
 from layerscope.errors import StudyError
 from layerscope.images.sets import ImageSet
+from layerscope.network.source import Options
 from layerscope.space.making import make_spaces
 from layerscope.space.placing import place_pictures, show_placed
 from layerscope.space.space import Space
 from layerscope.study.folder import Study
-from layerscope.zoo.loading import Options
 from tests.oracles.plane.regions import nearest
 from tests.oracles.space.patches import every_patch
 from tests.support.spaces import PLAN, textured, undrawn, with_tsne

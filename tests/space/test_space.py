@@ -22,7 +22,7 @@ from layerscope.space.sheets import region_tables
 from layerscope.space.space import Space
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.plane import regions as slow
 from tests.support.spaces import PLAN, begin, textured, undrawn
@@ -250,7 +250,7 @@ def test_textures_are_neighbours_in_c4_1_of_vgg16(tmp_path: Path) -> None:
                 photo.crop((x, y, x + 256, y + 256)).save(tmp_path / "photos" / name / f"{corner}.png")
     network = load_network("vgg16", "imagenet-trunk")
     images = open_images(tmp_path / "photos", labels="folders")
-    study = make_study([network], images, [TopPatches(2, ("c4_1",))], tmp_path / "study")
+    study = sweep_study([network], images, [TopPatches(2, ("c4_1",))], tmp_path / "study")
     made = make_spaces(study, network, images, ["c4_1"], plan=SpaceOptions(count=1000, side=16))
     space = Space.open(made, "c4_1")
     assert check_study(made.path) == ()

@@ -17,7 +17,7 @@ from layerscope.disk.tables import measure
 from layerscope.errors import StudyError
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from tests.support.studies import SETTINGS, Sums, pictures, small
 
 
@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     base = tmp_path_factory.mktemp("made")
-    make_study([small()], pictures(base / "in"), [Sums()], base / "out", settings=SETTINGS)
+    sweep_study([small()], pictures(base / "in"), [Sums()], base / "out", settings=SETTINGS)
     torch.set_num_threads(threads)
     return base / "out"
 
@@ -86,7 +86,7 @@ def test_a_beginning_that_lacks_something(tmp_path: Path, lacks: str) -> None:
     with pytest.raises(
         StudyError, match=rf"begun.json is damaged: it has no '{lacks}'; remove .*work and run"
     ):
-        make_study([small()], pictures(tmp_path / "in"), [Sums()], out, settings=SETTINGS)
+        sweep_study([small()], pictures(tmp_path / "in"), [Sums()], out, settings=SETTINGS)
 
 
 def test_damaged_files(study: Path) -> None:
@@ -181,7 +181,7 @@ def test_no_manifest(study: Path, tmp_path: Path) -> None:
 def test_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
     monkeypatch.setattr("layerscope.sweep.making.merge_shards", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        make_study([small()], pictures(tmp_path / "in"), [Sums()], tmp_path / "out", settings=SETTINGS)
+        sweep_study([small()], pictures(tmp_path / "in"), [Sums()], tmp_path / "out", settings=SETTINGS)
     assert faults(tmp_path / "out") == [
         "study.json: missing, the study is unfinished: 3 shards are done; run the command that began it again, "
         "it goes on from there"

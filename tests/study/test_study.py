@@ -23,7 +23,7 @@ from layerscope.progress import Progress
 from layerscope.study.folder import Study, join
 from layerscope.sweep.checkpoints import Shard
 from layerscope.sweep.engine import Advance, Engine, Finished, Job, Local
-from layerscope.sweep.making import differences, make_study
+from layerscope.sweep.making import differences, sweep_study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.reducers import LayerBatch
 from tests.support.studies import SETTINGS, OtherSums, Sums, bytes_of, every_reducer, small, write_pictures
@@ -40,7 +40,7 @@ def make(out: Path, folder: Path, **changed: Any) -> Study:
         "settings": SETTINGS,
         **changed,
     }
-    return make_study(given.pop("networks"), given.pop("images"), given.pop("reducers"), out, **given)
+    return sweep_study(given.pop("networks"), given.pop("images"), given.pop("reducers"), out, **given)
 
 
 @pytest.fixture(scope="module")

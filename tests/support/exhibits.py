@@ -11,7 +11,8 @@ from torch import nn
 from layerscope.gallery.folder import Look
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.zoo.loading import Options, load_network
+from layerscope.network.source import Options
+from layerscope.zoo.loading import load_network
 
 SMALL = ("--network", "alexcnn", "--width", "0.1", "--input-size", "64", "--weights", "random")
 FEW = Look(layers=("c1", "p2", "fc8"))

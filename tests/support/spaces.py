@@ -14,15 +14,15 @@ from PIL import Image
 from layerscope.disk.tables import Content
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
+from layerscope.network.source import Loading, Options
 from layerscope.plane.embedding import Tsne
 from layerscope.space import making as spaces
 from layerscope.space.making import SpaceOptions
 from layerscope.space.space import Space
 from layerscope.study.folder import Study
-from layerscope.study.sources import Loading, remember_sources
-from layerscope.sweep.making import make_study
+from layerscope.study.sources import remember_sources
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
-from layerscope.zoo.loading import Options
 from tests.support.studies import SETTINGS, small
 
 OPTIONS = Options(width=0.05, input_size=64, classes=7)  #: those of `studies.small`
@@ -64,14 +64,14 @@ def write_textures(folder: Path, each: int = 4) -> Path:
 def begin(network: Network | Sequence[Network], images: ImageSet, out: Path) -> Study:
     """A study without spaces."""
     networks = [network] if isinstance(network, Network) else network
-    return make_study(networks, images, [TopPatches(2)], out, settings=SETTINGS)
+    return sweep_study(networks, images, [TopPatches(2)], out, settings=SETTINGS)
 
 
 def textured(top: Path) -> tuple[Study, ImageSet]:
     """A study of the narrow AlexCNN over 12 labelled textures, which knows its sources."""
     images = open_images(write_textures(top / "photos"), labels="folders")
-    study = begin(small(), images, top / "study")
-    return remember_sources(study, [top / "photos"], {"alexcnn": Loading("alexcnn", options=OPTIONS)}), images
+    network = replace(small(), loading=Loading("alexcnn", options=OPTIONS))
+    return remember_sources(begin(network, images, top / "study"), [network], images), images
 
 
 @contextmanager

@@ -14,13 +14,13 @@ from PIL import Image
 from layerscope import load_network
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
+from layerscope.network.source import Options
 from layerscope.sweep.channel_statistics import ChannelStatistics, Sparsity
 from layerscope.sweep.one_pass import SweepOptions
 from layerscope.sweep.patch_sample import PatchSample
 from layerscope.sweep.predictions import Predictions
 from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
 from layerscope.sweep.top_patches import TopPatches
-from layerscope.zoo.loading import Options
 
 SETTINGS = SweepOptions(batch=2, shard=4, workers=1)
 

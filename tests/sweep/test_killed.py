@@ -17,7 +17,7 @@ from layerscope.disk import tables
 from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.one_pass import SweepOptions
 from tests.support.killing import Attempt, Ended, Work, tell, working
 from tests.support.studies import bytes_of, every_reducer, small, write_pictures
@@ -36,7 +36,7 @@ def prepare(shown: str) -> Attempt:
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
         if where:
             die(where, int(survives))
-        make_study(networks, images, every_reducer(), out, settings=settings, progress=tell)
+        sweep_study(networks, images, every_reducer(), out, settings=settings, progress=tell)
 
     return attempt
 

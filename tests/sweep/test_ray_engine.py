@@ -15,7 +15,7 @@ from layerscope.errors import EngineError, LayerscopeError
 from layerscope.images.sets import open_images
 from layerscope.sweep.checkpoints import Shard
 from layerscope.sweep.engine import Advance, Engine, Finished, Job
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.ray_engine import RayEngine
 from layerscope.sweep.reducers import LayerBatch
 from tests.support.studies import SETTINGS, Sums, bytes_of, every_reducer, small, write_pictures
@@ -57,7 +57,7 @@ def make(
     shown: Path, out: Path, engine: Engine | None = None, spoil: Callable[[LayerBatch], Any] | None = None
 ) -> None:
     reducers = (Sums(spoil=spoil), *every_reducer()[1:])
-    make_study([small()], open_images(shown), reducers, out, settings=SETTINGS, engine=engine)
+    sweep_study([small()], open_images(shown), reducers, out, settings=SETTINGS, engine=engine)
 
 
 def dying(folder: Path, pictures: Sequence[int], times: int) -> Callable[[LayerBatch], None]:
@@ -131,7 +131,7 @@ PROGRAM = """
 import sys, torch
 import numpy as np
 from layerscope.images.sets import open_images
-from layerscope.sweep.making import make_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.ray_engine import RayEngine
 from layerscope.sweep.reducers import Reducer, every_layer
 from tests.support.studies import SETTINGS, every_reducer, small
@@ -146,7 +146,7 @@ class Count(Reducer):  # of the program itself, as in a script or a notebook
 torch.set_num_threads(1)
 engine = RayEngine(*sys.argv[3:])
 images, reducers = open_images(sys.argv[1]), [*every_reducer(), Count()]
-study = make_study([small()], images, reducers, sys.argv[2], settings=SETTINGS, engine=engine)
+study = sweep_study([small()], images, reducers, sys.argv[2], settings=SETTINGS, engine=engine)
 print(study.network("alexcnn").array("count"))
 """
 

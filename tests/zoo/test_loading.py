@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from layerscope.errors import NetworkError
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.zoo.loading import Options, load_network, network_names, read_architecture
+from layerscope.network.source import Options
+from layerscope.zoo.loading import load_network, network_names, read_architecture
 from layerscope.zoo.paper import alexcnn, vggcnn
 
 ALEXCNN = (

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from layerscope.errors import NetworkError, WeightsError
-from layerscope.zoo.loading import Options, load_network, read_architecture
+from layerscope.network.source import Options
+from layerscope.zoo.loading import load_network, read_architecture
 from layerscope.zoo.paper import alexcnn
 from layerscope.zoo.weights import Fetched
 

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from layerscope._version import __version__
+from layerscope.cli.check import check
 from layerscope.cli.filters import filters
-from layerscope.cli.options import OneLineErrors, building
+from layerscope.cli.options import OneLineErrors, build_options, building, say
 from layerscope.cli.reconstruct import reconstruct
 from layerscope.cli.space import space
 from layerscope.cli.study import study
@@ -38,17 +39,17 @@ def layers(network: str, as_json: bool, **building: Any) -> None:
     Size, stride and start of the receptive field are in pixels; start is the centre of the first position.
     """
     from layerscope.gallery.overview import layer_records, layer_table
-    from layerscope.zoo.loading import Options, read_architecture
+    from layerscope.zoo.loading import read_architecture
 
-    read = read_architecture(network, options=Options(**building))
+    read = read_architecture(network, options=build_options(building))
     if as_json:
-        click.echo(
+        say(
             json.dumps(
                 {"network": read.name, "input": read.input_shape, "layers": layer_records(read)}, indent=1
             )
         )
     else:
-        click.echo(layer_table(read))
+        say(layer_table(read))
 
 
 @main.command()
@@ -59,16 +60,16 @@ def architecture(network: str, out: Path | None, **building: Any) -> None:
     """Draw the architecture of NETWORK, with layer sizes and receptive fields, as PNG and PDF."""
     from layerscope.drawing.canvas import save_figure
     from layerscope.gallery.overview import show_architecture
-    from layerscope.zoo.loading import Options, read_architecture
+    from layerscope.zoo.loading import read_architecture
 
-    read = read_architecture(network, options=Options(**building))
+    read = read_architecture(network, options=build_options(building))
     stem = out or Path(network.replace(":", "."))
     if stem.suffix.lower() in (".png", ".pdf"):
         stem = stem.with_suffix("")
     if not stem.name:
         raise click.BadParameter(f"{stem} is a folder; name the files in it", param_hint="--out")
     for path in save_figure(show_architecture(read), stem):
-        click.echo(path)
+        say(path)
 
 
 @main.command()
@@ -76,7 +77,7 @@ def networks() -> None:
     """List the networks that have a name."""
     from layerscope.zoo.loading import network_names
 
-    click.echo("\n".join(network_names()))
+    say("\n".join(network_names()))
 
 
 @main.group(invoke_without_command=True)
@@ -88,15 +89,19 @@ def weights(context: click.Context, every: bool) -> None:
     `layerscope weights fetch NETWORK` downloads them. LAYERSCOPE_CACHE names the folder they are kept in.
     """
     if context.invoked_subcommand is not None:
+        if every:
+            raise click.UsageError(
+                f"--all is of the list; it does nothing beside {context.invoked_subcommand}"
+            )
         return
     from layerscope.zoo.weights import cache_folder, list_weights
 
     for row in list_weights(every=every):
         size = "" if row.size is None else f"{row.size / 1e6:.0f} MB"
         here = {True: "cached", False: "not cached", None: ""}[row.cached]
-        click.echo(f"{row.network:<33} {row.name:<15} {row.scope:<6} {size:>7}  {here:<11} {row.source}")
-        click.echo(f"{'':<33} licence: {row.licence}")
-    click.echo(f"cache: {cache_folder()}")
+        say(f"{row.network:<33} {row.name:<15} {row.scope:<6} {size:>7}  {here:<11} {row.source}")
+        say(f"{'':<33} licence: {row.licence}")
+    say(f"cache: {cache_folder()}")
 
 
 @weights.command("fetch")
@@ -113,9 +118,10 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
 
     for one in network:
         found = fetch(one, name, progress=True)
-        click.echo(f"{one} {name}: {found.path} ({found.scope}; {found.source}; SHA-256 {found.sha256})")
+        say(f"{one} {name}: {found.path} ({found.scope}; {found.source}; SHA-256 {found.sha256})")
 
 
+main.add_command(check)
 main.add_command(filters)
 main.add_command(reconstruct)
 main.add_command(space)

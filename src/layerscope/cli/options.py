@@ -1,4 +1,4 @@
-"""What commands share: errors in one line, options that say how to build and run a network."""
+"""What commands share: what they print, errors in one line, options that say how to build and run a network."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layerscope.errors import LayerscopeError, NetworkError
+from layerscope import choices
+from layerscope.errors import LayerscopeError, NetworkError, one_line, printable
 
 if TYPE_CHECKING:
     from layerscope.network.network import Network
+    from layerscope.network.source import Options
     from layerscope.study.folder import Study
 
 _LARGEST, _WIDEST = 32768, 64  # beyond these no tensor can be addressed, let alone held
-SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave pictures out
+SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave something out
 
 Command = Callable[..., Any]
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print lines; what does not print in them, such as a file's name that a terminal would obey, is escaped."""
+    click.echo("\n".join(map(printable, str(text).split("\n"))), err=err)
 
 
 class OneLineErrors(click.Group):
@@ -36,7 +43,7 @@ class OneLineErrors(click.Group):
             with _explained():
                 return super().invoke(context)
         except KeyboardInterrupt:
-            click.echo("interrupted; what is finished is kept, the same command goes on from there", err=True)
+            say("interrupted; what is finished is kept, the same command goes on from there", err=True)
             sys.exit(130)
 
 
@@ -69,9 +76,16 @@ def _no_memory(error: Exception) -> bool:
     return named or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
-def one_line(text: str) -> str:
-    """The text with all white space as single spaces."""
-    return " ".join(text.split())
+def refuse_useless(needs: str, *names: str) -> None:
+    """Raise UsageError for options that were given and do nothing without others; ``needs``: which, in words."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is not click.core.ParameterSource.DEFAULT
+        if parameter.name in names and given:
+            raise click.UsageError(f"{parameter.opts[0]} does nothing without {needs}", context)
+
+
+# ------------------------------------------------------------------ what options mean
 
 
 def _input_size(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -91,124 +105,126 @@ def _width(context: click.Context, parameter: click.Parameter, value: float | No
     return value
 
 
-def building(command: Command) -> Command:
-    """The options that say how to build a network."""
-    options = (
-        click.option("--classes", type=click.IntRange(1), help="Number of classes."),
-        click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
-        click.option("--channels", type=click.IntRange(1), help="Input channels (alexcnn, vggcnn)."),
-        click.option(
-            "--width",
-            type=float,
-            callback=_width,
-            help="Factor on the number of filters (alexcnn, vggcnn).",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _layers(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """As `Network.select_layers` takes them."""
+    if value is None or value in ("all", "conv", "even"):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def networks_named(command: Command, *, required: bool = True) -> Command:
-    """The options that name networks and their weights."""
-    options = (
-        click.option(
-            "--network",
-            "-n",
-            "names",
-            multiple=True,
-            required=required,
-            help="A network; repeat it to compare several.",
-        ),
-        click.option(
-            "--weights",
-            "-w",
-            "weight_names",
-            multiple=True,
-            help="imagenet (IMAGENET1K_V1 where it exists), imagenet-trunk, another of torchvision's names, "
-            "a .safetensors or .pth file, or random. "
-            "Once for all networks, or once for each, in their order.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def chosen_channels(text: str, *, none: bool = False) -> tuple[int, ...] | None:
+    """The channels that 0-31,77 means; None: all; () for the word none, if that may be said."""
+    if text == "all":
+        return None
+    if text == "none" and none:
+        return ()
+    found: set[int] = set()
+    for part in text.split(","):
+        ends = part.strip().split("-")
+        if len(ends) > 2 or not all(end.isdecimal() for end in ends) or int(ends[0]) > int(ends[-1]):
+            words = "all, none," if none else "all,"
+            raise click.BadParameter(f"{text!r}: {words} or numbers and ranges such as 0-31,77")
+        found.update(range(int(ends[0]), int(ends[-1]) + 1))
+    return tuple(sorted(found))
 
 
-RULE_NAMES = click.Choice(["deconvnet", "guided", "gradient"])
-DISPLAY_NAMES = click.Choice(["signed", "minmax", "positive", "magnitude", "heat"])
-PRECISIONS = click.Choice(["float32", "bfloat16", "float64"])
+# ------------------------------------------------------------------ options
+
+
+def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+WEIGHTS_HELP = (
+    "imagenet (IMAGENET1K_V1 where it exists), imagenet-trunk, another of torchvision's names, a .safetensors or .pth "
+    "file, or random. Once for all networks, or once for each, in their order."
+)
+building = _all(
+    click.option("--classes", type=click.IntRange(1), help="Number of classes."),
+    click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
+    click.option(
+        "--input-channels", "channels_in", type=click.IntRange(1), help="Of the input (alexcnn, vggcnn)."
+    ),
+    click.option(
+        "--width", type=float, callback=_width, help="Factor on the number of filters (alexcnn, vggcnn)."
+    ),
+)  #: how to build a network
+weights_option = click.option("--weights", "-w", "weight_names", multiple=True, help=WEIGHTS_HELP)
+networks_named = _all(
+    click.option(
+        "--network",
+        "-n",
+        "names",
+        multiple=True,
+        required=True,
+        help="A network; repeat it to compare several.",
+    ),
+    weights_option,
+)  #: which networks, with which weights
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+precision_choice = click.Choice(choices.PRECISIONS)
+rule_choice = click.Choice(choices.RULES)
+display_choice = click.Choice(choices.DISPLAYS)
+computing = _all(
+    device_option,
+    click.option(
+        "--dtype",
+        default="float32",
+        show_default=True,
+        type=precision_choice,
+        help="Precision of the computation.",
+    ),
+)  #: where and in which precision a network runs
+network_of_study = click.option(
+    "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
+)
+images_moved = click.option(
+    "--images",
+    "places",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
+)
+weights_moved = click.option(
+    "--weights",
+    "-w",
+    "weight_names",
+    multiple=True,
+    help=f"If the study's have moved: {WEIGHTS_HELP}",
+)
+strict_option = click.option(
+    "--strict", is_flag=True, help="Exit code 1, not 3, if any picture cannot be read."
+)
 
 
-def computing(command: Command) -> Command:
-    """The options that say where and in which precision a network runs."""
-    options = (
-        device_option,
-        click.option(
-            "--dtype",
-            default="float32",
-            show_default=True,
-            type=PRECISIONS,
-            help="Precision of the computation.",
-        ),
+def layers_option(default: str | None, more: str = "") -> Callable[[Command], Command]:
+    """Which layers: the same words for every command. ``default``: None: one must be named."""
+    return click.option(
+        "--layers",
+        "-l",
+        **({"required": True} if default is None else {"default": default, "show_default": True}),
+        callback=_layers,
+        help="all, conv (every convolution), even (every second convolution and the last FC layer, as in Fig. 4), or "
+        f"names with commas{more}.",
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
-def studied(command: Command) -> Command:
-    """The options of commands that add to a study: which of its networks, and where things are now."""
-    options = (
-        click.option(
-            "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
-        ),
-        click.option(
-            "--images",
-            "places",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            help="Where the study's pictures are now, if they have moved; repeat it as for the study.",
-        ),
-        click.option(
-            "--weights", "-w", help="Where the weights of the one --network are now, if they have moved."
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+# ------------------------------------------------------------------ networks
 
 
-def networks_of(study: Study, names: tuple[str, ...], weights: str | None) -> tuple[str, ...]:
-    """Those named, or all of the study. Raises StudyError for another name, UsageError for weights of several."""
+def networks_of(
+    study: Study, names: tuple[str, ...], weight_names: Sequence[str]
+) -> tuple[tuple[str, str | None], ...]:
+    """Those named, or all of the study, each with its weights. Raises StudyError for another name."""
     chosen = names or study.networks
-    if weights is not None and len(chosen) != 1:
-        raise click.UsageError("--weights is for one network; name it with --network")
     for name in chosen:
         study.network(name)
-    return chosen
-
-
-rule_option = click.option(
-    "--rule",
-    default="deconvnet",
-    show_default=True,
-    type=RULE_NAMES,
-    help="How the signal passes a ReLU.",
-)
-display_option = click.option(
-    "--display",
-    default="signed",
-    show_default=True,
-    type=DISPLAY_NAMES,
-    help="How a panel shows its values.",
-)
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """The names in a text, which has commas between them."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(zip(chosen, weights_of_each(chosen, weight_names), strict=True))
 
 
 def load_networks(
@@ -217,22 +233,28 @@ def load_networks(
     """The networks that the options mean; takes its own out of ``options``."""
     import torch
 
-    from layerscope.zoo.loading import Options, load_network
+    from layerscope.zoo.loading import load_network
 
     weights = weights_of_each(names, weight_names)
-    build = building_options(options)
-    for key in build:
-        del options[key]
+    build = build_options(options)
     device, dtype = open_device(options.pop("device")), getattr(torch, options.pop("dtype"))
     return tuple(
-        load_network(name, one, options=Options(**build), device=device, dtype=dtype, progress=True)
+        load_network(name, one, options=build, device=device, dtype=dtype, progress=True)
         for name, one in zip(names, weights, strict=True)
     )
 
 
-def building_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that say how to build a network."""
-    return {key: options[key] for key in ("classes", "input_size", "channels", "width")}
+def build_options(options: dict[str, Any]) -> Options:
+    """How to build a network; takes its own out of ``options``."""
+    from layerscope.network.source import Options
+
+    named: Mapping[str, str] = {
+        "classes": "classes",
+        "channels": "channels_in",
+        "width": "width",
+        "input_size": "input_size",
+    }
+    return Options(**{name: options.pop(option) for name, option in named.items()})
 
 
 def weights_of_each(names: Sequence[str], weight_names: Sequence[str]) -> list[str | None]:

@@ -13,14 +13,16 @@ from layerscope.cli.options import (
     SOME_SKIPPED,
     building,
     computing,
-    display_option,
-    listed,
+    display_choice,
+    layers_option,
     load_networks,
     networks_named,
-    one_line,
-    rule_option,
+    rule_choice,
+    say,
+    strict_option,
 )
 from layerscope.cli.progress import progress_bar
+from layerscope.errors import one_line
 
 if TYPE_CHECKING:
     from layerscope.gallery.folder import Gallery, Look
@@ -31,12 +33,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @networks_named
-@click.option(
-    "--layers",
-    default="all",
-    show_default=True,
-    help="all, even (every second convolution and the last FC layer, as in Fig. 4), or names with commas.",
-)
+@layers_option("all")
 @click.option(
     "--unit",
     "units",
@@ -47,7 +44,9 @@ if TYPE_CHECKING:
 @click.option(
     "--class", "class_names", multiple=True, metavar="INDEX|NAME", help="Also a class, by its index or name."
 )
-@rule_option
+@click.option(
+    "--rule", default="deconvnet", show_default=True, type=rule_choice, help="How the signal passes a ReLU."
+)
 @click.option(
     "--overlap",
     default="sum",
@@ -55,14 +54,20 @@ if TYPE_CHECKING:
     type=click.Choice(["sum", "overwrite"]),
     help="Where overlapping max-pool windows meet.",
 )
-@display_option
+@click.option(
+    "--display",
+    default="signed",
+    show_default=True,
+    type=display_choice,
+    help="How a panel shows its values.",
+)
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the results; a second run goes on where the first stopped.",
 )
-@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@strict_option
 @computing
 @building
 def reconstruct(
@@ -83,10 +88,10 @@ def reconstruct(
     read = load_networks(names, options.pop("weight_names"), options)
     gallery = Gallery(out, read, _look(read, options))
     with progress_bar() as progress:
-        made, bad = make_gallery(gallery, files, strict=strict, progress=progress, report=_report_bad)
+        made, bad = make_gallery(gallery, files, progress=progress, report=_report_bad)
     _summarise(gallery, files, made, bad)
     if bad:
-        sys.exit(SOME_SKIPPED)
+        sys.exit(1 if strict else SOME_SKIPPED)
 
 
 def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:
@@ -95,9 +100,8 @@ def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:
     from layerscope.gallery.folder import Look
     from layerscope.reconstruction.rules import RULES
 
-    named: str = options["layers"]
     return Look(
-        layers=named if named in ("all", "even") else listed(named),
+        layers=options["layers"],
         units=tuple(map(_unit, options["units"])),
         classes=tuple(_class(networks, text) for text in options["class_names"]),
         rule=replace(RULES[options["rule"]], overlap=options["overlap"]),
@@ -109,8 +113,8 @@ def _unit(text: str) -> Unit:
     from layerscope.network.network import Unit
 
     layer, _, rest = text.rpartition(":")
-    channel, _, position = rest.partition("@")
-    numbers = [channel, *position.split(",")] if position else [channel]
+    channel, at, position = rest.partition("@")
+    numbers = [channel, *position.split(",")] if at else [channel]
     if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdecimal() for n in numbers):
         raise click.BadParameter(
             f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit"
@@ -133,7 +137,7 @@ def _report_bad(bad: BadImage) -> None:
     from tqdm import tqdm
 
     with tqdm.external_write_mode(file=sys.stderr):
-        click.echo(one_line(f"skipped {bad.path}: {bad.reason}"), err=True)
+        say(one_line(f"skipped {bad.path}: {bad.reason}"), err=True)
 
 
 def _summarise(
@@ -143,10 +147,10 @@ def _summarise(
 
     for called, network in zip(gallery.names, gallery.networks, strict=True):
         why = network.why_no_predictions
-        click.echo(f"{called}: {network.weights}" + (f"; no predictions: {why}" if why else ""))
+        say(f"{called}: {network.weights}" + (f"; no predictions: {why}" if why else ""))
     done = len(files) - len(bad)
-    click.echo(f"{done} of {len(files)} pictures" + (f", {len(bad)} skipped" if bad else ""))
+    say(f"{done} of {len(files)} pictures" + (f", {len(bad)} skipped" if bad else ""))
     if done > FIGURE_PICTURES:
-        click.echo(f"the figure shows the first {FIGURE_PICTURES}; the panels of all are in the folder")
+        say(f"the figure shows the first {FIGURE_PICTURES}; the panels of all are in the folder")
     for path in made:
-        click.echo(path)
+        say(path)

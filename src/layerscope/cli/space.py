@@ -1,60 +1,93 @@
-"""The command `layerscope space`: the representation space of a study's layers."""
+"""The commands `layerscope space ...`: the representation space of a study's layers."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from layerscope.cli.options import SOME_SKIPPED, computing, networks_of, open_device, studied
+from layerscope.cli.options import (
+    SOME_SKIPPED,
+    computing,
+    images_moved,
+    layers_option,
+    network_of_study,
+    networks_of,
+    open_device,
+    refuse_useless,
+    say,
+    strict_option,
+    weights_moved,
+)
 from layerscope.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from layerscope.images.sets import ImageSet
     from layerscope.network.network import Network
     from layerscope.space.making import SpaceOptions
+    from layerscope.space.space import Space
     from layerscope.study.folder import Study
 
+_COORDINATES = {"ignore_unknown_options": True}  # -1,0 is a place, not an option
 
-def _outline(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+
+class _Outline(click.ParamType[Any]):
     """left,top,right,bottom, or the corners of a polygon: x,y x,y x,y ..."""
-    if value is None:
-        return None
-    try:
-        corners = [tuple(map(float, corner.split(","))) for corner in value.split()]
-    except ValueError:
-        corners = []
-    if len(corners) == 1 and len(corners[0]) == 4:
-        return corners[0]
-    if len(corners) > 2 and all(len(corner) == 2 for corner in corners):
-        return corners
-    raise click.BadParameter(
-        f'{value!r}: give "left,top,right,bottom" or three or more corners "x,y x,y x,y"'
-    )
+
+    name = "outline"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A box as four numbers, a polygon as pairs of them."""
+        try:
+            corners = [tuple(map(float, corner.split(","))) for corner in value.split()]
+        except ValueError:
+            corners = []
+        if len(corners) == 1 and len(corners[0]) == 4:
+            return corners[0]
+        if len(corners) > 2 and all(len(corner) == 2 for corner in corners):
+            return corners
+        self.fail(f'{value!r}: give "left,top,right,bottom" or three or more corners "x,y x,y x,y"')
 
 
-def _cell(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    try:
-        x, y = map(float, value.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f'{value!r}: give "x,y"') from error
-    return x, y
+class _Cell(click.ParamType[Any]):
+    """x,y"""
+
+    name = "cell"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Two numbers."""
+        try:
+            x, y = map(float, value.split(","))
+        except ValueError:
+            self.fail(f'{value!r}: give "x,y"')
+        return x, y
 
 
-@click.command()
-@click.argument("study", type=click.Path(path_type=Path))
-@click.option(
-    "--layer", "-l", "layers", multiple=True, required=True, help="Whose space; repeat it for more."
+def _stem(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and not value.name:
+        raise click.BadParameter(f"{value} is a folder; name the files in it")
+    return value
+
+
+arrangement_option = click.option(
+    "--arrangement",
+    type=click.Choice(["fill", "one-to-one"]),
+    help="The plane that is meant; default: one-to-one if there is one.",
 )
-@studied
+there_option = layers_option("all", "; here, those whose space is in the study")
+
+
+@click.group()
+def space() -> None:
+    """Map what the layers of a study hold to be alike (the paper's Fig. 3), and ask the map."""
+
+
+@space.command("make")
+@click.argument("study", type=click.Path(path_type=Path))
+@layers_option(None)
+@network_of_study
 @click.option(
     "--patches",
     "count",
@@ -72,9 +105,12 @@ def _cell(
 )
 @click.option("--per-picture", type=click.IntRange(1), help="At most so many patches of one picture.")
 @click.option(
-    "--perplexity", type=click.FloatRange(2), default=30.0, show_default=True, help="Of t-SNE: how many "
-    "neighbours a patch is held to.",
-)  # fmt: skip
+    "--perplexity",
+    type=click.FloatRange(2),
+    default=30.0,
+    show_default=True,
+    help="Of t-SNE: how many neighbours a patch is held to.",
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sample and of t-SNE."
 )
@@ -89,125 +125,154 @@ def _cell(
 @click.option(
     "--side", type=click.IntRange(8, 256), default=48, show_default=True, help="Pixels along a cell."
 )
-@click.option(
-    "--region",
-    callback=_outline,
-    metavar="BOX",
-    help='Say what is in a region of the plane that is there: "left,top,right,bottom" or "x,y x,y x,y", in cells.',
-)
-@click.option(
-    "--arrangement",
-    type=click.Choice(["fill", "one-to-one"]),
-    help="The plane that --region and --nearest are on; default: one-to-one if there is one.",
-)
-@click.option(
-    "--nearest",
-    callback=_cell,
-    metavar="X,Y",
-    help="Say which patches are alike to the one in this cell of the plane that is there.",
-)
-@click.option(
-    "--place",
-    "placed",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Show where the network sees these pictures on the plane that is there; needs --out.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Name of the files of --place, or of --region (its patches, their table, its filters), without suffix.",
-)
 @computing
-def space(study: Path, **options: Any) -> None:
-    """Map the patches of a layer of STUDY by what the layer makes of them (the paper's Fig. 3).
+@images_moved
+@weights_moved
+def make(study: Path, names: tuple[str, ...], layers: Any, **options: Any) -> None:
+    """Map the patches of layers of STUDY by what the layers make of them.
 
     Adds to the study, for each layer: a sample of patches with their vectors, their t-SNE embedding, the plane filled
     as the paper does and with each patch exactly once (images, and tiles for a Deep Zoom viewer), regions worth a
     look with their filters, and measures of how true the plane is. A second run goes on where the first stopped.
     """
+    from layerscope.cli.space_answers import summarise
+    from layerscope.progress import of
+    from layerscope.space.making import make_spaces
+    from layerscope.space.space import Space, check_layers
     from layerscope.study.folder import Study
-
-    _refuse(options)
-    found = Study.open(study)
-    names = networks_of(found, options["names"], options["weights"])
-    for name in names:
-        _check_layers(found, name, options["layers"])
-    whole = True
-    for name in names:
-        whole &= _one_network(found, name, options)
-        found = Study.open(study)
-    if not whole:
-        sys.exit(SOME_SKIPPED)
-
-
-def _refuse(options: dict[str, Any]) -> None:
-    """Options that do not go together."""
-    asked = [name for name in ("region", "nearest", "placed") if options[name]]
-    if len(asked) > 1:
-        raise click.UsageError("--region, --nearest and --place ask different things; give one at a time")
-    if options["placed"] and options["out"] is None:
-        raise click.UsageError("--place needs --out, the name of its files")
-    if options["out"] is not None and asked not in (["region"], ["placed"]):
-        raise click.UsageError(
-            "--out names the files of --region or --place; a space has its place in the study"
-        )
-    if options["out"] is not None and not options["out"].name:
-        raise click.BadParameter(f"{options['out']} is a folder; name the files in it", param_hint="--out")
-
-
-def _check_layers(study: Study, name: str, layers: Sequence[str]) -> None:
-    """Before anything is made for any network."""
-    known = study.network(name).layers.column("layer").to_pylist()
-    for layer in layers:
-        if layer not in known:
-            from layerscope.errors import StudyError
-
-            others = "; take another layer, or other networks by --network" if len(study.networks) > 1 else ""
-            raise StudyError(
-                f"{name} has no layer {layer!r} in {study.path}; `layerscope layers` lists those it has{others}"
-            )
-
-
-def _one_network(study: Study, name: str, options: dict[str, Any]) -> bool:
-    """Whether every picture could be read."""
-    from layerscope.cli.space_answers import describe_patch, describe_region, draw_region, place
-    from layerscope.space.space import Space
     from layerscope.study.sources import images_of
 
-    layers, out, read = options["layers"], options["out"], True
-    there = partial(Space.open, study, network=name)
-    if options["nearest"] is not None:
-        for layer in layers:
-            describe_patch(there(layer), options["nearest"], options["arrangement"])
-        return read
-    if options["region"] is not None:
-        found = [
-            (space, space.region(options["region"], options["arrangement"])) for space in map(there, layers)
-        ]
-        for space, region in found:
-            describe_region(space, region)
-        if out is not None:
-            network, images = _network(study, name, options), images_of(study, options["places"])
-            for space, region in found:
-                draw_region(space, region, network, images, out)
-        return read
-    network = _network(study, name, options)
-    if options["placed"]:
-        for layer in layers:
-            read &= place(there(layer), network, options["placed"], out)
-        return read
-    map_layers(study, network, images_of(study, options["places"]), layers, _plan(options))
-    return read
+    found = Study.open(study)
+    chosen = networks_of(found, names, options["weight_names"])
+    for name, _ in chosen:
+        check_layers(found, name, layers)
+    for name, weights in chosen:
+        network = _network(found, name, weights, options)
+        wanted = [layer.name for layer in network.select_layers(layers)]
+        images = images_of(found, options["places"])
+        with progress_bar() as progress:
+            found = make_spaces(
+                found, network, images, wanted, plan=_plan(options), progress=of(name, progress)
+            )
+        for layer in wanted:
+            summarise(Space.open(found, layer, name))
 
 
-def _network(study: Study, name: str, options: dict[str, Any]) -> Network:
+@space.command("region", context_settings=_COORDINATES)
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("outline", type=_Outline())
+@there_option
+@network_of_study
+@arrangement_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=_stem,
+    help="Name of files for its patches, their table and its filters, without suffix.",
+)
+@computing
+@images_moved
+@weights_moved
+def region(study: Path, outline: Any, arrangement: str | None, out: Path | None, **options: Any) -> None:
+    """Say what is in a region of the plane that is there.
+
+    OUTLINE: "left,top,right,bottom" or the corners "x,y x,y x,y" of a polygon, in cells.
+    """
+    from layerscope.cli.space_answers import describe_region
+    from layerscope.space.drawn import save_region
+    from layerscope.study.sources import images_of
+
+    if out is None:
+        refuse_useless("--out", "device", "dtype", "places", "weight_names")
+    found = [
+        (weights, space, space.region(outline, arrangement)) for weights, space in _spaces(study, options)
+    ]
+    for _, space, region in found:
+        describe_region(space, region)
+    for weights, space, region in found if out is not None else ():
+        whole = space.results.study
+        network, images = (
+            _network(whole, space.network, weights, options),
+            images_of(whole, options["places"]),
+        )
+        assert out is not None
+        for path in save_region(space, network, images, region, out):
+            say(path)
+
+
+@space.command("nearest", context_settings=_COORDINATES)
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("cell", type=_Cell())
+@there_option
+@network_of_study
+@arrangement_option
+def nearest(study: Path, cell: tuple[float, float], arrangement: str | None, **options: Any) -> None:
+    """Say which patches are alike to the one that a CELL "x,y" of the plane shows."""
+    from layerscope.cli.space_answers import describe_patch
+
+    for _, space in _spaces(study, options):
+        describe_patch(space, cell, arrangement)
+
+
+@space.command("place")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@there_option
+@network_of_study
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    callback=_stem,
+    help="Name of the figure and the table, without suffix.",
+)
+@strict_option
+@computing
+@weights_moved
+def place(study: Path, pictures: tuple[Path, ...], out: Path, strict: bool, **options: Any) -> None:
+    """Show where the network sees new PICTURES on the plane that is there.
+
+    Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed.
+    """
+    from layerscope.errors import one_line
+    from layerscope.progress import of
+    from layerscope.space.placing import place_files
+
+    skipped: set[str] = set()
+    for weights, space in _spaces(study, options):
+        network = _network(space.results.study, space.network, weights, options)
+        with progress_bar() as progress:
+            made, bad = place_files(
+                space, network, pictures, out, progress=of(f"{space.network}: {space.layer}", progress)
+            )
+        for reason in bad:
+            if reason not in skipped:
+                say(one_line(f"skipped: {reason}"), err=True)
+        skipped.update(bad)
+        for path in made:
+            say(path)
+    if skipped:
+        sys.exit(1 if strict else SOME_SKIPPED)
+
+
+def _spaces(path: Path, options: dict[str, Any]) -> Iterator[tuple[str | None, Space]]:
+    """The spaces that the options mean, each with the weights of its network; those of one network first."""
+    from layerscope.space.space import Space, select_spaces
+    from layerscope.study.folder import Study
+
+    study = Study.open(path)
+    for name, weights in networks_of(study, options["names"], options.get("weight_names", ())):
+        for layer in select_spaces(study, name, options["layers"]):
+            yield weights, Space.open(study, layer, name)
+
+
+def _network(study: Study, name: str, weights: str | None, options: dict[str, Any]) -> Network:
     import torch
 
     from layerscope.study.sources import network_of
 
     device, dtype = open_device(options["device"]), getattr(torch, options["dtype"])
-    return network_of(study, name, weights=options["weights"], device=device, dtype=dtype)
+    return network_of(study, name, weights=weights, device=device, dtype=dtype)
 
 
 def _plan(options: dict[str, Any]) -> SpaceOptions:
@@ -217,18 +282,3 @@ def _plan(options: dict[str, Any]) -> SpaceOptions:
     tsne = Tsne(options["perplexity"], seed=options["seed"], threads=options["threads"])
     drawn = {name: options[name] for name in ("count", "where", "per_picture", "seed", "side", "cells")}
     return SpaceOptions(**drawn, tsne=tsne)
-
-
-def map_layers(
-    study: Study, network: Network, images: ImageSet, layers: Sequence[str], plan: SpaceOptions | None = None
-) -> Study:
-    """`make_spaces` with a bar, and what it made in words."""
-    from layerscope.cli.space_answers import summarise
-    from layerscope.space.making import make_spaces
-    from layerscope.space.space import Space
-
-    with progress_bar() as progress:
-        made = make_spaces(study, network, images, layers, plan=plan, progress=progress)
-    for layer in layers:
-        summarise(Space.open(made, layer, network.name))
-    return made

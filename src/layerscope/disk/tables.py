@@ -156,5 +156,5 @@ def shape_of(path: Path) -> dict[str, Any]:
 
 def _unread(path: Path, error: Exception) -> StudyError:
     if isinstance(error, FileNotFoundError):
-        return StudyError(f"{path} is missing; `layerscope study --check` says what else is")
+        return StudyError(f"{path} is missing; `layerscope check` says what else is")
     return StudyError(f"{path} is damaged or not of this kind: {said(error)[:200]}; make the study anew")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
+from layerscope.choices import DISPLAYS
 from layerscope.disk.whole import written_whole
 from layerscope.errors import DisplayError, ImageError
 
@@ -97,14 +98,19 @@ def _as_heat(levels: Pixels) -> Pixels:
     return matplotlib.colormaps["inferno"](levels[..., 0], bytes=True)[..., :3].copy()
 
 
-_DISPLAYS = {
-    "signed": _Display("mid-grey is 0, white and black are ± {}", _itself, _both_sides, as_rgb, 0.5),
-    "minmax": _Display("black is each panel's minimum, white maximum", _itself, _whole_range, as_rgb, 0.5),
-    "positive": _Display("black is 0 and below, white is {}", _rectified, _from_zero, as_rgb, 0.0),
-    "magnitude": _Display("norm over channels, black is 0, white is {}", _norm, _from_zero, as_rgb, 0.0),
-    "heat": _Display("norm over channels, black is 0, brightest is {}", _norm, _from_zero, _as_heat, 0.0),
-}
-DISPLAYS = tuple(_DISPLAYS)
+_DISPLAYS = dict(
+    zip(
+        DISPLAYS,
+        (
+            _Display("mid-grey is 0, white and black are ± {}", _itself, _both_sides, as_rgb, 0.5),
+            _Display("black is each panel's minimum, white maximum", _itself, _whole_range, as_rgb, 0.5),
+            _Display("black is 0 and below, white is {}", _rectified, _from_zero, as_rgb, 0.0),
+            _Display("norm over channels, black is 0, white is {}", _norm, _from_zero, as_rgb, 0.0),
+            _Display("norm over channels, black is 0, brightest is {}", _norm, _from_zero, _as_heat, 0.0),
+        ),
+        strict=True,
+    )
+)
 
 
 def show_signal(

@@ -26,7 +26,7 @@ from layerscope.network.network import Network, Unit
 from layerscope.network.views import View, view_of, within
 from layerscope.progress import Told, tell
 from layerscope.reconstruction.rules import DECONVNET, RULES, Rule
-from layerscope.reconstruction.units import UnitAt, UnitReconstruction, check_rule, stream_units
+from layerscope.reconstruction.units import UnitAt, UnitReconstruction, check_rule, covers, stream_units
 from layerscope.study.folder import Study
 from layerscope.study.names import folders
 from layerscope.study.pictures import find_pictures, read_again
@@ -45,11 +45,33 @@ class Drawing:
     display: str = "signed"
 
 
-def drawing_of(study: Study, network_name: str) -> Drawing:
-    """How the portraits of a network are drawn in a study, or would be.
+@dataclass(frozen=True)
+class FilterOptions:
+    """Which filters are portrayed, and how: ``layers`` and ``channels`` as `make_portraits` takes them.
+
+    ``drawing``: None: as the portraits that are there, else by the deconvnet.
+    """
+
+    layers: str | Sequence[str] = "conv"
+    channels: Sequence[int] | None = None
+    drawing: Drawing | None = None
+
+
+def drawing_of(
+    study: Study, network_name: str, *, rule: str | None = None, display: str | None = None
+) -> Drawing:
+    """How the portraits of a network are drawn in a study, or would be; but by this rule, or with this display.
 
     Raises StudyError if that was by a rule of the user's own, which a study knows by name only.
     """
+    if rule is not None and display is not None:
+        return Drawing(RULES[rule], display)
+    there = _drawn(study, network_name)
+    other = there.rule if rule in (None, there.rule.name) else RULES[str(rule)]
+    return Drawing(other, display or there.display)
+
+
+def _drawn(study: Study, network_name: str) -> Drawing:
     made = study.steps.get(f"{study.network(network_name).folder}/{STEP}")
     if made is None:
         return Drawing()
@@ -67,6 +89,12 @@ def precision_of(study: Study, network_name: str) -> torch.dtype:
     known = study.manifest["inputs"]["networks"][network_name] if made is None else made
     found: torch.dtype = getattr(torch, known["dtype"])
     return found
+
+
+def rules_for(network: Network) -> tuple[str, ...]:
+    """The rules that cover all convolutions of a network, by name."""
+    layers = [layer.name for layer in network.select_layers("conv")]
+    return tuple(name for name, rule in RULES.items() if covers(network, layers, rule))
 
 
 def make_portraits(

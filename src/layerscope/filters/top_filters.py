@@ -70,10 +70,7 @@ def top_filters(
 
 
 def _layers(network: Network, which: str | Iterable[str]) -> tuple[Layer, ...]:
-    if which == "conv":
-        found = tuple(layer for layer in network.layers if layer.kind == "conv2d")
-    else:
-        found = network.select_layers(which)
+    found = network.select_layers(which)
     if not found:
         raise NetworkError(
             f"{network.name} has no layer for {which!r}; `layerscope layers` lists those it has"
@@ -88,3 +85,17 @@ def _filters(layer: Layer, rows: Mapping[str, np.ndarray]) -> list[Filter]:
         if value != 0:
             patches[channel].append(Patch(picture, row, column, value))
     return [Filter(layer, channel, tuple(own)) for channel, own in enumerate(patches)]
+
+
+def count_filters(study: Study, network_name: str) -> int:
+    """How many filters of a network's convolutions have no portrait in the study, and could have one."""
+    results = study.network(network_name)
+    if "top_patches" not in results.results:
+        return 0
+    swept = set(results.table("top_patches").column("layer").unique().to_pylist())
+    layers = results.layers.select(["layer", "kind", "channels"]).to_pylist()
+    found: dict[str, int] = {
+        row["layer"]: row["channels"] for row in layers if row["kind"] == "conv2d" and row["layer"] in swept
+    }
+    drawn = results.table("filters")["layer"].to_pylist() if "filters" in results.results else []
+    return sum(found.values()) - sum(layer in found for layer in drawn)

@@ -347,15 +347,13 @@ def make_gallery(
     gallery: Gallery,
     files: Sequence[Path],
     *,
-    strict: bool = False,
     progress: Told | None = None,
     report: Callable[[BadImage], object] = lambda _: None,
 ) -> tuple[tuple[Path, ...], tuple[BadImage, ...]]:
     """Fill a gallery from picture files; what is there already, made the same way, is kept.
 
-    ``progress`` is told of each picture, ``report`` of each bad file; ``strict`` stops at the first
-    with ImageError. Returns the files that sum it all up, and the bad pictures. Raises OutputError if the folder
-    cannot be written, or another process is at work on it.
+    ``progress`` is told of each picture, ``report`` of each bad file. Returns the files that sum it all up, and the
+    bad pictures. Raises OutputError if the folder cannot be written, or another process is at work on it.
     """
     check_look(gallery.networks, gallery.look)
     good: dict[str, Path] = {}
@@ -366,8 +364,6 @@ def make_gallery(
             fault = gallery.add(name, path)
             if fault is None:
                 good[name] = path
-            elif strict:
-                raise ImageError(f"{fault.path}: {fault.reason}")
             else:
                 bad.append(fault)
                 report(fault)

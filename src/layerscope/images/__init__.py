@@ -1,1 +1,5 @@
 """Picture files and sets of pictures: found, decoded, read ahead."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from layerscope.errors import ImageError, said, shown
+
+_LOG = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """The endings, in lower case, of the files looked for in folders."""
@@ -17,7 +20,8 @@ def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     """The picture files at the given places, each file once, in the order given and sorted within a folder.
 
     A named file is taken whatever its ending; a folder is searched to its bottom for SUFFIXES in any case.
-    Hidden entries of a folder are left out, links are followed, and no folder is entered twice.
+    Hidden entries of a folder and whole folders of results of ours are left out, the latter with a warning; links
+    are followed, and no folder is entered twice.
     Raises ImageError for a place that is absent, a folder that may not be read, or one without any picture.
     """
     found: dict[str, Path] = {}
@@ -37,7 +41,12 @@ def _pictures_at(path: Path) -> tuple[Path, ...]:
     pictures = tuple(_pictures_below(path))
     if not pictures:
         looked_for = " ".join(sorted(SUFFIXES))
-        raise ImageError(f"{shown(path)}: no picture ({looked_for}) in this folder; name the files")
+        held = (
+            "no picture of yours but results"
+            if _results(path, _names(path))
+            else f"no picture ({looked_for})"
+        )
+        raise ImageError(f"{shown(path)}: {held} in this folder; name the files")
     return pictures
 
 
@@ -52,7 +61,21 @@ def _pictures_below(top: Path) -> Iterator[Path]:
                 yield path
         elif (real := os.path.realpath(path)) not in entered:
             entered.add(real)
-            waiting += reversed(_entries(path))
+            inside = _entries(path)
+            if _results(path, frozenset(entry.name for entry, _ in inside)):
+                _LOG.warning("%s is left out: it holds results, no pictures of yours", shown(path))
+            else:
+                waiting += reversed(inside)
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path, _ in _entries(folder))
+
+
+def _results(folder: Path, names: frozenset[str]) -> bool:
+    """Whether a folder is a study or the results of `layerscope reconstruct`, finished or not."""
+    gallery = "panels" in names and ("results.json" in names or "lock" in names)
+    return "study.json" in names or gallery or ("work" in names and (folder / "work" / "begun.json").exists())
 
 
 def _entries(folder: Path) -> list[tuple[Path, bool]]:

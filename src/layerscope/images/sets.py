@@ -9,7 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +53,7 @@ class ImageSet(ABC):
     classes: tuple[str, ...] | None
     description: str
     digest: str
+    sources: tuple[str, ...] = field(default=(), kw_only=True)  #: whole paths that open it again; (): none do
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -91,7 +92,9 @@ def open_images(source: Any, *, labels: Labels | None = None) -> ImageSet:
         raise ImageError("no picture: the list of places is empty; name a folder, files, a list or shards")
     if labels is not None and (not isinstance(labels, str) or labels not in {"folders", "none"}):
         raise ImageError(f"labels={labels!r:.60} does not go with files; put the labels into a list file")
-    return _images_at([os.fspath(place) for place in places], labels)
+    named = [os.fspath(place) for place in places]
+    whole = tuple(str(Path(place).absolute()) for place in named)
+    return replace(_images_at(named, labels), sources=whole)
 
 
 def _images_at(places: Sequence[str], labels: object) -> ImageSet:

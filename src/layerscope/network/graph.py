@@ -20,6 +20,7 @@ from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError
+from layerscope.network.fitting import misfit
 from layerscope.network.tracing import cause, evaluating, quiet
 
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
@@ -170,10 +171,12 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
         try:
             program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
         except Exception as error:
-            raise NetworkError(
-                f"cannot read {type(module).__name__} for input {'x'.join(map(str, input_shape))}: {cause(error)}; "
-                "it must take one image tensor of any batch size and have no data-dependent control flow"
-            ) from error
+            why = misfit(module, example) or (
+                f"{cause(error)}; it must take one image tensor of any batch size and have no "
+                "data-dependent control flow"
+            )
+            size = "x".join(map(str, input_shape))
+            raise NetworkError(f"cannot read {type(module).__name__} for input {size}: {why}") from error
         return _Tidier(program).graph()
 
 

@@ -18,6 +18,7 @@ from layerscope.network.graph import Graph, capture
 from layerscope.network.layers import Layer, find_layers
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import geometry
+from layerscope.network.source import Loading
 
 _FINAL_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
 _SIGMOIDS = frozenset({"sigmoid", "hardsigmoid"})
@@ -63,6 +64,7 @@ class Network:
     )  #: layer names in place of module paths
     weights: str = ""  #: where the weights came from
     trunk: bool = False  #: whether its fully-connected layers were left out
+    loading: Loading | None = field(default=None, repr=False)  #: how to load it again; None: nobody can say
     exact: Graph | None = field(default=None, repr=False)  #: the graph before `to` rounded its tensors
 
     @classmethod
@@ -150,15 +152,19 @@ class Network:
         return {layer.name: layer for layer in self.layers}
 
     def select_layers(self, which: str | Iterable[str]) -> tuple[Layer, ...]:
-        """``all``: every layer. ``even``: every second convolution and the last fully-connected layer, as in the
-        paper's Fig. 4. Otherwise the layers of these names, in the order of the network."""
-        if which == "all":
-            return self.layers
+        """``all``: every layer. ``conv``: every convolution. ``even``: every second convolution and the last
+        fully-connected layer, as in the paper's Fig. 4. Otherwise the layers of these names, in the network's order."""
+        convolutions = tuple(layer for layer in self.layers if layer.kind == "conv2d")
+        if which in ("all", "conv"):
+            return self.layers if which == "all" else convolutions
         if which == "even":
-            convolutions = [layer for layer in self.layers if layer.kind == "conv2d"]
             return (*convolutions[::2], *[layer for layer in self.layers if layer.kind == "linear"][-1:])
         wanted = {self.layer(name).name for name in ([which] if isinstance(which, str) else which)}
         return tuple(layer for layer in self.layers if layer.name in wanted)
+
+    def has(self, kind: str) -> bool:
+        """Whether any layer is of this kind: "conv2d", "linear", ..."""
+        return any(layer.kind == kind for layer in self.layers)
 
     def check_unit(self, unit: Unit) -> Layer:
         """The unit's layer. Raises NetworkError if the layer has no such channel or position."""

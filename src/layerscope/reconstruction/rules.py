@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from layerscope import choices
 from layerscope.errors import UnsupportedOperationError
 from layerscope.network.convolution import Transposed, rectify_, transpose
 from layerscope.network.geometry import Window
@@ -46,7 +47,7 @@ class Rule:
 DECONVNET = Rule("deconvnet", clamp=True, mask=False)
 GUIDED = Rule("guided", clamp=True, mask=True)
 GRADIENT = Rule("gradient", clamp=False, mask=True)
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in (DECONVNET, GUIDED, GRADIENT)}
+RULES: Mapping[str, Rule] = dict(zip(choices.RULES, (DECONVNET, GUIDED, GRADIENT), strict=True))
 
 
 RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})

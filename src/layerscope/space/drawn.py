@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
-from layerscope.drawing.canvas import Page
+from layerscope.disk.tables import publish_content
+from layerscope.drawing.canvas import Page, save_figure
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.plane.regions import Region
 from layerscope.space.crops import crop_patches
 from layerscope.space.pictures import contact_sheet
 from layerscope.space.sheets import about_plane, caption, class_names
-from layerscope.space.space import Space
+from layerscope.space.space import Space, stem_of
 
 _MOST, _SIDE = 200, 72  # patches on a sheet, pixels of one
 
@@ -29,6 +32,17 @@ def region_patches(space: Space, region: Region) -> pa.Table:
     table = table.add_column(0, "patch", pa.array(region.members))
     table = table.add_column(2, "name", pictures["name"])
     return table.add_column(3, "class", pa.array(classes, pa.string()))
+
+
+def save_region(
+    space: Space, network: Network, images: ImageSet, region: Region, out: Path
+) -> tuple[Path, ...]:
+    """Its patches as a figure and a table, its filters as another, named after ``out``, the network and the layer."""
+    stem = stem_of(space, out)
+    page = show_region(space, network, images, region)
+    patches, _ = publish_content(stem, region_patches(space, region))
+    filters, _ = publish_content(stem.with_name(f"{stem.name}-filters"), space.filters(region))
+    return patches, filters, *save_figure(page, stem)
 
 
 def show_region(

@@ -89,8 +89,7 @@ def make_spaces(
     What is there already, made the same way, is kept. Raises StudyError if network or pictures are not those of the
     study, GeometryError for a layer without patches, EmbeddingError for too few patches or a dead layer.
     """
-    check_embedding_libraries()
-    check_plane_libraries()
+    check_space_libraries()
     drawing_of(study, network.name)
     plan = plan or SpaceOptions()
     makers = [_Maker(network, images, network.layer(name).name, plan, progress) for name in layers]
@@ -100,6 +99,12 @@ def make_spaces(
     for maker in makers:
         study = maker.make(study)
     return study
+
+
+def check_space_libraries() -> None:
+    """Raise EmbeddingError or PlaneError, with what to install, if a library that spaces need is missing."""
+    check_embedding_libraries()
+    check_plane_libraries()
 
 
 def _draw(

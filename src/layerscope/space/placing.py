@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +11,25 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from layerscope.drawing.canvas import Page
+from layerscope.disk.tables import publish_content
+from layerscope.drawing.canvas import Page, save_figure
+from layerscope.errors import ImageError, printable
+from layerscope.images.decoding import load_image
+from layerscope.images.finding import find_images
 from layerscope.network.network import Network
 from layerscope.plane.regions import neighbours
+from layerscope.progress import Count, Told
 from layerscope.space.pictures import Groups, embedding_page
 from layerscope.space.sheets import about_plane
-from layerscope.space.space import Space
+from layerscope.space.space import Space, stem_of
 from layerscope.study.sources import check_network
 from layerscope.sweep.patch_sample import PatchSample
 from layerscope.sweep.reducers import Target
 
 
-def place_pictures(space: Space, network: Network, pictures: Tensor) -> pa.Table:
+def place_pictures(
+    space: Space, network: Network, pictures: Tensor, *, progress: Told | None = None
+) -> pa.Table:
     """Where every patch of preprocessed pictures (n, channels, height, width) lies on the plane, a row each.
 
     Positions are those the space was sampled from. Columns: picture (its place in the batch), row, column, x and y in
@@ -32,7 +40,10 @@ def place_pictures(space: Space, network: Network, pictures: Tensor) -> pa.Table
     sample = PatchSample((space.layer,), 1, where=space.options["where"])
     (target,) = sample.targets(network)
     positions = sample.positions(target, network.input_shape[1:])
-    found = [_vectors(network, picture, target, positions) for picture in torch.split(pictures, 1)]
+    done, found = Count(progress, "pictures", len(pictures)), []
+    for picture in torch.split(pictures, 1) if len(pictures) else ():
+        found.append(_vectors(network, picture, target, positions))
+        done()
     vectors = np.concatenate([np.empty((0, target.channels), np.float32), *found])
     places = space.place(vectors)
     nearest, distances = neighbours(vectors, space.vectors, 1)
@@ -44,6 +55,36 @@ def place_pictures(space: Space, network: Network, pictures: Tensor) -> pa.Table
             **{"nearest": nearest[:, 0], "distance": distances[:, 0]},
         }
     )
+
+
+def place_files(
+    space: Space,
+    network: Network,
+    places: Sequence[str | Path],
+    out: Path,
+    *,
+    progress: Told | None = None,
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Put picture files on the plane: a table and a figure named after ``out``, the network and the layer.
+
+    Returns these files, and why pictures were skipped. Raises ImageError if none can be read.
+    """
+    names, loaded, bad = [], [], []
+    for path in find_images(list(places)):
+        try:
+            loaded.append(network.preprocessing.apply(load_image(path)))
+            names.append(printable(str(path)))
+        except ImageError as error:
+            bad.append(str(error))
+    if not loaded:
+        raise ImageError(f"none of the pictures to place can be read; give others: {bad[0]}")
+    placed = place_pictures(space, network, torch.stack(loaded), progress=progress)
+    named = placed.append_column("name", [[names[picture] for picture in placed["picture"].to_pylist()]])
+    stem = stem_of(space, out)
+    table, _ = publish_content(stem, named)
+    short = [Path(name).name for name in names]
+    page = show_placed(space, placed, short if len(set(short)) == len(short) else names)
+    return (table, *save_figure(page, stem)), tuple(bad)
 
 
 def _vectors(

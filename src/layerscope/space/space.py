@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -67,12 +68,12 @@ class Space:
         if plane is None:
             raise StudyError(
                 f"{study.path} has no space of {layer} of {space.network}; "
-                f"`layerscope space {study.path} --layer {layer}` makes it"
+                f"`layerscope space make {study.path} --layers {layer}` makes it"
             )
         if not all(_among(study.steps.get(f"{at}/{part}"), plane) for part in _BEFORE):
             raise StudyError(
                 f"the space of {layer} of {space.network} in {study.path} was being made in another way and is not "
-                "finished; run that `layerscope space` again, it goes on from there"
+                "finished; run that `layerscope space make` again, it goes on from there"
             )
         return space
 
@@ -269,6 +270,50 @@ def _outline(x: Sequence[float], y: Sequence[float]) -> npt.NDArray[np.float64]:
     """The corners of a polygon; of two, the box (left, top, right, bottom) between them."""
     corners = np.stack([x, y], axis=1)
     return corners.ravel() if len(corners) == 2 else corners
+
+
+def spaces_of(study: Study, network: str) -> tuple[str, ...]:
+    """The layers of a network whose spaces are in a study, in the order of the network."""
+    results = study.network(network)
+    layers = results.layers["layer"].to_pylist()
+    made = study.steps
+    return tuple(layer for layer in layers if f"{results.folder}/{space_folder(layers, layer)}/plane" in made)
+
+
+def select_spaces(study: Study, network: str, layers: str | Sequence[str]) -> tuple[str, ...]:
+    """Of the spaces there are: "all", "conv", "even" (every second convolution), or those of these layers.
+
+    Raises StudyError for a layer that the network has not, and if there is no space at all.
+    """
+    check_layers(study, network, layers)
+    if not isinstance(layers, str):
+        return tuple(layers)
+    kinds = {row["layer"]: row["kind"] for row in study.network(network).layers.to_pylist()}
+    convolutions = [layer for layer, kind in kinds.items() if kind == "conv2d"]
+    linear = [layer for layer, kind in kinds.items() if kind == "linear"]
+    words = {"all": list(kinds), "conv": convolutions, "even": [*convolutions[::2], *linear[-1:]]}
+    found = tuple(layer for layer in spaces_of(study, network) if layer in words[layers])
+    if not found:
+        raise StudyError(
+            f"{study.path} has no space of {network}; `layerscope space make {study.path} --layers NAME` makes one"
+        )
+    return found
+
+
+def check_layers(study: Study, network: str, layers: str | Sequence[str]) -> None:
+    """Raise StudyError for a name that is no layer of the network in the study."""
+    known = study.network(network).layers["layer"].to_pylist()
+    for layer in () if isinstance(layers, str) else layers:
+        if layer not in known:
+            others = "; take another layer, or other networks by --network" if len(study.networks) > 1 else ""
+            raise StudyError(
+                f"{network} has no layer {layer!r} in {study.path}; `layerscope layers` lists those it has{others}"
+            )
+
+
+def stem_of(space: Space, out: Path) -> Path:
+    """The name of files about a space outside its study: they say whose they are."""
+    return out.with_name(f"{out.name}-{space.results.folder}-{space.folder.rpartition('/')[2]}")
 
 
 def read_projection(results: NetworkResults, folder: str) -> Projection:

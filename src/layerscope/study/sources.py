@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import torch
 
 from layerscope.errors import ImageError, LayerscopeError, StudyError
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
+from layerscope.network.source import Options
 from layerscope.study.folder import Study
-from layerscope.zoo.loading import Options, load_network
+from layerscope.zoo.loading import load_network
 
 _STEP = "sources"
 
 
-@dataclass(frozen=True)
-class Loading:
-    """What `load_network` was given for a network, besides device and precision."""
+def remember_sources(study: Study, networks: Sequence[Network], images: ImageSet) -> Study:
+    """The study with a note of where its pictures are, and how its networks are loaded again.
 
-    spec: str
-    weights: str | None = None
-    options: Options = field(default_factory=Options)
-
-
-def remember_sources(
-    study: Study, places: Sequence[str | os.PathLike[str]], networks: Mapping[str, Loading]
-) -> Study:
-    """The study with a note of where its pictures are, and how its networks, by their names, are loaded again."""
-    loads = {name: {**asdict(one), "weights": _lasting(one.weights)} for name, one in networks.items()}
-    note = {"images": [str(Path(place).absolute()) for place in places], "networks": loads}
-    return study if study.steps.get(_STEP) == note else study.add(_STEP, {}, options=note)
-
-
-def _lasting(weights: str | None) -> str | None:
-    """The weights, a file's path made absolute."""
-    return str(Path(weights).absolute()) if weights is not None and Path(weights).is_file() else weights
+    What was not opened from places, or not loaded by name, is not in it; what was noted of it before stays.
+    """
+    known = study.steps.get(_STEP, {"images": [], "networks": {}})
+    loads = {n.name: asdict(n.loading) for n in networks if n.loading is not None}
+    note = {"images": images.sources or known["images"], "networks": {**known["networks"], **loads}}
+    note = json.loads(json.dumps(note))
+    if note == known:
+        return study
+    return study.add(_STEP, {}, options=note)
 
 
 def images_of(study: Study, places: Sequence[str | os.PathLike[str]] = ()) -> ImageSet:
@@ -48,7 +40,9 @@ def images_of(study: Study, places: Sequence[str | os.PathLike[str]] = ()) -> Im
     """
     known = study.steps.get(_STEP, {}).get("images")
     if not places and not known:
-        raise StudyError(f"{study.path} does not say where its pictures are; give --images PLACE")
+        raise StudyError(
+            f"{study.path} does not say where its pictures are; give --images PLACE, or in Python the image set"
+        )
     try:
         return open_images(list(places or known), labels="none")
     except ImageError as error:
@@ -75,7 +69,7 @@ def network_of(
     known = study.steps.get(_STEP, {}).get("networks", {}).get(name)
     if known is None:
         raise StudyError(
-            f"{study.path} does not say how {name} is loaded; do this from Python, with the network"
+            f"{study.path} does not say how {name} is loaded: it was given as a module; load it in Python, and give it"
         )
     size = known["options"]["input_size"]
     options = Options(**{**known["options"], "input_size": tuple(size) if isinstance(size, list) else size})

@@ -49,7 +49,7 @@ from layerscope.sweep.reducers import Reducer, State
 _WORDS = {"images.digest": "the pictures: their list, their sizes in bytes or their labels"}
 
 
-def make_study(
+def sweep_study(
     networks: Sequence[Network],
     images: ImageSet,
     reducers: Sequence[Reducer],

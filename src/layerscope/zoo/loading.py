@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from layerscope.errors import NetworkError, named
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.network.source import Loading, Options
 from layerscope.zoo.paper import PaperCNN, PaperTrunk, alexcnn, vggcnn
 from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state, unwrapped
 from layerscope.zoo.weights import Fetched, fetch
@@ -27,16 +28,6 @@ _PAPER: Mapping[str, Callable[..., nn.Module]] = {"alexcnn": alexcnn, "vggcnn": 
 _WEIGHT_NAMES = frozenset({"imagenet", "imagenet-trunk", "random"})  # also where a file is called so
 _HALVES = frozenset({"googlenet", "inception_v3"})  # their weights want inputs in -1..1
 _GREY_MEAN, _GREY_DEVIATION = (0.449,), (0.226,)  # ImageNet's, over the three colours
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to build a network; None: as its authors did. ``width`` and ``channels`` only for alexcnn, vggcnn."""
-
-    classes: int | None = None  #: number of classes
-    channels: int | None = None  #: of the input
-    width: float | None = None  #: factor on the number of filters
-    input_size: int | tuple[int, int] | None = None  #: height and width of the input, in pixels
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,7 @@ class _Blueprint:
     classes: tuple[str, ...] | None = None
     published: bool = False  #: whether it has named weights
     own: str = ""  #: where a network of the user's has its values from
+    assumed: bool = False  #: whether nobody said the size of its pictures
 
 
 def network_names() -> tuple[str, ...]:
@@ -89,6 +81,9 @@ def load_network(
         )
     else:
         network = _from_fetched(blueprint.name, options, fetch(blueprint.name, chosen, progress=progress))
+    if isinstance(spec, str):
+        kept = str(Path(chosen).absolute()) if _is_file(chosen) else chosen if weights else None
+        network = replace(network, loading=Loading(spec, kept, options))
     return network.to(device, dtype)
 
 
@@ -193,11 +188,14 @@ def _own_blueprint(name: str, module: nn.Module, options: Options, values: str) 
     """A module of the user's: its ``preprocessing`` attribute, or ImageNet's for its number of channels."""
     _refuse(name, options, "classes", "channels", "width")
     preprocessing = getattr(module, "preprocessing", None)
+    assumed = options.input_size is None and not isinstance(preprocessing, Preprocessing)
     if not isinstance(preprocessing, Preprocessing):
         convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
         first = next(convolutions, None)
         preprocessing = _for_channels(Preprocessing(), 3 if first is None else first.in_channels)
-    return _Blueprint(name, lambda: module, _sized(preprocessing, options.input_size), own=values)
+    return _Blueprint(
+        name, lambda: module, _sized(preprocessing, options.input_size), own=values, assumed=assumed
+    )
 
 
 def _sized(preprocessing: Preprocessing, size: int | tuple[int, int] | None) -> Preprocessing:
@@ -217,6 +215,11 @@ def _for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
 
 def _call_factory(spec: str) -> nn.Module:
     module_name, _, factory_name = spec.partition(":")
+    if module_name.endswith(".py"):
+        meant = ".".join(part for part in Path(module_name[:-3]).parts if part.isidentifier())
+        raise NetworkError(
+            f"{spec!r} names a file; name its module, from here or on PYTHONPATH: {meant}:{factory_name}"
+        )
     if not all(part.isidentifier() for part in (*module_name.split("."), factory_name)):
         raise NetworkError(f"{spec!r} is not package.module:factory, a function that returns a torch module")
     with _importing_from_here():
@@ -254,9 +257,18 @@ def _importing_from_here() -> Iterator[None]:
 
 
 def _network(blueprint: _Blueprint, module: nn.Module, weights: str, *, trunk: bool = False) -> Network:
-    network = Network.from_module(
-        module, name=blueprint.name, preprocessing=blueprint.preprocessing, classes=blueprint.classes
-    )
+    try:
+        network = Network.from_module(
+            module, name=blueprint.name, preprocessing=blueprint.preprocessing, classes=blueprint.classes
+        )
+    except NetworkError as error:
+        if not blueprint.assumed:
+            raise
+        size = "x".join(map(str, blueprint.preprocessing.shape[1:]))
+        raise NetworkError(
+            f"{error}; pictures of {size} were assumed: say another size by --input-size, in Python by "
+            "Options(input_size=...), or give the module an attribute `preprocessing`"
+        ) from error
     rename = _paper_names(blueprint.name, module) if blueprint.published else {}
     return replace(network, weights=weights, trunk=trunk, rename=rename)
 

@@ -1,0 +1,5 @@
+"""Names that a user chooses from, said here once and without importing what they stand for."""
+
+RULES = ("deconvnet", "guided", "gradient")  #: how a signal passes a rectifier on its way back
+DISPLAYS = ("signed", "minmax", "positive", "magnitude", "heat")  #: how a panel shows its values
+PRECISIONS = ("float32", "bfloat16", "float64")  #: that a network computes in

@@ -1,0 +1,28 @@
+"""The command `layerscope check`: whether a study is whole."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from layerscope.cli.options import say
+from layerscope.errors import one_line
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def check(study: Path) -> None:
+    """Read every file of STUDY again, and name those that are missing, damaged or not its own.
+
+    Exit code: 0 whole, 1 not.
+    """
+    from layerscope.study.check import check_study
+
+    faults = check_study(study)
+    for fault in faults:
+        say(one_line(str(fault)), err=True)
+    if faults:
+        sys.exit(1)
+    say(f"{study}: whole")

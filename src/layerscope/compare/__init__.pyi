@@ -1,0 +1,3 @@
+"""Two or more networks side by side."""
+
+from .sparsity import sparsity_table as sparsity_table

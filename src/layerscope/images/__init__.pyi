@@ -1,0 +1,5 @@
+"""Picture files and sets of pictures: found, decoded, read ahead."""
+
+from .finding import find_images as find_images
+from .sets import ImageSet as ImageSet
+from .sets import Loaded as Loaded

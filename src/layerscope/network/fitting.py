@@ -1,0 +1,45 @@
+"""Why a network cannot run on pictures of a size, in our words: which of its layers is given what it does not take."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_PLACES = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose3d, nn.MaxPool1d, nn.MaxPool3d)
+
+
+def misfit(module: nn.Module, pictures: Tensor) -> str:
+    """What does not fit when the module runs on the pictures; "" if nothing is seen to."""
+    for path, part in module.named_modules():
+        if isinstance(part, _PLACES):
+            return f"{path or 'it'} is a {type(part).__name__}, and only networks of two-dimensional pictures are read"
+    entered: list[tuple[str, nn.Module, Tensor]] = []
+
+    def enter(path: str, part: nn.Module) -> object:
+        def note(_: nn.Module, values: tuple[object, ...]) -> None:
+            if values and isinstance(values[0], Tensor):
+                entered.append((path, part, values[0]))
+
+        return part.register_forward_pre_hook(note)
+
+    hooks = [enter(path, part) for path, part in module.named_modules() if not list(part.children())]
+    try:
+        with torch.no_grad():
+            module(pictures)
+    except Exception:  # the user's code may raise anything
+        return _said(*entered[-1]) if entered else ""
+    finally:
+        for hook in hooks:
+            hook.remove()  # type: ignore[attr-defined]
+    return ""
+
+
+def _said(path: str, part: nn.Module, values: Tensor) -> str:
+    """What the layer entered last takes, if it is given something else."""
+    if isinstance(part, nn.Linear) and values.shape[-1] != part.in_features:
+        return f"the linear layer {path} takes {part.in_features} values and is given {values.shape[-1]}"
+    if isinstance(part, nn.Conv2d) and values.ndim == 4 and values.shape[1] != part.in_channels:
+        return f"the convolution {path} takes {part.in_channels} channels and is given {values.shape[1]}"
+    if values.ndim == 4:
+        return f"the layer {path} cannot take maps of {values.shape[2]}x{values.shape[3]}"
+    return ""
