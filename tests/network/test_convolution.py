@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layerscope.network import convolution
-from layerscope.network.convolution import prepare_convolutions, prepare_forward, transpose
+from layerscope.kernels import onednn
+from layerscope.network.convolution import Packed, prepare_convolutions, prepare_forward, transpose
 from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph, capture
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT, make_steps
@@ -97,7 +97,7 @@ def test_prepared_groups_give_what_torch_gives(
     groups: int, stride: Any, pad: tuple[int, int], dilation: int, dtype: torch.dtype
 ) -> None:
     """Beside the plain convolution in float64, of the rounded numbers."""
-    if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not onednn.available(dtype):
         pytest.skip("this CPU has no bfloat16")
     conv = nn.Conv2d(4, 8, 3, stride, pad, dilation, groups)
     graph = net(conv.to(dtype), nn.ReLU())
@@ -117,11 +117,11 @@ def test_a_cpu_without_bfloat16_gets_plain_convolutions(monkeypatch: pytest.Monk
     before = graph.run(pictures, graph.output, output, prepared=prepare_convolutions(graph, graph.output))[
         graph.output
     ]
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(onednn, "available", lambda dtype: dtype is torch.float32)
     assert not prepare_convolutions(graph, graph.output)
     weight = drawn(6, 4, 3, 3)
     assert transpose(weight.bfloat16(), WINDOWS["3x3"], 1, SIZE).flipped is None
-    assert transpose(weight, WINDOWS["3x3"], 1, SIZE).flipped is not None  # float32 does not ask
+    assert transpose(weight, WINDOWS["3x3"], 1, SIZE).flipped is not None
     plain = graph.run(pictures, graph.output, output)[graph.output]
     assert (before - plain).norm() <= 1e-2 * plain.norm()
 
@@ -193,20 +193,34 @@ def test_rectification_stays_where_signals_meet() -> None:
     assert not rectified(capture(branching, (4, *SIZE)))
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(192, 384), (64, 64)])
-def test_the_layout_is_that_of_the_input(inputs: int, outputs: int) -> None:
-    """Whatever the number of rows: in that of another one oneDNN can fall back to code thirty times as slow."""
-    if not convolution._takes(torch.bfloat16):
-        pytest.skip("this processor has no bfloat16")
-    torch.manual_seed(0)
-    weight = torch.randn(outputs, inputs, 3, 3).bfloat16()
-    axes = (Window(3, 1, 1, 1), Window(3, 1, 1, 1))
-    packed = convolution.Packed(weight, axes, 1, (13, 13))
-    for rows in (1, 7, 16, 64, 7):
-        shape = (rows, inputs, 13, 13)
-        own = convolution.Packed(weight, axes, 1, (13, 13))._pack((rows, 13, 13))
-        assert convolution._beginning(packed.fitting(shape)) == convolution._beginning(own)
-        values = torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
-        found = convolution._prepare(weight, None, axes, 1, (13, 13))(values)
-        expected = F.conv2d(values.double(), weight.double(), padding=1)
-        assert (found.double() - expected).norm() / expected.norm() < 5e-3
+@pytest.mark.parametrize(("dtype", "layouts"), [(torch.bfloat16, 4), (torch.float32, 1)])
+def test_bfloat16_has_a_layout_for_each_shape(
+    dtype: torch.dtype, layouts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In that of another number of rows oneDNN can fall back to code thirty times as slow."""
+    if not onednn.available(dtype):
+        pytest.skip("this CPU has no bfloat16")
+    made: list[onednn.Shape] = []
+    pack = onednn.pack
+
+    def counted(weight: Tensor, placing: onednn.Placing, shape: onednn.Shape) -> Tensor:
+        made.append(shape)
+        return pack(weight, placing, shape)
+
+    monkeypatch.setattr(onednn, "pack", counted)
+    weight = drawn(38, 19, 3, 3, dtype=dtype)
+    way = transpose(weight, WINDOWS["3x3"], 1, (13, 13))
+    for shape in ((1, 13, 13), (7, 13, 13), (16, 13, 13), (7, 13, 13), (7, 5, 13), (0, 13, 13)):
+        signal = drawn(shape[0], 38, *shape[1:], dtype=dtype).contiguous(memory_format=torch.channels_last)
+        expected = F.conv_transpose2d(signal.double(), weight.double(), padding=1)
+        assert (way(signal).double() - expected).norm() <= 5e-3 * expected.norm()
+    assert len(made) == len(set(made)) == layouts
+
+
+def test_layouts_are_not_kept_for_ever() -> None:
+    packed = Packed(drawn(6, 4, 3, 3, dtype=torch.bfloat16), WINDOWS["3x3"], 1, SIZE)
+    if not onednn.available(torch.bfloat16):
+        pytest.skip("this CPU has no bfloat16")
+    for rows in range(1, 100):
+        packed.fitting((rows, 4, *SIZE))
+        assert len(packed.made) <= 32

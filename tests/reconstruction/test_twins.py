@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from layerscope.network import convolution
+from layerscope.kernels import onednn
 from layerscope.network.network import Network, Unit
 from layerscope.reconstruction.descent import Class, reconstruct
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT, GUIDED, RULES, Rule
@@ -126,7 +126,7 @@ def test_in_float32_every_layer_equals_the_twin_that_has_the_same_switches(name:
 def as_computed(chain: Chain, network: Network, layers: Sequence[str]) -> list[twin.Array]:
     """The results of each module as the network has them. What lies inside a layer is not looked at."""
     kept = network.representations(chain.picture, layers)
-    by_end = {chain.ends[layer]: kept[layer][0].double().numpy() for layer in layers}
+    by_end = {chain.ends[layer]: kept[layer][0].numpy() for layer in layers}
     results = [chain.picture[0].numpy()]
     for index, module in enumerate(chain.modules, start=1):
         flat = isinstance(module, nn.Flatten)
@@ -278,11 +278,11 @@ def test_branched_networks_equal_autograd_with_its_rectifiers_replaced(name: str
 
 @pytest.mark.parametrize("name", BRANCHED)
 def test_prepared_convolutions_give_what_plain_ones_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float32, as users run them: by oneDNN's layouts and Winograd's way, beside torch's own."""
+    """In float32, as users run them: by oneDNN's layouts, beside torch's own."""
     network = branched(name)[1].to(dtype=torch.float32)
     pictures, layers = noise(2, 3, 64, 48).float(), [layer.name for layer in network.layers][::4]
     prepared = reconstruct(network, pictures, layers, rule=GUIDED)
-    monkeypatch.setattr(convolution, "_can_prepare", lambda *_: False)
+    monkeypatch.setattr(onednn, "available", lambda dtype: False)
     plain = reconstruct(network, pictures, layers, rule=GUIDED)
     apart = [distance(prepared[layer].double(), plain[layer].double()) for layer in layers]
     assert 0 < max(apart) < 1e-2  # near-ties of a pool or a ReLU fall otherwise here and there

@@ -2,89 +2,58 @@
 
 On a CPU torch hands convolutions to oneDNN, which wants the filters in a layout of its own and makes it anew at
 every call; for small maps that takes longer than the convolution. Prepared ones keep it, and rectify what they
-give before it leaves the cache. The operations for that are those that torch.compile emits.
+give before it leaves the cache.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layerscope.kernels.winograd import Filters, Winograd, suits
+from layerscope.kernels import onednn
+from layerscope.kernels.onednn import Placing, Shape
 from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph, Operation, Parameter
 from layerscope.network.receptive_fields import windows
 
-_MANY = 64  # rows, that a layout could be another for
-_LOOK = 1 << 16  # bytes of a layout that are looked at
 _KEPT = 32  # layouts of one convolution
-_VARYING: dict[tuple[object, ...], bool] = {}  # what was found, by all that it depends on
 
 
 @dataclass(frozen=True, eq=False)
 class Packed:
     """Filters in oneDNN's layout, which depends on the shape of the input.
 
-    In the layout of another shape oneDNN can be thirty times as slow (bfloat16, 384 outputs). So where the layout is
-    not the same for one row and for many, it is made for each shape that comes, once.
+    In the layout of another number of rows oneDNN can be thirty times as slow (bfloat16, 384 outputs). So in bfloat16
+    it is made for each shape that comes, once; in float32 one for all of them was not seen to matter.
     """
 
     weight: Tensor
     axes: tuple[Window, Window]
     groups: int
-    size: tuple[int, ...]  #: height and width of the input that it is made for
-    made: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
-
-    @cached_property
-    def first(self) -> Tensor:
-        """For one row."""
-        return self._pack((1, *self.size))
-
-    @cached_property
-    def varies(self) -> bool:
-        """Whether another number of rows wants another layout; in float32 that was not seen to matter."""
-        if self.weight.dtype is not torch.bfloat16:
-            return False
-        key = (tuple(self.weight.shape), self.axes, self.groups, self.size, torch.get_num_threads())
-        if key not in _VARYING:
-            _VARYING[key] = _beginning(self.first) != _beginning(self._pack((_MANY, *self.size)))
-        return _VARYING[key]
+    size: tuple[int, int]  #: height and width of the input that it is made for
+    made: dict[Shape, Tensor] = field(default_factory=dict)
 
     def fitting(self, shape: Sequence[int]) -> Tensor:
         """For inputs of ``shape`` (rows, channels, height, width)."""
-        if not self.varies:
-            return self.first
-        key = (shape[0], *shape[2:])
-        if key not in self.made:
+        varies = self.weight.dtype is torch.bfloat16
+        key = Shape(max(1, shape[0]), shape[2], shape[3]) if varies else Shape(1, *self.size)
+        packed = self.made.get(key)
+        if packed is None:
             if len(self.made) == _KEPT:
                 self.made.clear()
-            self.made[key] = self._pack(key)
-        return self.made[key]
-
-    def _pack(self, shape: Sequence[int]) -> Tensor:
-        """For inputs of ``shape`` (rows, height, width)."""
-        plain = self.weight.contiguous(memory_format=torch.channels_last).to_mkldnn()
-        packed: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-            plain,
-            [w.pad for w in self.axes],
-            [w.stride for w in self.axes],
-            [w.dilation for w in self.axes],
-            self.groups,
-            [shape[0], self.weight.shape[1] * self.groups, *shape[1:]],
-        )
+            packed = self.made[key] = onednn.pack(self.weight, _placing(self.axes, self.groups), key)
         return packed
 
 
-def _beginning(packed: Tensor) -> bytes:
-    """The first bytes in memory, which show the layout."""
-    count = min(_LOOK, torch.ops.mkldnn._nbytes(packed))
-    return ctypes.string_at(torch.ops.mkldnn.data_ptr(packed), count)
+def _placing(axes: tuple[Window, Window], groups: int) -> Placing:
+    rows, columns = axes
+    return Placing(
+        (rows.stride, columns.stride), (rows.pad, columns.pad), (rows.dilation, columns.dilation), groups
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,28 +64,12 @@ class Prepared:
     bias: Tensor | None
     axes: tuple[Window, Window]  #: their ``pad`` is on both sides
     groups: int
-    filters: Filters | None = None  #: for Winograd's way, where it may be the quicker one
 
     def __call__(self, values: Tensor, *, rectify: bool = False) -> Tensor:
         """The convolution of (rows, channels, height, width); ``rectify`` sets negative values to zero."""
         values = values.to(self.weight.weight.dtype)
-        if self.filters is not None:
-            quick = Winograd(self.filters, self.bias, (self.axes[0].pad, self.axes[1].pad))
-            if quick.pays(values.shape):
-                return quick(values, rectify=rectify)
-        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            values,
-            self.weight.fitting(values.shape),
-            self.bias,
-            [w.pad for w in self.axes],
-            [w.stride for w in self.axes],
-            [w.dilation for w in self.axes],
-            self.groups,
-            "relu" if rectify else "none",
-            [],
-            "",
-        )
-        return result
+        packed = self.weight.fitting(values.shape)
+        return onednn.convolve(values, packed, self.bias, _placing(self.axes, self.groups), rectify=rectify)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,24 +177,17 @@ def _prepare_operation(graph: Graph, operation: Operation) -> Prepared | None:
 
 def _can_prepare(weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN is there and takes it. Not what is not finite: its rectification makes zeros of that."""
-    if not torch._C._has_mkldnn or weight.device.type != "cpu" or not _takes(weight.dtype):
+    if weight.device.type != "cpu" or not onednn.available(weight.dtype):
         return False
     return all(bool(values.sum().isfinite()) for values in (weight, bias) if values is not None)
-
-
-def _takes(dtype: torch.dtype) -> bool:
-    """Whether oneDNN computes in this precision here: in bfloat16 only on CPUs that have instructions for it."""
-    if dtype is torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype is torch.float32
 
 
 def _prepare(
     weight: Tensor, bias: Tensor | None, axes: tuple[Window, Window], groups: int, size: Sequence[int]
 ) -> Prepared:
     """In the layout that fits inputs of ``size`` (height, width)."""
-    packed = Packed(weight, axes, groups, tuple(size))
-    return Prepared(packed, bias, axes, groups, Filters(weight) if suits(weight, axes, groups) else None)
+    height, width = size
+    return Prepared(Packed(weight, axes, groups, (height, width)), bias, axes, groups)
 
 
 def rectify_(signal: Tensor) -> Tensor:
