@@ -101,6 +101,58 @@ def test_unpooling_equals_the_loop_for_any_window(
     assert_unpools(levels.double(), one[0], other[0], ceil)  # four levels: many ties
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(axes(), axes(), st.sampled_from([-1.0, 0.0, 3.0, 1e-30]), st.integers(0, 999))
+def test_of_values_equal_up_to_rounding_the_first_counts(
+    one: tuple[Window, int], other: tuple[Window, int], level: float, seed: int
+) -> None:
+    """Levels apart by a quarter of what is equal up to rounding: the largest of five is not always chosen."""
+    steps = torch.randint(-2, 3, (1, 1, one[1], other[1]), generator=torch.Generator().manual_seed(seed))
+    assert_unpools(level * (1 + steps.double() * 2**-22), one[0], other[0], False)
+
+
+WHOLE, SINGLE = torch.float64, torch.float32
+NEAR, FAR = 1 + 2.0**-21, 1 + 2.0**-19
+HALF = 1 + 2.0**-7  # the next number to 1 in bfloat16
+PAIRS = [
+    ((1.0, NEAR), 0, (WHOLE, SINGLE)),
+    ((1.0, FAR), 1, (WHOLE, SINGLE)),
+    ((-NEAR, -1.0), 0, (WHOLE, SINGLE)),
+    ((-FAR, -1.0), 1, (WHOLE, SINGLE)),
+    ((1.0, HALF), 1, (torch.bfloat16, torch.float16)),
+    ((HALF, HALF), 0, (torch.bfloat16, torch.float16)),
+    ((-1e-7, 0.0), 1, (WHOLE, SINGLE, torch.bfloat16)),
+    ((-0.0, 0.0), 0, (WHOLE, SINGLE, torch.bfloat16)),
+    ((3e38, math.inf), 1, (WHOLE, SINGLE, torch.bfloat16)),
+    ((-math.inf, -3e38), 1, (WHOLE, SINGLE, torch.bfloat16)),
+    ((math.inf, math.inf), 0, (WHOLE, SINGLE, torch.bfloat16)),
+]
+
+
+@pytest.mark.parametrize(("values", "tap", "precisions"), PAIRS, ids=str)
+def test_what_is_equal_up_to_rounding(
+    values: tuple[float, float], tap: int, precisions: tuple[torch.dtype, ...]
+) -> None:
+    for dtype in precisions:
+        source = torch.tensor(values, dtype=dtype).view(1, 1, 1, 2)
+        for rows, columns in ((Window(1), Window(2, 2)), (Window(1), Window(2, 1))):
+            switches = find_switches(source, F.max_pool2d(source, (1, 2)), rows, columns)
+            assert [int(mask.sum()) for mask in switches.masks] == [tap == 0, tap == 1], dtype
+
+
+@pytest.mark.parametrize("dtype", [WHOLE, SINGLE, torch.bfloat16])
+def test_a_maximum_that_is_nan_is_nowhere(dtype: torch.dtype) -> None:
+    source = torch.tensor([1.0, math.nan, 2.0, 1.0], dtype=dtype).view(1, 1, 1, 4)
+    switches = find_switches(source, F.max_pool2d(source, (1, 2)), Window(1), Window(2, 2))
+    assert [mask.flatten().tolist() for mask in switches.masks] == [[0, 1], [0, 0]]
+
+
+def test_what_is_equal_to_what_is_equal_to_the_maximum_need_not_be() -> None:
+    source = torch.tensor([1 - 1.2 * 2.0**-20, 1 - 0.6 * 2.0**-20, 1.0], dtype=WHOLE).view(1, 1, 1, 3)
+    switches = find_switches(source, F.max_pool2d(source, (1, 3)), Window(1), Window(3, 3))
+    assert switches.found.item() == 1
+
+
 @pytest.mark.parametrize("ceil", [False, True])
 @pytest.mark.parametrize("name", WINDOWS)
 def test_unpooling_is_the_adjoint_of_pooling(name: str, ceil: bool) -> None:

@@ -1,4 +1,8 @@
-"""Switches: where a max-pool found its maxima, and the way back through it."""
+"""Switches: where a max-pool found its maxima, and the way back through it.
+
+Along a straight edge, in a logo or at a border, values are equal in exact arithmetic, and rounding alone would say
+which is the largest. So all that are equal to the maximum up to rounding count as it, and the first of them wins.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from torch import Tensor
 
 from layerscope.network.geometry import Window
 from layerscope.network.receptive_fields import map_size
+
+TIED = 2.0**-20  #: so near to the maximum, relative to it, a value is equal to it up to rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +55,35 @@ def apart(rows: Window, columns: Window) -> bool:
 
 
 def find_switches(source: Tensor, result: Tensor, rows: Window, columns: Window) -> Switches:
-    """The switches of a max-pool from its input and result; the first maximum in row-major order counts."""
+    """The switches of a max-pool from its input and result; a maximum that is NaN is nowhere.
+
+    The first in row-major order counts of the values that are equal to the maximum up to rounding (`TIED`), in half
+    precisions, which are coarser than that, of those that are equal to it.
+    """
     size = map_size(source.shape)
     extent = [_extent(n, w) for n, w in zip(map_size(result.shape), (rows, columns), strict=True)]
     after = [max(0, e - w.pad - n) for e, w, n in zip(extent, (rows, columns), size, strict=True)]
     if rows.pad or columns.pad or any(after):
-        # equal to nothing, not even -inf
+        # no maximum, not even of -inf
         source = F.pad(source, (columns.pad, after[1], rows.pad, after[0]), value=math.nan)
+    least = _least(result)
     masks: list[Tensor] = []
     free = torch.ones_like(result)
     for place in taps(rows, columns):
         mask = torch.empty_like(result)
-        torch.eq(_at_tap(source, place, rows, columns, map_size(result.shape)), result, out=mask)
+        torch.ge(_at_tap(source, place, rows, columns, map_size(result.shape)), least, out=mask)
         if masks:
             mask *= free
         free -= mask
         masks.append(mask)
     return Switches(tuple(masks), rows, columns, size)
+
+
+def _least(maxima: Tensor) -> Tensor:
+    """The least that is equal to a maximum up to rounding; infinite where that is."""
+    if torch.finfo(maxima.dtype).eps > TIED:
+        return maxima
+    return torch.minimum(maxima * (1 - TIED), maxima * (1 + TIED))
 
 
 def unpool(signal: Tensor, switches: Switches, overlap: Literal["sum", "overwrite"] = "sum") -> Tensor:

@@ -6,12 +6,13 @@ Slow and obvious on purpose: nothing of layerscope, no transposed convolution of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating[Any]]
 
 
 def forward(modules: Sequence[nn.Module], picture: Array) -> list[Array]:
@@ -94,7 +95,10 @@ def _transposed_conv(module: nn.Conv2d, shape: tuple[int, ...], signal: Array) -
 
 
 def _pool(module: nn.MaxPool2d, source: Array) -> tuple[Array, npt.NDArray[np.intp]]:
-    """Maxima and where each was found: flat index into a channel's map, the first of equals."""
+    """Maxima and where each was found: flat index into a channel's map, the first of those equal up to rounding.
+
+    Compared in the precision of the source, as it was computed.
+    """
     (kernel, _), (stride, _), (pad, _) = (
         _pair(v) for v in (module.kernel_size, module.stride, module.padding)
     )
@@ -107,8 +111,10 @@ def _pool(module: nn.MaxPool2d, source: Array) -> tuple[Array, npt.NDArray[np.in
             top, left = max(0, i * stride - pad), max(0, j * stride - pad)
             bottom, right = min(height, i * stride - pad + kernel), min(width, j * stride - pad + kernel)
             window = source[:, top:bottom, left:right].reshape(channels, -1)
-            best = window.argmax(axis=1)
-            maxima[:, i, j] = window[np.arange(channels), best]
+            most = window.max(axis=1)
+            least = np.where(most > 0, most * most.dtype.type(1 - 2**-20), most * most.dtype.type(1 + 2**-20))
+            best = (window >= least[:, None]).argmax(axis=1)
+            maxima[:, i, j] = most
             places[:, i, j] = (top + best // (right - left)) * width + left + best % (right - left)
     return maxima, places
 

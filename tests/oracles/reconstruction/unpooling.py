@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from layerscope.network.geometry import Window
@@ -9,18 +10,27 @@ from layerscope.network.geometry import Window
 Map = Sequence[Sequence[float]]
 
 
-def switch(source: Map, row: int, column: int, rows: Window, columns: Window) -> tuple[int, int]:
-    """Where the window at one position of the result has its maximum: the first of equals, in row-major order."""
-    best: tuple[int, int] | None = None
-    for i in range(rows.kernel):
-        for j in range(columns.kernel):
-            y = row * rows.stride - rows.pad + i * rows.dilation
-            x = column * columns.stride - columns.pad + j * columns.dilation
-            inside = 0 <= y < len(source) and 0 <= x < len(source[0])
-            if inside and (best is None or source[y][x] > source[best[0]][best[1]]):
-                best = y, x
-    assert best is not None
-    return best
+def switch(source: Map, row: int, column: int, rows: Window, columns: Window) -> tuple[int, int] | None:
+    """Where the window at one position of the result has its maximum; None if that is NaN.
+
+    The first, in row-major order, of those at most 2^-20 of the maximum below it.
+    """
+    places = [
+        (
+            row * rows.stride - rows.pad + i * rows.dilation,
+            column * columns.stride - columns.pad + j * columns.dilation,
+        )
+        for i in range(rows.kernel)
+        for j in range(columns.kernel)
+    ]
+    inside = [(y, x) for y, x in places if 0 <= y < len(source) and 0 <= x < len(source[0])]
+    if any(math.isnan(source[y][x]) for y, x in inside):
+        return None
+    most = max(source[y][x] for y, x in inside)
+    for y, x in inside:
+        if source[y][x] == most or most - source[y][x] <= abs(most) * 2**-20 < math.inf:
+            return y, x
+    raise AssertionError(f"no maximum in {inside}")
 
 
 def unpool(source: Map, signal: Map, rows: Window, columns: Window, *, overwrite: bool) -> list[list[float]]:
@@ -28,6 +38,9 @@ def unpool(source: Map, signal: Map, rows: Window, columns: Window, *, overwrite
     back = [[0.0] * len(source[0]) for _ in source]
     for row, values in enumerate(signal):
         for column, value in enumerate(values):
-            y, x = switch(source, row, column, rows, columns)
+            place = switch(source, row, column, rows, columns)
+            if place is None:
+                continue
+            y, x = place
             back[y][x] = value if overwrite else back[y][x] + value
     return back
