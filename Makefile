@@ -59,12 +59,12 @@ clean:
 	touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/pip install --quiet --editable '.[ray,space,tar]' --group dev
+	$(BIN)/pip install --quiet --editable '.[compare,ray,space,tar]' --group dev
 	touch $@
 
 .venv-lowest/.ready: pyproject.toml .ci/lowest.py
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet 'pip>=25.1'
 	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/pip install --quiet --editable '.[space,tar]' --group test --constraint .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --editable '.[compare,space,tar]' --group test --constraint .venv-lowest/lowest.txt
 	touch $@

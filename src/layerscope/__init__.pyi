@@ -2,6 +2,7 @@
 
 from .compare.sparsity import show_sparsity as show_sparsity
 from .drawing.render import show_signal as show_signal
+from .errors import ComparisonError as ComparisonError
 from .errors import DisplayError as DisplayError
 from .errors import EmbeddingError as EmbeddingError
 from .errors import EngineError as EngineError

@@ -39,6 +39,10 @@ class StudyError(LayerscopeError):
     """A study cannot be made, read or added to."""
 
 
+class ComparisonError(LayerscopeError):
+    """Networks cannot be compared as asked."""
+
+
 class EngineError(LayerscopeError):
     """The place where shards should be computed cannot be reached, or failed."""
 

@@ -1,0 +1,199 @@
+"""Sums over pictures of the products of two layers' channels, and the unbiased HSIC that they give.
+
+A picture i has at each of m positions a vector x of one layer and y of the other; u and v are their means over the
+positions, C_i the mean of x y'. All are centred on the mean over all pictures, which leaves the unbiased HSIC as it
+is, exactly, and its formula with few terms. Pictures are the independent units: no product of a picture with itself
+counts, at whatever positions. With m = 1 this is Song's estimate.
+
+Pictures are summed in blocks of a size that depends on m alone, in their order; so how they were split while the
+network ran does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from layerscope.errors import ComparisonError
+
+_ROWS = 1024  #: vectors that go into one product of matrices
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """A layer's vectors (pictures, positions, channels) and what is taken from them: the mean of each channel."""
+
+    name: str
+    values: Array
+    centre: Tensor
+    constant: bool  #: whether it is the same for all pictures, at all positions
+
+    @property
+    def channels(self) -> int:
+        """How many channels it has."""
+        return int(self.values.shape[2])
+
+    def read(self, pictures: slice | npt.NDArray[np.int64]) -> Tensor:
+        """The centred vectors of some pictures, float64."""
+        return torch.from_numpy(self.values[pictures].astype(np.float64)) - self.centre
+
+
+def blocks(values: Array) -> Iterator[slice]:
+    """The fixed blocks of pictures, in order."""
+    pictures, positions, _ = values.shape
+    size = max(1, _ROWS // positions)
+    for start in range(0, pictures, size):
+        yield slice(start, min(start + size, pictures))
+
+
+def centred(name: str, values: Array) -> Centred:
+    """The layer with its mean, which is a constant channel's own value to the bit.
+
+    Raises ComparisonError for a value that is not finite.
+    """
+    sums = np.zeros(values.shape[2])
+    least, most = np.full(len(sums), np.inf), np.full(len(sums), -np.inf)
+    for block in blocks(values):
+        read = np.asarray(values[block], np.float64)
+        if not np.isfinite(read).all():
+            raise ComparisonError(
+                f"{name} has NaN or infinity among its values; check weights and preprocessing"
+            )
+        sums += read.sum(axis=(0, 1))
+        least, most = np.minimum(least, read.min(axis=(0, 1))), np.maximum(most, read.max(axis=(0, 1)))
+    flat = least == most
+    centre = np.where(flat, least, sums / (values.shape[0] * values.shape[1]))
+    return Centred(name, values, torch.from_numpy(centre), bool(flat.all()))
+
+
+@dataclass(frozen=True, eq=False)
+class CrossSums:
+    """Of every layer of ``one`` with every layer of ``other``, picture by picture; n pictures.
+
+    ``products``: the sum of C_i, all channels by all channels; ``pooled``: the sum of u v', the same where there is
+    one position. The others are (layers, layers): sums of |C_i|^2, u' C_i v and |u|^2 |v|^2; ``powers`` and
+    ``other_powers``: sums of |u|^2 and of |v|^2.
+    """
+
+    one: Sequence[Centred]
+    other: Sequence[Centred]
+    pictures: int
+    products: Tensor
+    pooled: Tensor
+    squares: Tensor
+    mixed: Tensor
+    norms: Tensor
+    powers: Tensor
+    other_powers: Tensor
+
+    def pair(self, i: int, j: int) -> tuple[slice, slice]:
+        """Where the channels of two layers stand in ``products``."""
+        return _spans(self.one)[i], _spans(self.other)[j]
+
+    def totals(self) -> Tensor:
+        """The sum over pairs of different pictures of the products of their kernels: (layers, layers)."""
+        return _by_pair(self, self.products, self.products) - self.squares
+
+    def hsic(self) -> Tensor:
+        """The unbiased HSIC of each pair of layers. Source: Song et al. 2012, JMLR 13, for one position."""
+        n = self.pictures
+        pooled = _by_pair(self, self.pooled, self.pooled)
+        three = 2 * self.mixed - _by_pair(self, self.products, self.pooled)
+        four = torch.outer(self.powers, self.other_powers) - 6 * self.norms + 2 * pooled
+        threes = n * (n - 1) * (n - 2)
+        return self.totals() / (n * (n - 1)) + four / (threes * (n - 3)) - 2 * three / threes
+
+    def biased(self) -> Tensor:
+        """The squared norms of the products, on which the biased value stands."""
+        return _by_pair(self, self.products, self.products)
+
+
+def _by_pair(sums: CrossSums, one: Tensor, other: Tensor) -> Tensor:
+    """Inner products of two matrices, part by part."""
+    rows, columns = _spans(sums.one), _spans(sums.other)
+    return torch.stack(
+        [torch.stack([(one[r, c] * other[r, c]).sum(dtype=torch.float64) for c in columns]) for r in rows]
+    )
+
+
+def _spans(layers: Sequence[Centred]) -> list[slice]:
+    ends = np.cumsum([layer.channels for layer in layers]).tolist()
+    return [slice(end - layer.channels, end) for layer, end in zip(layers, ends, strict=True)]
+
+
+def cross_sums(
+    one: Sequence[Centred],
+    other: Sequence[Centred],
+    partners: npt.NDArray[np.int64] | None = None,
+    *,
+    exact: bool = True,
+) -> CrossSums:
+    """The sums of some layers with some others of the same pictures, or with those of each picture's partner.
+
+    ``exact``: all in float64; otherwise the products of matrices are float32, which is half the time.
+    """
+    wide, values = torch.float64, one[0].values
+    kind = wide if exact else torch.float32
+    shape = sum(layer.channels for layer in one), sum(layer.channels for layer in other)
+    many = values.shape[1] > 1
+    products = torch.zeros(shape, dtype=kind)
+    pooled = torch.zeros(shape, dtype=kind) if many else products
+    squares, mixed, norms = torch.zeros((3, len(one), len(other)), dtype=wide)
+    powers, other_powers = torch.zeros(len(one), dtype=wide), torch.zeros(len(other), dtype=wide)
+    for block in blocks(values):
+        x = [layer.read(block) for layer in one]
+        y = [layer.read(block if partners is None else partners[block]) for layer in other]
+        _add(products, x, y)
+        if many:
+            _add(pooled, [_mean(part) for part in x], [_mean(part) for part in y])
+        (a, s), (b, t) = _per_picture(x), _per_picture(y)
+        squares += squares_of(x, y).sum(2)
+        mixed += torch.einsum("abm,cbm->ac", s, t) / values.shape[1]
+        norms += a @ b.T
+        powers += a.sum(1)
+        other_powers += b.sum(1)
+    return CrossSums(one, other, len(values), products, pooled, squares, mixed, norms, powers, other_powers)
+
+
+def _add(products: Tensor, x: Sequence[Tensor], y: Sequence[Tensor]) -> None:
+    left, right = (torch.cat(list(parts), dim=2).flatten(0, 1).to(products.dtype) for parts in (x, y))
+    products.addmm_(left.T, right, alpha=1 / x[0].shape[1])
+
+
+def _mean(part: Tensor) -> Tensor:
+    return part.mean(dim=1, keepdim=True)
+
+
+def _per_picture(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """|u|^2 (layers, pictures), and the products of u with each position's vector (layers, pictures, positions)."""
+    means = [_mean(part) for part in x]
+    powers = torch.stack([(u * u).sum((1, 2)) for u in means])
+    return powers, torch.stack([(part * u).sum(2) for part, u in zip(x, means, strict=True)])
+
+
+def squares_of(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
+    """|C_i|^2 of each pair of layers and picture (layers, layers, pictures), from the positions' own products."""
+    kernels = [torch.stack([torch.bmm(part, part.mT).flatten(1) for part in parts]) for parts in (x, y)]
+    return torch.einsum("abk,cbk->acb", *kernels) / x[0].shape[1] ** 2
+
+
+def each_picture(sums: CrossSums, *, exact: bool = True) -> Iterator[tuple[slice, Tensor]]:
+    """Block by block, what each picture adds to `CrossSums.totals`: (layers, layers, pictures)."""
+    columns = _spans(sums.other)
+    kind = torch.float64 if exact else torch.float32
+    products = sums.products.to(kind)
+    for block in blocks(sums.one[0].values):
+        x, y = [layer.read(block) for layer in sums.one], [layer.read(block) for layer in sums.other]
+        right = torch.cat(y, dim=2).to(kind)
+        whole = torch.empty(len(x), len(y), len(right), dtype=torch.float64)
+        for i, rows in enumerate(_spans(sums.one)):
+            seen = (x[i].to(kind) @ products[rows]).mul_(right)
+            for j, span in enumerate(columns):
+                whole[i, j] = seen[:, :, span].sum((1, 2), dtype=torch.float64)
+        yield block, whole / x[0].shape[1] - squares_of(x, y)
