@@ -191,3 +191,27 @@ class TestNames:
         merged = {unicodedata.normalize("NFD", name.casefold()) for name in result}
         assert len(merged) == len(paths)
         assert picture_names(list(paths)) == result
+
+
+@pytest.mark.parametrize(
+    "held", [["study.json"], ["results.json", "panels/"], ["lock", "panels/"], ["work/begun.json"]]
+)
+def test_folders_of_results_are_left_out_and_said(
+    held: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo, figure = tmp_path / "a.png", tmp_path / "out" / "figure.png"
+    for file in (photo, figure, *(tmp_path / "out" / name for name in held)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    for name in held:
+        place = tmp_path / "out" / name
+        place.mkdir() if name.endswith("/") else place.write_text("{}")
+    for file in (photo, figure):
+        file.write_bytes(b"")
+    assert find_images([tmp_path]) == (photo,)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'out'} is left out: it holds results, no pictures of yours"
+    ]
+    with pytest.raises(ImageError, match="no picture of yours but results in this folder"):
+        find_images([tmp_path / "out"])
+    (tmp_path / "out" / held[0].rstrip("/")).rename(tmp_path / "out" / "other")
+    assert find_images([tmp_path]) == (photo, figure)
