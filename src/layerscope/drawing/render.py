@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from layerscope.choices import DISPLAYS
 from layerscope.disk.whole import written_whole
+from layerscope.drawing.encoding import encode_png
 from layerscope.errors import DisplayError, ImageError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -190,12 +191,9 @@ def write_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None)
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or pixels.shape[2] not in _CHANNELS_OF_MODE.values():
         got = f"{pixels.dtype} {pixels.shape}"
         raise DisplayError(f"{path}: pixels are a uint8 array (height, width, 1 or 3 or 4); got {got}")
-    chunks = PngImagePlugin.PngInfo()
-    for key, value in (text or {}).items():
-        chunks.add_text(key, value)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     with written_whole(path) as part:
-        image.save(part, format="PNG", pnginfo=chunks)
+        part.write_bytes(encode_png(image, text))
 
 
 def is_whole_png(path: Path) -> bool:

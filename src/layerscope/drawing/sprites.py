@@ -5,21 +5,21 @@ A file says itself what it is of, so that a run which finds it knows whether to 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
+from layerscope.drawing.encoding import JPEG_SIDE, encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import ImageError
 
 PNG_SIDE = 32  #: panels up to so many pixels high and wide are kept as PNG, larger ones as JPEG
 _QUALITY = 90
-_JPEG_SIDE = 65_500  # a JPEG is no wider
+_MOST_NOTES = 1250  # panels of which a JPEG's comment has room for what they say
 _KEY = "portrait"
 _LIGHT, _DARK = (228, 230, 242), (198, 203, 226)
 _STRIPE = 4  # pixels from one stripe to the next
@@ -51,29 +51,16 @@ def draw_sprite(
 
 def suffix(size: tuple[int, int], count: int) -> str:
     """What the file of so many panels (height, width) ends in."""
-    small = max(size) <= PNG_SIDE
-    return ".png" if small or max(2 * size[0], count * size[1]) > _JPEG_SIDE else ".jpg"
+    small, large = max(size) <= PNG_SIDE, max(2 * size[0], count * size[1]) > JPEG_SIDE
+    return ".png" if small or large or count > _MOST_NOTES else ".jpg"
 
 
 def encode_sprite(sprite: Pixels, ending: str, about: Mapping[str, Any]) -> bytes:
     """The file, with what it says about itself: PNG, or JPEG of quality 90 with colours at full resolution."""
-    words, memory = json.dumps(about, sort_keys=True), io.BytesIO()
-    image = Image.fromarray(sprite)
+    words, image = json.dumps(about, sort_keys=True), Image.fromarray(sprite)
     if ending == ".png":
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_text(_KEY, words)
-        image.save(memory, format="PNG", pnginfo=chunks)
-    else:
-        image.save(
-            memory,
-            format="JPEG",
-            quality=_QUALITY,
-            subsampling=0,
-            optimize=True,
-            progressive=True,
-            comment=words,
-        )
-    return memory.getvalue()
+        return encode_png(image, {_KEY: words})
+    return encode_jpeg(image, _QUALITY, words, fine=True)
 
 
 def read_about(path: Path) -> dict[str, Any]:

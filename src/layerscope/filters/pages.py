@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from layerscope.drawing.canvas import FAINT, Canvas, Page, broken, fitted
+from layerscope.drawing.encoding import encode_pdf, encode_png
 from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
 from layerscope.drawing.sprites import read_sprite
@@ -242,22 +243,8 @@ def pages_as_files(pages: Iterable[Page], stem: str) -> Iterator[tuple[str, byte
 
     Named ``stem.png``, or ``stem-1.png``, ... if there are several, and ``stem.pdf``.
     """
-    first, *others = drawn = [Image.open(io.BytesIO(page._repr_png_())).convert("RGB") for page in pages]
+    drawn = [Image.open(io.BytesIO(page._repr_png_())).convert("RGB") for page in pages]
     digits = len(str(len(drawn)))
     for number, image in enumerate(drawn, 1):
-        memory = io.BytesIO()
-        image.save(memory, format="PNG", dpi=(_DPI, _DPI))
-        yield f"{stem}{'' if len(drawn) == 1 else f'-{number:0{digits}d}'}.png", memory.getvalue()
-    memory = io.BytesIO()
-    first.save(
-        memory,
-        format="PDF",
-        save_all=True,
-        append_images=others,
-        resolution=_DPI,
-        quality=85,
-        title=Path(stem).name,
-        creationDate=None,
-        modDate=None,
-    )
-    yield f"{stem}.pdf", memory.getvalue()
+        yield f"{stem}{'' if len(drawn) == 1 else f'-{number:0{digits}d}'}.png", encode_png(image, dpi=_DPI)
+    yield f"{stem}.pdf", encode_pdf(drawn, Path(stem).name, dpi=_DPI)

@@ -6,7 +6,6 @@ drawn the same way round.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Circle, Polygon
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from layerscope.drawing.canvas import FAINT, INK, Canvas, Page, broken, fitted, shortened, text_width
+from layerscope.drawing.encoding import JPEG_SIDE, encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
@@ -39,7 +39,7 @@ _DPI = 200
 _ACROSS, _MARGIN, _NARROW = 1582, 36, 1100  # pixels: of a picture on a page, of its border, of a page's text
 _LETTERS, _SMALL = 7.5, 6.5  # points
 _PNG_PIXELS = 1 << 22  # a plane with more is kept as JPEG
-_JPEG_SIDE, _JPEG_PIXELS = 65_500, 1 << 29  # a JPEG is no wider; more pixels take 2 GB to make
+_JPEG_PIXELS = 1 << 29  # more take 2 GB to make
 _QUALITY = 90
 _GAP = 4  # pixels between the patches of a sheet
 
@@ -108,22 +108,18 @@ def plane_file(plane: Plane, cells: Pixels, stem: str, about: PlaneDrawn) -> tup
     check_plane(plane, cells)
     side = cells.shape[1]
     height, width = plane.shape[0] * side, plane.shape[1] * side
-    if max(height, width) > _JPEG_SIDE or height * width > _JPEG_PIXELS:
+    if max(height, width) > JPEG_SIDE or height * width > _JPEG_PIXELS:
         raise DisplayError(
             f"the plane of {about.layer} is {width} x {height} pixels, too many for one image "
-            f"(at most {_JPEG_SIDE} along a side and {_JPEG_PIXELS:,} in all); use its tiles, or smaller cells"
+            f"(at most {JPEG_SIDE} along a side and {_JPEG_PIXELS:,} in all); use its tiles, or smaller cells"
         )
     image = Image.new("RGB", (width, height))
     for row in range(plane.shape[0]):
         image.paste(Image.fromarray(_row(plane, cells, row)), (0, row * side))
-    words, memory = f"{about.title}. {about.caption}", io.BytesIO()
+    words = f"{about.title}. {about.caption}"
     if height * width <= _PNG_PIXELS:
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt("Description", words)
-        image.save(memory, format="PNG", pnginfo=chunks)
-        return f"{stem}.png", memory.getvalue()
-    image.save(memory, format="JPEG", quality=_QUALITY, comment=words.encode())
-    return f"{stem}.jpg", memory.getvalue()
+        return f"{stem}.png", encode_png(image, {"Description": words})
+    return f"{stem}.jpg", encode_jpeg(image, _QUALITY, words)
 
 
 def plane_page(plane: Plane, cells: Pixels, about: PlaneDrawn, outlines: Sequence[Outline] = ()) -> Page:

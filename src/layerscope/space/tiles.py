@@ -7,7 +7,6 @@ is made of the four above it, so the plane is never in memory whole.
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from layerscope.drawing.encoding import encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
@@ -205,12 +205,8 @@ class _Pyramid:
         return image
 
     def _file(self, level: int, place: tuple[int, int], image: Image.Image) -> File:
-        memory = io.BytesIO()
-        if self.tiling.form == "jpg":
-            image.save(memory, format="JPEG", quality=_QUALITY)
-        else:
-            image.save(memory, format="PNG")
-        return self.tiling.name(self.stem, level, place), memory.getvalue()
+        content = encode_jpeg(image, _QUALITY) if self.tiling.form == "jpg" else encode_png(image)
+        return self.tiling.name(self.stem, level, place), content
 
 
 def _made_ahead(make: Callable[[A], T], arguments: Iterable[A], threads: int) -> Iterator[tuple[A, T]]:
