@@ -12,8 +12,9 @@ from layerscope.errors import NetworkError, PortraitError, StudyError, Unsupport
 from layerscope.filters.portraits import FilterOptions, drawing_of, make_portraits, precision_of, rules_for
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
+from layerscope.plane.libraries import check_libraries
 from layerscope.progress import Told, of
-from layerscope.space.making import SpaceOptions, check_space_libraries, make_spaces
+from layerscope.space.making import SpaceOptions, make_spaces
 from layerscope.study.folder import Study
 from layerscope.study.sources import remember_sources
 from layerscope.sweep.engine import Engine, Local
@@ -98,7 +99,7 @@ def _check_spaces(networks: Sequence[Network], layers: Sequence[str]) -> None:
                 f"{names}: no layer {layer!r} to map; `layerscope layers` lists those there are"
             )
     if layers:
-        check_space_libraries()
+        check_libraries()
 
 
 def _portray(

@@ -25,7 +25,6 @@ from layerscope.plane.embedding import (
     Tsne,
     embed,
     lay_out,
-    neighbours,
     place,
     project,
     relate,
@@ -85,25 +84,6 @@ def test_components_are_those_of_a_full_decomposition(number: int, channels: int
     assert np.allclose(found.values, peer.transform(vectors.astype(np.float64)) * signs.T, atol=1e-4)
     largest = np.abs(found.axes).argmax(axis=1)
     assert (found.axes[np.arange(few), largest] > 0).all()
-
-
-def test_neighbours_are_exact_and_never_oneself() -> None:
-    values = np.repeat(clusters(40, 6)[0], 3, axis=0)  # every vector three times
-    found, distances = neighbours(values, 7, threads=2)
-    rows = values.tolist()
-    expected = planes.neighbours(rows, 7)
-    for i, near in enumerate(found.tolist()):
-        assert len(set(near)) == 7
-        assert i not in near
-        true = [planes.square(rows[i], rows[j]) ** 0.5 for j in expected[i]]
-        assert np.allclose(distances[i], true, rtol=1e-6)
-        assert (distances[i, :2] == 0).all()
-        assert np.allclose(distances[i], [planes.square(rows[i], rows[j]) ** 0.5 for j in near], rtol=1e-6)
-
-
-def test_neighbours_without_ties_are_the_twin() -> None:
-    values = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32)
-    assert neighbours(values, 12, threads=2)[0].tolist() == planes.neighbours(values.tolist(), 12)
 
 
 @pytest.mark.parametrize("perplexity", [3.0, 5.0, 10.0])

@@ -1,4 +1,4 @@
-"""Regions of made-up planes: what an outline holds, what fires there, who is near."""
+"""Regions of made-up planes: what an outline holds, what fires there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from layerscope.plane.regions import (
     contrasts,
     describe_region,
     inside,
-    neighbours,
     region_filters,
     strongest_filters,
 )
@@ -227,7 +226,6 @@ def test_a_mapped_file_gives_the_same(tmp_path: Path) -> None:
     np.save(tmp_path / "vectors.npy", vectors)
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     assert region_filters(mapped, range(30)).equals(region_filters(vectors, range(30)))
-    assert (neighbours(mapped[:3], mapped, 4)[0] == neighbours(vectors[:3], vectors, 4)[0]).all()
 
 
 def test_values_that_are_not_finite_are_refused() -> None:
@@ -249,67 +247,3 @@ def test_groups_must_fit() -> None:
 @given(st.lists(st.integers(-1, 3), min_size=1, max_size=12), st.integers(0, 14))
 def test_filters_of_a_patch_equal_their_twin(values: list[int], count: int) -> None:
     assert strongest_filters(np.array(values, np.float32), count).tolist() == slow.strongest(values, count)
-
-
-# ------------------------------------------------------------------ neighbours
-
-
-@pytest.mark.parametrize("kind", ["rectified", "few values", "negative too", "dead"])
-def test_neighbours_equal_their_twin(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layerscope.plane.regions._ROWS", 7)
-    monkeypatch.setattr("layerscope.plane.regions._DISTANCES", 100)  # two queries at once
-    vectors = np.concatenate([kinds(kind), kinds(kind)[:9]])
-    asked = [0, 4, 40, 48, 17]
-    found, distances = neighbours(vectors[asked], vectors, 6, itself=asked)
-    for row, patch in enumerate(asked):
-        expected = slow.nearest(vectors[patch].tolist(), vectors.tolist(), 6, without=patch)
-        assert found[row].tolist() == [number for number, _ in expected]
-        assert distances[row] == pytest.approx([float(square) ** 0.5 for _, square in expected])
-    assert neighbours(vectors[asked], vectors, 1)[1].max() == 0
-
-
-def test_large_vectors_that_are_nearly_equal_are_told_apart() -> None:
-    """Squares of 1e12, which float64 holds to 1e-4; squared distances are multiples of 2e-5, many of them equal."""
-    rng = np.random.default_rng(0)
-    steps = rng.integers(-1, 2, (200, 512)) * (rng.random((200, 512)) < 0.5)
-    vectors = (rng.integers(33_000, 65_000, 512) + steps / 256).astype(np.float32)
-    found, distances = neighbours(vectors, vectors, 7)
-    squares = ((steps[:, None] - steps) ** 2).sum(axis=2)  # in whole numbers
-    expected = np.argsort(squares, axis=1, kind="stable")[:, :7]
-    assert found.tolist() == expected.tolist()
-    assert distances == pytest.approx(np.sqrt(np.take_along_axis(squares, expected, axis=1)) / 256)
-
-
-def test_all_others_are_neighbours_but_never_itself() -> None:
-    vectors = rectified(30, 4)
-    found, _ = neighbours(vectors, vectors, 29, itself=np.arange(30))
-    assert [sorted(row) for row in found.tolist()] == [
-        [i for i in range(30) if i != own] for own in range(30)
-    ]
-
-
-def test_equals_come_by_number() -> None:
-    vectors = np.tile(rectified(3, 50), (2000, 1))
-    found, distances = neighbours(vectors[:1], vectors, 5, itself=[0])
-    assert found.tolist() == [[3, 6, 9, 12, 15]]
-    assert (distances == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("k", "itself", "said"),
-    [
-        (0, None, "ask for 1 to 20"),
-        (21, None, "ask for 1 to 20"),
-        (20, [0], "ask for 1 to 19"),
-        (2, [0, 1], "each"),
-    ],
-)
-def test_neighbours_that_are_not_there_are_refused(k: int, itself: list[int] | None, said: str) -> None:
-    vectors = rectified(20, 5)
-    with pytest.raises(LayerscopeError, match=said):
-        neighbours(vectors[:1], vectors, k, itself=itself)
-
-
-def test_a_query_of_another_layer_is_refused() -> None:
-    with pytest.raises(LayerscopeError, match="3 channels among vectors of 5"):
-        neighbours(np.zeros((1, 3)), rectified(20, 5), 2)

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array, csr_array
 from sklearn.manifold import trustworthiness
 
 from layerscope.errors import TruthError
-from layerscope.plane.distances import Vectors, nearest_points
+from layerscope.plane.distances import Vectors
 from layerscope.plane.grid import EMPTY, Grid, arrange, fill
 from layerscope.plane.scores import NORM, distance_preservation
 from layerscope.plane.truth import Effort, Embedded, Measure, measure_truth, truth_table
@@ -240,26 +240,6 @@ def test_equal_vectors_tie_and_size_does_not_matter(magnitude: float) -> None:
     plane = np.arange(80, dtype=np.int32).reshape(8, 10)
     one, other = (distance_preservation(Vectors.of(v), plane, np.arange(80)) for v in (values, scaled))
     assert one == pytest.approx(other, rel=1e-4)
-
-
-@pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("kind", ["random", "lattice", "one place"])
-def test_nearest_points_and_their_ties(kind: str, grouped: bool) -> None:
-    random = np.random.default_rng(4)
-    points = {
-        "random": random.random((90, 2)),
-        "lattice": random.integers(0, 4, (90, 2)).astype(float),
-        "one place": np.ones((90, 2)),
-    }[kind]
-    groups = random.integers(0, 3, 90) * (random.random(90) < 0.9) if grouped else None
-    near = nearest_points(points, np.arange(90), 5, groups)
-    assert near.tolist() == [truth.nearest(points, i, 5, groups) for i in range(90)]
-
-
-def test_too_few_others_leave_gaps() -> None:
-    near = nearest_points(np.random.default_rng(0).random((12, 2)), np.arange(12), 4, np.arange(12) // 10)
-    assert (near[:10] >= 0).sum(axis=1).tolist() == [2] * 10
-    assert (near[10:] >= 0).all()
 
 
 def test_a_table_keeps_what_is_missing() -> None:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import LayerscopeError
+from layerscope.plane.libraries import library
+from layerscope.plane.nearest import nearest
 from layerscope.plane.regions import Numbers, Region, describe_region, plane_points
 
 __all__ = ["Clustering", "convex_hull", "groups_of", "suggest_regions"]
@@ -79,7 +81,7 @@ def groups_of(regions: Sequence[Region], patches: int) -> Numbers:
 
 def _labels(places: Array, sample: Numbers, settings: Clustering) -> Numbers:
     """The cluster of each patch, -1 for none, as the sample shows them."""
-    hdbscan, tree = _libraries()
+    hdbscan = library("sklearn.cluster", "suggesting regions").HDBSCAN
     smallest = max(_NEIGHBOURS, round(settings.smallest * len(sample)))
     known = places[sample]
     if len(sample) < 2 * smallest:
@@ -91,20 +93,8 @@ def _labels(places: Array, sample: Numbers, settings: Clustering) -> Numbers:
         copy=True,
     )
     labels = np.maximum(clusters.fit(known).labels_, -1)
-    _, nearest = tree(known).query(places)
-    found: Numbers = labels[nearest].astype(np.int64)
+    found: Numbers = labels[nearest(places, known, 1)[0][:, 0]].astype(np.int64)
     return found
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        from scipy.spatial import cKDTree
-        from sklearn.cluster import HDBSCAN
-    except ImportError as error:
-        raise LayerscopeError(
-            "suggested regions need scikit-learn and SciPy: pip install 'layerscope[space]'"
-        ) from error
-    return HDBSCAN, cKDTree
 
 
 def _agreed(one: Numbers, other: Numbers, agreement: float) -> list[Numbers]:
@@ -119,23 +109,17 @@ def _agreed(one: Numbers, other: Numbers, agreement: float) -> list[Numbers]:
 def convex_hull(points: Array) -> npt.NDArray[np.float64]:
     """Corners (M, 2) of the smallest convex polygon around points (N, 2); of points on a line, the box (4,).
 
-    Source: Andrew 1979 (monotone chains).
+    The first is the leftmost, of several the one with the least y; the next lie the way from x to y.
     """
-    places = np.unique(np.asarray(points, np.float64), axis=0)  # by x, then y
-    corners = np.array([*_chain(places)[:-1], *_chain(places[::-1])[:-1]])
+    places, spatial = (
+        np.unique(np.asarray(points, np.float64), axis=0),
+        library("scipy.spatial", "an outline"),
+    )
+    try:
+        corners = places[spatial.ConvexHull(places).vertices] if len(places) > 2 else places
+    except spatial.QhullError:  # all on a line
+        corners = places[:2]
     if len(corners) < 3:
         return np.concatenate([places.min(axis=0), places.max(axis=0)])
-    return corners
-
-
-def _chain(places: Array) -> list[tuple[float, float]]:
-    kept: list[tuple[float, float]] = []
-    for x, y in places.tolist():
-        while len(kept) > 1 and not _turns(kept[-2], kept[-1], (x, y)):
-            kept.pop()
-        kept.append((x, y))
-    return kept
-
-
-def _turns(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    return (b[0] - a[0]) * (c[1] - a[1]) > (b[1] - a[1]) * (c[0] - a[0])
+    first = np.lexsort((corners[:, 1], corners[:, 0]))[0]
+    return np.roll(corners, -first, axis=0)

@@ -1,4 +1,4 @@
-"""Distances between the vectors of a layer's patches, and who is near whom: exact, and a block at a time.
+"""All distances between the vectors of a layer's patches, a block at a time.
 
 Distances are Euclidean. They are computed in float64 and compared in float32; those below a millionth of the longest
 vector's length are zero, so that equal vectors tie. Of tied patches the lowest numbers come first.
@@ -20,7 +20,6 @@ Real = npt.NDArray[np.floating[Any]]
 
 _CHUNK = 2048  #: vectors made float64 at a time
 _BLOCK = 1 << 26  #: distances held at a time; 256 MiB
-_CANDIDATES = 1 << 22  #: points looked at together
 _TIE = 1e-12  #: squared distances up to so much of the longest vector's square are zero
 
 
@@ -95,44 +94,3 @@ def least(distances: Real, limit: float, k: int) -> Whole:
     """The places of the k least distances, given the k-th, none of them infinite; equals in order of their numbers."""
     found = np.flatnonzero((distances <= limit) & (distances < np.inf))
     return found[np.argsort(distances[found], kind="stable")[:k]]
-
-
-def nearest_points(points: Real, rows: Whole, k: int, groups: Whole | None = None) -> Whole:
-    """The k points nearest to each of the rows' own, (rows, k), nearest first; equals in order of their numbers.
-
-    ``groups``: only points of another group than the row's. Where there are fewer than k the rest is -1.
-    """
-    points = np.asarray(points, np.float64)
-    tree, reach = spatial().cKDTree(points), min(k + 9, len(points))
-    found, left = np.full((len(rows), k), -1), np.arange(len(rows))
-    while len(left):
-        unsure = []
-        for block in np.array_split(left, -(-len(left) * reach // _CANDIDATES)):
-            near = tree.query(points[rows[block]], k=reach)[1].reshape(len(block), reach)
-            found[block], sure = _closest(points, rows[block], near, k, groups)
-            unsure.append(block[~(sure | (reach == len(points)))])
-        left, reach = np.concatenate(unsure), min(4 * reach, len(points))
-    return found
-
-
-def _closest(
-    points: Real, rows: Whole, near: Whole, k: int, groups: Whole | None
-) -> tuple[Whole, npt.NDArray[np.bool_]]:
-    """The k nearest of the candidates, and whether a point that is no candidate could not be one of them."""
-    squares = np.square(points[near] - points[rows][:, None]).sum(axis=2)
-    barred = near == rows[:, None] if groups is None else groups[near] == groups[rows][:, None]
-    distances = np.where(barred, np.inf, squares)
-    order = np.lexsort((near, distances), axis=1)[:, :k]
-    best = np.take_along_axis(distances, order, axis=1)
-    chosen = np.where(np.isinf(best), -1, np.take_along_axis(near, order, axis=1))
-    short = np.full((len(rows), k - chosen.shape[1]), -1)
-    return np.concatenate([chosen, short], axis=1), best[:, -1] < squares.max(axis=1)
-
-
-def spatial() -> Any:
-    """SciPy's trees and distances. Raises TruthError if it is not installed."""
-    try:
-        import scipy.spatial
-    except ImportError as error:
-        raise TruthError("measuring a plane needs SciPy: pip install 'layerscope[space]'") from error
-    return scipy.spatial

@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import EmbeddingError
+from layerscope.plane.libraries import library
+from layerscope.plane.nearest import nearest
 from layerscope.progress import Count, Told
 
 Real = npt.NDArray[np.floating[Any]]
+Whole = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float32]
 
 _LEAST = 2.0  #: perplexity; the width of a Gaussian over a single neighbour is not determined
@@ -160,14 +163,6 @@ def project(vectors: Real, options: Tsne) -> Projection:
         return Projection(_onto(vectors, mean, axes), mean, axes)
 
 
-def neighbours(
-    values: Floats, number: int, threads: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The exact nearest others of each row: (N, number) patches and Euclidean distances, nearest first."""
-    with _threads(threads):
-        return _nearest(None, values, number)
-
-
 def relate(values: Floats, options: Tsne) -> Affinities:
     """Affinities of patches by their components (N, K): Gaussians over the nearest neighbours, made symmetric.
 
@@ -176,7 +171,9 @@ def relate(values: Floats, options: Tsne) -> Affinities:
     """
     library = _opentsne()
     options.check(len(values))
-    found, distances = neighbours(values, options.neighbours, options.threads)
+    patches = np.arange(len(values))
+    with _threads(options.threads):
+        found, distances = _near(values, values, options.neighbours, (patches, patches))
     index = library.nearest_neighbors.PrecomputedNeighbors(found, distances)
     made = library.affinity.PerplexityBasedNN(
         knn_index=index, perplexity=options.perplexity, n_jobs=options.threads
@@ -236,7 +233,7 @@ def _placed(values: Floats, old: Floats, points: Floats, options: Tsne, progress
     """openTSNE's transform, from plain arrays: it takes no more from the old embedding than these."""
     library = _opentsne()
     perplexity = min(_PLACED_PERPLEXITY, options.perplexity)
-    found, distances = _nearest(values, old, min(_PLACED_NEIGHBOURS, len(old)))
+    found, distances = _near(values, old, min(_PLACED_NEIGHBOURS, len(old)))
     near = int(_REACH * perplexity)
     shares = library.affinity.joint_probabilities_nn(
         found[:, :near],
@@ -259,22 +256,15 @@ def _placed(values: Floats, old: Floats, points: Floats, options: Tsne, progress
     return np.asarray(moved, np.float32)
 
 
-def _nearest(
-    queries: Floats | None, values: Floats, number: int
+def _near(
+    queries: Floats, values: Floats, number: int, apart: tuple[Whole, Whole] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The nearest rows of ``values`` to each query, or to each row itself, which then is not its own neighbour."""
-    _opentsne()
-    from sklearn.neighbors import NearestNeighbors
-
-    index = NearestNeighbors(n_neighbors=number, algorithm="brute").fit(values)
-    found = index.kneighbors(queries, return_distance=False)
+    """The nearest rows of ``values`` to each query, and their distances as openTSNE takes them, in float32."""
+    found, _ = nearest(queries, values, number, apart=apart)
     distances = np.empty(found.shape)
-    rows = values if queries is None else queries
-    for part in _parts(
-        len(rows)
-    ):  # again, without the rounding of |a|^2 + |b|^2 - 2ab: equal vectors are 0 apart
-        apart = values[found[part]] - rows[part, None]
-        distances[part] = np.sqrt(np.einsum("nkc,nkc->nk", apart, apart))
+    for part in _parts(len(queries)):
+        apart_by = values[found[part]] - queries[part, None]
+        distances[part] = np.sqrt(np.einsum("nkc,nkc->nk", apart_by, apart_by))
     return found, distances
 
 
@@ -343,25 +333,11 @@ def _check_finite(vectors: Real) -> None:
 @contextmanager
 def _threads(limit: int) -> Iterator[None]:
     """Linear algebra and loops in so many threads: how sums are split shows in their last bits."""
-    _opentsne()
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limit):
+    with library("threadpoolctl", "an embedding").threadpool_limits(limit):
         yield
 
 
-def check_embedding_libraries() -> None:
-    """Raises EmbeddingError if openTSNE is missing."""
-    _opentsne()
-
-
 def _opentsne() -> Any:
-    try:
-        import openTSNE
-        import openTSNE.affinity
-        import openTSNE.initialization
-        import openTSNE.nearest_neighbors
-        import openTSNE.tsne
-    except ImportError as error:
-        raise EmbeddingError("an embedding needs openTSNE: pip install 'layerscope[space]'") from error
-    return openTSNE
+    for module in ("affinity", "initialization", "nearest_neighbors", "tsne"):
+        library(f"openTSNE.{module}", "an embedding")
+    return library("openTSNE", "an embedding")

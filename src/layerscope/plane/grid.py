@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import PlaneError
+from layerscope.plane.libraries import shufflesnap
+from layerscope.plane.nearest import nearest
 
 EMPTY = -1  #: what a cell without a patch holds
 _LONGEST = 8  #: a grid is at most so many times as long as it is wide
@@ -94,16 +96,8 @@ def fill(points: Points, grid: Grid) -> Plane:
     shown. Any grid will do, one over a part of the points too.
     Raises PlaneError for no points, or points that are not finite.
     """
-    places, patches = _distinct(_checked(points))
-    centres = grid.centres()
-    tree = _tree(places)
-    distances, found = tree.query(centres, k=2, workers=-1)
-    nearest: npt.NDArray[np.int64] = patches[found[:, 0]]
-    for cell in np.flatnonzero(distances[:, 1] <= distances[:, 0] * (1 + _ROUNDING)):
-        near = tree.query_ball_point(centres[cell], distances[cell, 1] * (1 + _ROUNDING))
-        squares = ((places[near] - centres[cell]) ** 2).sum(axis=1)
-        nearest[cell] = patches[near][squares == squares.min()].min()
-    plane: Plane = nearest.astype(np.int32).reshape(grid.rows, grid.columns)
+    shown = nearest(grid.centres(), _checked(points), 1)[0]
+    plane: Plane = shown.astype(np.int32).reshape(grid.rows, grid.columns)
     return plane
 
 
@@ -120,7 +114,7 @@ def arrange(points: Points, grid: Grid) -> Plane:
             f"{len(points)} patches do not fit into {grid.cells} cells one to one; "
             f"ask for {len(points)} cells or more, or for the filled plane"
         )
-    snap = _shufflesnap()
+    snap = shufflesnap()
     places = (points - (grid.left, grid.top)) / grid.side - 0.5
     lattice = snap.Grid.rectangle(grid.columns, grid.rows)
     cells = snap.assign(places, lattice, normalize="none", seed=0).cell
@@ -165,38 +159,3 @@ def _extent(size: npt.NDArray[np.float64]) -> tuple[float, float]:
     longest = float(size.max()) or 1.0
     width, height = np.maximum(size, longest / _LONGEST if size.max() else longest)
     return float(width), float(height)
-
-
-def _distinct(
-    points: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Points without repetition, and the lowest number among those that lie at each."""
-    order = np.lexsort(
-        (points[:, 1], points[:, 0])
-    )  # stable: equal points stay in the order of their numbers
-    ordered = points[order]
-    new = np.ones(len(points), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    return ordered[new], order[new]
-
-
-def _tree(points: npt.NDArray[np.float64]) -> Any:
-    try:
-        from scipy.spatial import cKDTree
-    except ImportError as error:
-        raise PlaneError("the filled plane needs SciPy: pip install 'layerscope[space]'") from error
-    return cKDTree(points)
-
-
-def check_plane_libraries() -> None:
-    """Raises PlaneError if a library that planes need is missing."""
-    _tree(np.zeros((1, 2)))
-    _shufflesnap()
-
-
-def _shufflesnap() -> Any:
-    try:
-        import shufflesnap
-    except ImportError as error:
-        raise PlaneError("the one-to-one plane needs shufflesnap: pip install 'layerscope[space]'") from error
-    return shufflesnap

@@ -1,4 +1,4 @@
-"""Regions of a plane: the patches an outline holds, the filters that fire there, and a patch's neighbours.
+"""Regions of a plane: the patches an outline holds, and the filters that fire there.
 
 Arrays in, arrays out: vectors (patches, channels), points (patches, 2) in the plane's own coordinates, x growing to
 the right and y downwards. Vectors may be mapped from a file; they are read in blocks. No torch.
@@ -20,7 +20,6 @@ __all__ = [
     "contrasts",
     "describe_region",
     "inside",
-    "neighbours",
     "plane_points",
     "region_filters",
     "strongest_filters",
@@ -29,8 +28,6 @@ __all__ = [
 Array: TypeAlias = npt.NDArray[Any]
 Numbers: TypeAlias = npt.NDArray[np.int64]
 _CHANNELS = 64  # channels of which all values are in memory at once
-_ROWS = 8192  # vectors widened to float64 at once
-_DISTANCES = 1 << 25  # distances in memory at once: 256 MB
 _COLUMNS = ("channel", "mean", "mean_elsewhere", "fires", "fires_elsewhere", "contrast", "z")
 
 
@@ -289,62 +286,3 @@ def strongest_filters(vector: Array, count: int) -> Numbers:
     values = np.asarray(vector)
     order = np.argsort(-values, kind="stable")[: max(count, 0)]
     return order[values[order] > 0]
-
-
-# ------------------------------------------------------------------ neighbours
-
-
-def neighbours(
-    queries: Array, vectors: Array, k: int, *, itself: npt.ArrayLike | None = None
-) -> tuple[Numbers, npt.NDArray[np.float64]]:
-    """The ``k`` nearest vectors of each query and their Euclidean distances, both (queries, k), the nearest first.
-
-    Exact: those that rounding might confuse are compared by their differences; equals by number. ``itself``: for
-    each query the number of a vector to leave out. In the representation and, with points for vectors, in the
-    plane. Raises LayerscopeError if there are fewer vectors or their lengths differ.
-    """
-    asked, out = np.atleast_2d(np.asarray(queries)), None if itself is None else np.atleast_1d(itself)
-    most = len(vectors) - (out is not None)
-    if asked.shape[1] != vectors.shape[1]:
-        raise LayerscopeError(f"queries of {asked.shape[1]} channels among vectors of {vectors.shape[1]}")
-    if not 1 <= k <= most:
-        raise LayerscopeError(f"{k} neighbours of {most} patches: ask for 1 to {most}")
-    if out is not None and out.shape != (len(asked),):
-        raise LayerscopeError(f"{len(asked)} queries, but {out.size} patches to leave out; name one for each")
-    found, distances = np.empty((len(asked), k), np.int64), np.empty((len(asked), k))
-    step = max(1, _DISTANCES // len(vectors))
-    for start in range(0, len(asked), step):
-        some = asked[start : start + step].astype(np.float64)
-        near, slack = _near(some, vectors)
-        if out is not None:
-            near[np.arange(len(some)), out[start : start + step]] = np.inf
-        for row, query in enumerate(some):
-            own = _best(query, vectors, near[row], slack[row], k)
-            found[start + row], distances[start + row] = own
-    return found, distances
-
-
-def _near(queries: Array, vectors: Array) -> tuple[Array, Array]:
-    """Squared distances less the query's own square, (queries, vectors), and by how much two can be confused."""
-    near, largest = np.empty((len(queries), len(vectors))), 0.0
-    for start in range(0, len(vectors), _ROWS):
-        block = np.asarray(vectors[start : start + _ROWS], np.float64)
-        squares = np.einsum("ij,ij->i", block, block)
-        near[:, start : start + len(block)] = squares - 2 * (queries @ block.T)
-        largest = max(largest, float(squares.max()))
-    rounding = 4 * (vectors.shape[1] + 4) * np.finfo(np.float64).eps
-    return near, rounding * ((queries**2).sum(axis=1) + largest)
-
-
-def _best(query: Array, vectors: Array, near: Array, slack: float, k: int) -> tuple[Numbers, Array]:
-    """Candidates by what is nearly their distance, then the order of the true one."""
-    limit = np.partition(near, k - 1)[k - 1] + slack
-    candidates = np.flatnonzero(near <= limit)
-    squares = np.concatenate(
-        [
-            ((np.asarray(vectors[candidates[start : start + _ROWS]], np.float64) - query) ** 2).sum(axis=1)
-            for start in range(0, len(candidates), _ROWS)
-        ]
-    )
-    first = np.argsort(squares, kind="stable")[:k]
-    return candidates[first], np.sqrt(squares[first])

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.plane.distances import Real, Vectors, Whole, spatial
+from layerscope.plane.distances import Real, Vectors, Whole
 from layerscope.plane.grid import EMPTY, Plane
+from layerscope.plane.libraries import library
 
 Triples = tuple[Whole, Whole, Real]  #: a sparse matrix by rows (CSR): indptr, indices, data
 
@@ -74,7 +75,9 @@ def divergences(affinities: Triples, layouts: Sequence[Real], rows: Whole) -> li
 
 def _kernel_sum(points: Real, rows: Whole) -> float:
     """Sum of 1 / (1 + squared distance) from the rows to every other point."""
-    squares = spatial().distance.cdist(points[rows], points, "sqeuclidean")
+    squares = library("scipy.spatial", "measuring a plane").distance.cdist(
+        points[rows], points, "sqeuclidean"
+    )
     squares += 1
     return float(np.reciprocal(squares, out=squares).sum()) - len(rows)
 

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from layerscope.errors import TruthError
-from layerscope.plane.distances import Real, Vectors, Whole, least, nearest_points
+from layerscope.plane.distances import Real, Vectors, Whole, least
 from layerscope.plane.grid import EMPTY, Plane, Points, share_repeated, share_shown
+from layerscope.plane.nearest import nearest
 from layerscope.plane.scores import (
     Triples,
     adjacent,
@@ -160,17 +161,23 @@ def _of_neighbours(task: _Task) -> Iterator[Measure]:
             yield Measure(name, "embedding", None, None, None, f"of {task.total}: no neighbours", few)
         return
     rows = task.effort.draw(_QUERIES, task.effort.queries, task.total)
-    points = task.patches.points
-    near = nearest_points(points, rows, k)
-    shuffled = np.argsort(task.order)[nearest_points(points, task.order[rows], k)]
+    near = _near_points(task, rows, k)
+    shuffled = np.argsort(task.order)[_near_points(task, task.order[rows], k)]
     space = _look(task, rows, k, np.concatenate([near, shuffled], axis=1))
     yield from _kept(space.ranks[:, :k], space.ranks[:, k:], task.total, _sample(rows, task.total))
     yield from _purities(task, rows, {"representation": space.near, "embedding": near}, None)
     if space.others is not None:
-        apart = nearest_points(points, rows, k, task.patches.pictures)
+        apart = _near_points(task, rows, k, task.patches.pictures)
         yield from _purities(
             task, rows, {"representation": space.others, "embedding": apart}, task.patches.pictures
         )
+
+
+def _near_points(task: _Task, rows: Whole, k: int, groups: Whole | None = None) -> Whole:
+    """The k patches nearest to each on the embedding, of other groups if there are groups; -1 where there are fewer."""
+    points, own = np.asarray(task.patches.points, np.float64), np.arange(task.total)
+    groups = own if groups is None else groups
+    return nearest(points[rows], points, k, apart=(groups[rows], groups))[0]
 
 
 @dataclass(frozen=True, eq=False)

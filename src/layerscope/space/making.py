@@ -27,8 +27,9 @@ from layerscope.filters.sheets import STEP as PORTRAITS
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.plane.clusters import groups_of, suggest_regions
-from layerscope.plane.embedding import Tsne, check_embedding_libraries, lay_out, project, relate
-from layerscope.plane.grid import Grid, arrange, check_plane_libraries, fill
+from layerscope.plane.embedding import Tsne, lay_out, project, relate
+from layerscope.plane.grid import Grid, arrange, fill
+from layerscope.plane.libraries import check_libraries
 from layerscope.plane.regions import contrasts
 from layerscope.plane.truth import Embedded, measure_truth, truth_table
 from layerscope.progress import Told, of, tell
@@ -89,7 +90,7 @@ def make_spaces(
     What is there already, made the same way, is kept. Raises StudyError if network or pictures are not those of the
     study, GeometryError for a layer without patches, EmbeddingError for too few patches or a dead layer.
     """
-    check_space_libraries()
+    check_libraries()
     drawing_of(study, network.name)
     plan = plan or SpaceOptions()
     makers = [_Maker(network, images, network.layer(name).name, plan, progress) for name in layers]
@@ -99,12 +100,6 @@ def make_spaces(
     for maker in makers:
         study = maker.make(study)
     return study
-
-
-def check_space_libraries() -> None:
-    """Raise EmbeddingError or PlaneError, with what to install, if a library that spaces need is missing."""
-    check_embedding_libraries()
-    check_plane_libraries()
 
 
 def _draw(
@@ -242,7 +237,7 @@ class _Maker:
                     step.put(f"{self.folder}/{stem}", content)
                 if zooms:
                     page = space_figure(study, self.network, self.images, space, zooms, cells)
-                    for name, content in figure_files(page, f"{self.folder}/figure"):
+                    for name, content in figure_files(page, f"{self.folder}/figure", photographs=True):
                         step.put(name, content)
             return step.finish([])
 

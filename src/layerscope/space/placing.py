@@ -17,7 +17,7 @@ from layerscope.errors import ImageError, printable
 from layerscope.images.decoding import load_image
 from layerscope.images.finding import find_images
 from layerscope.network.network import Network
-from layerscope.plane.regions import neighbours
+from layerscope.plane.nearest import nearest
 from layerscope.progress import Count, Told
 from layerscope.space.pictures import Groups, embedding_page
 from layerscope.space.sheets import about_plane
@@ -46,13 +46,13 @@ def place_pictures(
         done()
     vectors = np.concatenate([np.empty((0, target.channels), np.float32), *found])
     places = space.place(vectors)
-    nearest, distances = neighbours(vectors, space.vectors, 1)
+    near, distances = nearest(vectors, space.vectors, 1)
     rows, columns = np.divmod(np.tile(positions, len(pictures)), np.int32(target.size[1]))
     return pa.table(
         {
             "picture": np.repeat(np.arange(len(pictures)), len(positions)),
             **{"row": rows, "column": columns, "x": places[:, 0], "y": places[:, 1]},
-            **{"nearest": nearest[:, 0], "distance": distances[:, 0]},
+            **{"nearest": near[:, 0], "distance": distances[:, 0]},
         }
     )
 

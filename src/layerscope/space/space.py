@@ -18,14 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from layerscope.disk.tables import read_json
-from layerscope.errors import StudyError
+from layerscope.errors import LayerscopeError, StudyError
 from layerscope.plane.embedding import Affinities, Projection, Tsne, place
 from layerscope.plane.grid import Grid
+from layerscope.plane.nearest import nearest
 from layerscope.plane.regions import (
     Region,
     describe_region,
     inside,
-    neighbours,
     region_filters,
     strongest_filters,
 )
@@ -234,7 +234,12 @@ class Space:
     ) -> Neighbours:
         """The ``k`` patches nearest to one, itself left out: in the representation, or on the plane (in cells)."""
         values = self.vectors if on == "representation" else self.places_in(arrangement)
-        found, distances = neighbours(values[[self._checked(patch)]], values, k, itself=[patch])
+        if not 1 <= k < len(values):
+            raise LayerscopeError(
+                f"{k} neighbours of {len(values) - 1} patches: ask for 1 to {len(values) - 1}"
+            )
+        apart = (np.array([patch]), np.arange(len(values)))
+        found, distances = nearest(values[[self._checked(patch)]], values, k, apart=apart)
         return Neighbours(found[0], distances[0])
 
     def place(self, vectors: Array) -> npt.NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from itertools import product
 
@@ -54,13 +54,14 @@ def strongest(vector: Sequence[float], count: int) -> list[int]:
 
 
 def nearest(
-    query: Sequence[float], vectors: Sequence[Sequence[float]], k: int, without: int = -1
+    query: Sequence[float], vectors: Sequence[Sequence[float]], k: int, without: int | Collection[int] = -1
 ) -> list[tuple[int, Fraction]]:
     """Number and squared distance of the nearest, equals by number."""
+    barred = {without} if isinstance(without, int) else {*without}
     squares = [
         (sum(((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(query, vector, strict=True)), Fraction(0)), i)
         for i, vector in enumerate(vectors)
-        if i != without
+        if i not in barred
     ]
     return [(i, square) for square, i in sorted(squares)[:k]]
 
