@@ -22,7 +22,7 @@ CONTENTS: dict[str, Callable[[int, int], Pixels]] = {
 }
 ENCODERS: dict[str, Encoder] = {
     "PNG": encode_png,
-    "PNG, fast": lambda image: encode_png(image, {"meaning": "grey × 2, 灰"}, dpi=200, level=1),
+    "PNG of a photograph": lambda image: encode_png(image, {"of": "grey × 2, 灰"}, dpi=200, photograph=True),
     "JPEG": lambda image: encode_jpeg(image, 85, "of what it is"),
     "fine JPEG": lambda image: encode_jpeg(image, 90, "of what it is", fine=True),
     "best JPEG": lambda image: encode_jpeg(image, 100, "n" * 65_000, fine=True),

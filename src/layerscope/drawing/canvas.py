@@ -9,6 +9,7 @@ import math
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,13 +17,19 @@ from pathlib import Path
 from typing import final
 
 import matplotlib
+import numpy as np
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Affine2D
+from PIL import Image
 
 from layerscope.disk.whole import written_whole
+from layerscope.drawing.encoding import encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 
@@ -39,7 +46,7 @@ class Page(Figure):
     """A figure that shows itself in a notebook, without pyplot."""
 
     def _repr_png_(self) -> bytes:
-        return _png(self)
+        return encode_png(page_image(self), dpi=self.dpi)
 
 
 @dataclass(frozen=True)
@@ -93,13 +100,33 @@ class Canvas:
         left, top = self.snap(x + (width - wide) / 2), self.snap(y + (height - high) / 2)
         repeats = (wide / self.pixel / columns, high / self.pixel / rows)
         exact = all(round(n) >= 1 and abs(n - round(n)) < 1e-6 for n in repeats)
-        self.page.axes[0].imshow(
-            pixels,
-            extent=(left, left + wide, top + high, top),
-            origin="upper",
-            aspect="auto",
-            interpolation="none" if exact else "auto",
-        )
+        kind = _Picture if exact else AxesImage
+        image = kind(self.page.axes[0], extent=(left, left + wide, top + high, top), origin="upper")
+        image.set_data(pixels)
+        self.page.axes[0].add_image(image)
+
+
+@final
+class _Picture(AxesImage):
+    """Pixels of which each is a square of whole pixels of the page's: drawn as they are, never resampled.
+
+    Matplotlib goes through several copies of an image on the way to one that is the same.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Into a picture: its pixels, repeated; into a document: as they are, and how large that is."""
+        left, right, bottom, top = self.get_extent()
+        (x, y), (end, over) = self.get_transform().transform([(left, bottom), (right, top)])
+        context, rising = renderer.new_gc(), np.asarray(self.get_array(), np.uint8)[::-1]
+        rows, columns = rising.shape[:2]
+        if renderer.option_scale_image():
+            renderer.draw_image(context, x, y, rising, Affine2D().scale(end - x, over - y))
+        else:
+            down, across = round((over - y) / rows), round((end - x) / columns)
+            opaque = np.full((down * rows, across * columns, 4), 255, np.uint8)
+            opaque[..., :3] = rising.repeat(down, axis=0).repeat(across, axis=1)
+            renderer.draw_image(context, round(x), round(y), opaque)
+        context.restore()
 
 
 def text_width(words: str, size: float, weight: str = "normal") -> float:
@@ -162,29 +189,36 @@ def _pieces(words: str, before: str) -> list[str]:
     return re.findall(rf"[{before}]*[^{before}]+|[{before}]+$", words)
 
 
-def figure_files(figures: Figure | Sequence[Figure], stem: str) -> Iterator[tuple[str, bytes]]:
+def figure_files(
+    figures: Figure | Sequence[Figure], stem: str, *, photographs: bool = False
+) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the PNG and PDF files of figures; the same figures give the same bytes.
 
     One figure becomes ``stem.png`` and ``stem.pdf``; several become ``stem-1.png``, ... and pages of one PDF.
-    Raises DisplayError without figures.
+    ``photographs``: they are most of what is on them. Raises DisplayError without figures.
     """
     pages = (figures,) if isinstance(figures, Figure) else tuple(figures)
     if not pages:
         raise DisplayError(f"{stem}: there is no figure to save; give at least one")
     digits = len(str(len(pages)))
-    for number, page in enumerate(pages, 1):
-        tail = "" if len(pages) == 1 else f"-{number:0{digits}d}"
-        yield f"{stem}{tail}.png", _png(page)
+    with ThreadPoolExecutor(1, thread_name_prefix="png") as beside:
+        drawn = [
+            beside.submit(encode_png, page_image(page), dpi=page.dpi, photograph=photographs)
+            for page in pages
+        ]
+        document = _document(pages)
+        for number, image in enumerate(drawn, 1):
+            tail = "" if len(pages) == 1 else f"-{number:0{digits}d}"
+            yield f"{stem}{tail}.png", image.result()
+    yield f"{stem}.pdf", document
+
+
+def _document(pages: Sequence[Figure]) -> bytes:
     memory = io.BytesIO()
     with _saving(), PdfPages(memory, metadata={"CreationDate": None}) as book:
         for page in pages:
             book.savefig(page, dpi=page.dpi, facecolor="white")
-    yield f"{stem}.pdf", memory.getvalue()
-
-
-def png_file(page: Page, stem: str) -> tuple[str, bytes]:
-    """Name and content of a page as a picture alone: for pages of photographs, which a document makes no sharper."""
-    return f"{stem}.png", _png(page)
+    return memory.getvalue()
 
 
 def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Path, ...]:
@@ -201,11 +235,12 @@ def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Pa
     return tuple(paths)
 
 
-def _png(page: Figure) -> bytes:
-    memory = io.BytesIO()
+def page_image(page: Figure) -> Image.Image:
+    """A page as a picture, RGB."""
+    memory, size = io.BytesIO(), (int(page.bbox.width), int(page.bbox.height))
     with _saving():
-        page.savefig(memory, format="png", dpi=page.dpi, facecolor="white", metadata={"Software": None})
-    return memory.getvalue()
+        page.savefig(memory, format="rgba", dpi=page.dpi, facecolor="white")
+    return Image.frombuffer("RGBA", size, memory.getvalue(), "raw", "RGBA", 0, 1).convert("RGB")
 
 
 @contextmanager

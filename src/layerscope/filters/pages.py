@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from layerscope.drawing.canvas import FAINT, Canvas, Page, broken, fitted
+from layerscope.drawing.canvas import FAINT, Canvas, Page, broken, fitted, page_image
 from layerscope.drawing.encoding import encode_pdf, encode_png
 from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
@@ -243,8 +241,11 @@ def pages_as_files(pages: Iterable[Page], stem: str) -> Iterator[tuple[str, byte
 
     Named ``stem.png``, or ``stem-1.png``, ... if there are several, and ``stem.pdf``.
     """
-    drawn = [Image.open(io.BytesIO(page._repr_png_())).convert("RGB") for page in pages]
+    drawn = [page_image(page) for page in pages]
     digits = len(str(len(drawn)))
     for number, image in enumerate(drawn, 1):
-        yield f"{stem}{'' if len(drawn) == 1 else f'-{number:0{digits}d}'}.png", encode_png(image, dpi=_DPI)
+        yield (
+            f"{stem}{'' if len(drawn) == 1 else f'-{number:0{digits}d}'}.png",
+            encode_png(image, dpi=_DPI, photograph=True),
+        )
     yield f"{stem}.pdf", encode_pdf(drawn, Path(stem).name, dpi=_DPI)

@@ -21,13 +21,14 @@ from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.network.views import view_of
-from layerscope.plane.regions import Region
+from layerscope.plane.grid import Plane
+from layerscope.plane.regions import Region, describe_region
 from layerscope.progress import Told
 from layerscope.space.crops import crop_patches
 from layerscope.space.figure import Answer, Pick, Zoom, space_page
 from layerscope.space.sheets import about_plane, class_names
 from layerscope.space.space import Space
-from layerscope.space.zooms import CellBox, pick_patches, zoom_box
+from layerscope.space.zooms import CellBox, pick_patches, spread_boxes, zoom_box
 from layerscope.study.folder import Study
 
 ZOOMS, PICKS, FILTERS = 4, 2, 3  # regions, patches of each, filters of each patch
@@ -45,14 +46,25 @@ class Chosen:
 
 
 def choose_zooms(space: Space) -> tuple[Chosen, ...]:
-    """The first suggested regions, on the plane that a figure shows."""
+    """The first suggested regions, on the plane that a figure shows; without any, parts spread over that plane."""
     plane = space.planes[space.arrangement]
+    if not space.suggested:
+        return tuple(_part(space, plane, number, box) for number, box in enumerate(spread_boxes(plane), 1))
     found = []
     for number, region in enumerate(space.suggested[:ZOOMS], 1):
         if np.isin(plane, region.members).any():
             box = zoom_box(plane, region)
             found.append(Chosen(number, region, box, pick_patches(plane, box, region, space.pictures, PICKS)))
     return tuple(found)
+
+
+def _part(space: Space, plane: Plane, number: int, box: CellBox) -> Chosen:
+    """The patches that a part of the plane shows."""
+    left, top, right, bottom = box
+    shown = np.unique(plane[top:bottom, left:right])
+    places = space.places_in(space.arrangement)
+    region = describe_region(shown[shown >= 0], box, places, space.pictures, space.classes)
+    return Chosen(number, region, box, pick_patches(plane, box, region, space.pictures, PICKS))
 
 
 def portray_filters(
@@ -106,9 +118,9 @@ def space_figure(
             one.number,
             one.box,
             _words(space, one.region),
-            tuple(_picks(study, network, images, space, one, portraits)),
+            tuple(_picks(study, network, images, space, one, portraits, contrast)),
         )
-        for one in chosen
+        for one, contrast in zip(chosen, _contrasts(space, chosen), strict=True)
     ]
     plane = space.planes[space.arrangement]
     about = about_plane(space, space.arrangement)
@@ -117,21 +129,38 @@ def space_figure(
 
 def _words(space: Space, region: Region) -> str:
     words = f"{len(region.members):,} patches of {region.pictures:,} pictures"
-    if region.label is None:
-        return words
-    return f"{words}, {region.label_share:.0%} {class_names(space)[region.label]}"
+    if region.label is not None:
+        words += f", {region.label_share:.0%} {class_names(space)[region.label]}"
+    return words if space.suggested else f"{words}; chosen to spread over the plane, for no cluster is stable"
+
+
+def _contrasts(space: Space, chosen: Sequence[Chosen]) -> list[dict[int, float]]:
+    """Of each region the contrast of every filter; of those suggested the study knows it."""
+    if space.suggested:
+        known = space.results.table(f"{space.folder}/region_filters")
+        tables = [known.filter(pc.equal(known["region"], one.number)) for one in chosen]
+    else:
+        tables = [space.filters(one.region) for one in chosen]
+    return [
+        dict(zip(table["channel"].to_pylist(), table["contrast"].to_pylist(), strict=True))
+        for table in tables
+    ]
 
 
 def _picks(
-    study: Study, network: Network, images: ImageSet, space: Space, one: Chosen, portraits: dict[int, Answer]
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    space: Space,
+    one: Chosen,
+    portraits: Mapping[int, Answer],
+    contrast: Mapping[int, float],
 ) -> Iterable[Pick]:
     patches = np.array(one.patches)
     boxes = space.boxes[patches]
     side = int(min(_LARGEST, max(8, (boxes[:, 2] - boxes[:, 0]).max(), (boxes[:, 3] - boxes[:, 1]).max())))
     pixels = np.empty((len(patches), side, side, 3), np.uint8)
     crop_patches(study, network, images, space.pictures[patches], boxes, pixels)
-    filters = space.filters(one.region)
-    contrast = dict(zip(filters["channel"].to_pylist(), filters["contrast"].to_pylist(), strict=True))
     rows = space.patches.take(patches).to_pylist()
     names = study.pictures["name"]
     for patch, shown, row in zip(one.patches, pixels, rows, strict=True):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import Image
 
 from layerscope.disk.tables import Content
-from layerscope.drawing.canvas import figure_files, png_file
+from layerscope.drawing.canvas import Page, figure_files, page_image
+from layerscope.drawing.encoding import encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.plane.clusters import convex_hull
@@ -24,7 +27,7 @@ from layerscope.space.pictures import (
     plane_page,
 )
 from layerscope.space.space import Space
-from layerscope.space.tiles import Tiling, plane_tiles
+from layerscope.space.tiles import Tiling, made_ahead, plane_tiles
 
 _FILTERS = 5  # named in a region's caption
 
@@ -51,19 +54,35 @@ def space_sheets(space: Space, cells: Pixels, progress: Told | None) -> Iterator
     )
     regions = space.suggested
     for name, plane in space.planes.items():
-        about = about_plane(space, name)
+        yield from _whole(plane, cells, f"plane_{name}", about_plane(space, name))
+        yield from _tiles(plane, cells, f"plane_{name}", progress)
+    drawn = itertools.chain(_outlined(space, cells, regions), _contacts(space, cells, regions))
+    pages = ((stem, page_image(page), page.dpi) for stem, page in drawn)
+    for (stem, *_), content in made_ahead(_encoded, pages, 1):
+        yield f"{stem}.png", content
+
+
+def _encoded(drawn: tuple[str, Image.Image, float]) -> bytes:
+    """The file of a page of photographs; those of the filled plane repeat."""
+    stem, image, dpi = drawn
+    return encode_png(image, dpi=dpi, photograph="fill" not in stem)
+
+
+def _outlined(space: Space, cells: Pixels, regions: Sequence[Region]) -> Iterator[tuple[str, Page]]:
+    """Each plane with the outlines of the regions."""
+    for name, plane in space.planes.items():
         places = space.places_in(name)
         outlines = [_corners(convex_hull(places[region.members])) for region in regions]
-        yield png_file(plane_page(plane, cells, about, outlines), f"plane_{name}_regions")
-        yield from _whole(plane, cells, f"plane_{name}", about)
-        yield from _tiles(plane, cells, f"plane_{name}", progress)
-    filters = space.results.table(f"{space.folder}/region_filters")
+        yield f"plane_{name}_regions", plane_page(plane, cells, about_plane(space, name), outlines)
+
+
+def _contacts(space: Space, cells: Pixels, regions: Sequence[Region]) -> Iterator[tuple[str, Page]]:
+    """The patches of each region."""
+    filters, about = space.results.table(f"{space.folder}/region_filters"), about_plane(space)
     for number, region in enumerate(regions, 1):
         words = caption(space, region, filters.filter(pc.equal(filters["region"], number)))
-        page = contact_sheet(
-            cells, region.members, about_plane(space), f"suggested region {number}", words=words
-        )
-        yield png_file(page, f"regions/{number:02d}")
+        page = contact_sheet(cells, region.members, about, f"suggested region {number}", words=words)
+        yield f"regions/{number:02d}", page
 
 
 def caption(space: Space, region: Region, filters: pa.Table) -> str:

@@ -152,7 +152,7 @@ class _Pyramid:
         level = max(0, len(self.sizes) - 1 - _BRANCH)
         halves: dict[tuple[int, int], Image.Image] = {}
         places = self.tiling.places(*self.sizes[level])
-        for place, (files, half) in _made_ahead(lambda at: self._branch(level, at), places, threads):
+        for place, (files, half) in made_ahead(lambda at: self._branch(level, at), places, threads):
             yield from files
             halves[place] = half
         while level > 0:
@@ -209,7 +209,7 @@ class _Pyramid:
         return self.tiling.name(self.stem, level, place), content
 
 
-def _made_ahead(make: Callable[[A], T], arguments: Iterable[A], threads: int) -> Iterator[tuple[A, T]]:
+def made_ahead(make: Callable[[A], T], arguments: Iterable[A], threads: int) -> Iterator[tuple[A, T]]:
     """Each argument with what is made of it, in order, a few ahead in threads."""
     rest = iter(arguments)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")

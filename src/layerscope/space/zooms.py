@@ -14,7 +14,7 @@ from layerscope.errors import DisplayError
 from layerscope.plane.regions import Region
 from layerscope.space.tiles import Plane
 
-__all__ = ["CellBox", "cell_of", "pick_patches", "zoom_box"]
+__all__ = ["CellBox", "cell_of", "pick_patches", "spread_boxes", "zoom_box"]
 
 _FEWEST = 5  # a zoom has no fewer cells along a side, if the plane has them
 _ROUNDING = 1e-9  # of a sum of shares, or of a squared distance in cells
@@ -47,6 +47,23 @@ def zoom_box(plane: Plane, region: Region, most: int = 9) -> CellBox:
     best = np.flatnonzero(far <= far.min() + _ROUNDING)[0]
     left, top = int(lefts[best]), int(tops[best])
     return left, top, left + wide, top + high
+
+
+def spread_boxes(plane: Plane, most: int = 9) -> tuple[CellBox, ...]:
+    """The middles of a plane's four quarters, or its own if a quarter is less than 2 cells high or wide.
+
+    Each is at most ``most`` cells high and wide; one that shows no patch is left out.
+    """
+    rows, columns = plane.shape
+    halves = 2 if min(rows, columns) >= 4 else 1
+    high, wide = rows // halves, columns // halves
+    found = []
+    for row, column in np.ndindex(halves, halves):
+        top, left = row * high + max(0, high - most) // 2, column * wide + max(0, wide - most) // 2
+        box = (left, top, left + min(wide, most), top + min(high, most))
+        if (plane[box[1] : box[3], box[0] : box[2]] >= 0).any():
+            found.append(box)
+    return tuple(found)
 
 
 def _window_sums(values: npt.NDArray[np.float64], high: int, wide: int) -> npt.NDArray[np.float64]:
