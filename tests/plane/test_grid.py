@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -203,3 +204,9 @@ def test_a_missing_library_is_asked_for(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(LayerscopeError, match=r"pip install 'layerscope\[space\]'"):
         make(scattered(4), Grid.around(scattered(4)))
+
+
+def test_another_interface_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shufflesnap", SimpleNamespace(__version__="0.6", snap=None))
+    with pytest.raises(LayerscopeError, match=r"shufflesnap 0.6 has not the interface of 0.4: pip install"):
+        arrange(scattered(4), Grid.around(scattered(4)))

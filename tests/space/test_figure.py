@@ -14,9 +14,9 @@ from layerscope.drawing.canvas import INK, Page, figure_files
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.plane.regions import Region
-from layerscope.space.figure import Answer, Pick, Zoom, space_page
+from layerscope.space.figure import Answer, Pick, Zoom, _all_resized, _resized, space_page
 from layerscope.space.pictures import PlaneDrawn
-from layerscope.space.zooms import cell_of, pick_patches, zoom_box
+from layerscope.space.zooms import cell_of, pick_patches, spread_boxes, zoom_box
 from tests.oracles.space.zooms import slow_box, slow_picks
 from tests.support.looking import images, meeting, on_page, outside, texts, words
 
@@ -71,6 +71,38 @@ def test_a_small_plane_is_taken_whole_and_a_hidden_region_refused() -> None:
         DisplayError, match=r"the box \(0, 0, 1, 1\) of the plane shows no patch of the region"
     ):
         pick_patches(np.array([[0, 1]]), (0, 0, 1, 1), region([1]), np.zeros(2, int))
+
+
+@pytest.mark.parametrize(
+    ("shape", "boxes"),
+    [
+        ((1, 1), [(0, 0, 1, 1)]),
+        ((1, 20), [(5, 0, 14, 1)]),
+        ((3, 4), [(0, 0, 4, 3)]),
+        ((4, 5), [(0, 0, 2, 2), (2, 0, 4, 2), (0, 2, 2, 4), (2, 2, 4, 4)]),
+        ((30, 40), [(5, 3, 14, 12), (25, 3, 34, 12), (5, 18, 14, 27), (25, 18, 34, 27)]),
+    ],
+)
+def test_parts_are_spread_over_the_plane(
+    shape: tuple[int, int], boxes: list[tuple[int, int, int, int]]
+) -> None:
+    plane = np.arange(shape[0] * shape[1]).reshape(shape)
+    assert list(spread_boxes(plane)) == boxes
+    left, top, right, bottom = boxes[-1]
+    plane[top:bottom, left:right] = -1
+    assert list(spread_boxes(plane)) == boxes[:-1]
+
+
+@pytest.mark.parametrize(("own", "side"), [(48, 19), (48, 11), (48, 48), (12, 30), (12, 40), (9, 1), (1, 7)])
+def test_cells_resized_together_are_as_each_by_itself(own: int, side: int) -> None:
+    random = np.random.default_rng(0)
+    cells = random.integers(0, 256, (30, own, own, 3), np.uint8)
+    cells[:10] = np.where(cells[:10] > 127, 255, 0)
+    cells[10:20] = np.sort(cells[10:20], axis=1)
+    each = np.stack([_resized(cell, (side, side)) for cell in cells])
+    apart = np.abs(_all_resized(cells, side).astype(int) - each)
+    assert apart.max() <= (0 if side >= 3 * own else 1)
+    assert apart.mean() < 0.1
 
 
 @pytest.mark.parametrize("seed", range(12))

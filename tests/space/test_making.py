@@ -35,8 +35,9 @@ from layerscope.reconstruction.rules import GRADIENT, GUIDED
 from layerscope.space import making as spaces
 from layerscope.space.making import SpaceOptions, make_spaces
 from layerscope.space.patches import draw_patches
-from layerscope.space.portraits import _outside
+from layerscope.space.portraits import _outside, _words, choose_zooms
 from layerscope.space.space import Space
+from layerscope.space.zooms import spread_boxes
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.sweep.patch_sample import PatchSample
@@ -209,6 +210,32 @@ def test_fewer_cells_than_patches_have_no_one_to_one(study: Study, images: Image
     assert check_study(made.path) == ()
 
 
+def test_few_patches_say_why_and_have_their_figure(study: Study, images: ImageSet) -> None:
+    made = make_spaces(study, small(), images, ["c2"], plan=PLAN)
+    space = Space.open(made, "c2")
+    assert space.shortfall == (
+        "c2 has 48 patches of 160 asked for: its 12 pictures have at most 4 each that lie inside them; "
+        "take more pictures, or --where all for patches that reach over a border"
+    )
+    assert space.suggested == ()
+    plane, chosen = space.planes["one-to-one"], choose_zooms(space)
+    assert [one.box for one in chosen] == list(spread_boxes(plane))
+    for one in chosen:
+        left, top, right, bottom = one.box
+        assert set(one.region.members) == set(plane[top:bottom, left:right].ravel()) - {-1}
+        assert {*one.patches} <= {*one.region.members}
+        assert _words(space, one.region).endswith("chosen to spread over the plane, for no cluster is stable")
+    assert (made.path / "alexcnn/spaces/c2/figure.pdf").exists()
+    few = make_spaces(study, small(), images, ["c2"], plan=replace(PLAN, per_picture=3, where="all"))
+    assert Space.open(few, "c2").shortfall.endswith(
+        "at most 3 of a picture were asked for (--per-picture); take more pictures"
+    )
+    assert (
+        Space.open(make_spaces(made, small(), images, ["c2"], plan=replace(PLAN, count=40)), "c2").shortfall
+        == ""
+    )
+
+
 # ------------------------------------------------------------------ stopped
 
 
@@ -361,7 +388,7 @@ def test_missing_libraries_are_named(study: Study, images: ImageSet, monkeypatch
     monkeypatch.setitem(sys.modules, "openTSNE", None)
     seen: list[Progress] = []
     with pytest.raises(
-        EmbeddingError, match=r"^an embedding needs openTSNE: pip install 'layerscope\[space\]'$"
+        LayerscopeError, match=r"^an embedding needs openTSNE: pip install 'layerscope\[space\]'$"
     ):
         make_spaces(study, small(), images, ["c2"], plan=PLAN, progress=seen.append)
     assert seen == []  # said before the pass

@@ -106,6 +106,12 @@ def test_what_else_is_placed_makes_no_difference(study: Study, images: ImageSet)
         assert one["nearest"] == other["nearest"]
 
 
+def test_no_picture_has_no_place(study: Study) -> None:
+    placed = place_pictures(Space.open(study, "c2"), small(), torch.empty(0, 3, 64, 64))
+    assert placed.num_rows == 0
+    assert placed.column_names == ["picture", "row", "column", "x", "y", "nearest", "distance"]
+
+
 def test_another_network_is_refused(study: Study, images: ImageSet) -> None:
     other = load_network("alexcnn", options=Options(width=0.05, input_size=64, classes=8))
     with pytest.raises(StudyError, match="alexcnn has another architecture or other weights"):

@@ -20,6 +20,8 @@ def summarise(space: Space) -> None:
         f"{space.network}, {space.layer}: {len(space.points):,} patches of {pictures:,} pictures, "
         f"{len(space.suggested)} regions suggested"
     )
+    if space.shortfall:
+        click.echo(f"  {space.shortfall}")
     for row in space.truth.to_pylist():
         value, control = (_number(row[name]) for name in ("value", "control"))
         say(f"  {row['name'] + ', ' + row['of']:<52} {value:>7}   by chance {control:>7}")

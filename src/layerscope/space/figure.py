@@ -236,10 +236,12 @@ def _all_resized(cells: Pixels, side: int) -> Pixels:
     count, own = cells.shape[:2]
     shares = Image.fromarray(np.eye(own, dtype=np.float32)).resize((side, own), _way(own, side))
     weights = np.asarray(shares)  # (own, side)
-    down = weights.T @ cells.astype(np.float32).reshape(count, own, own * 3)
-    rows = np.ascontiguousarray(down.reshape(count, side, own, 3).swapaxes(2, 3)).reshape(-1, own)
-    both = (rows @ weights).reshape(count, side, 3, side).swapaxes(2, 3)
-    resized: Pixels = np.rint(both.clip(0, 255)).astype(np.uint8)
+    columns = np.ascontiguousarray(cells.swapaxes(2, 3), np.float32).reshape(-1, own) @ weights
+    across = np.rint(columns.clip(0, 255)).reshape(
+        count, own, 3 * side
+    )  # as Pillow does: across, whole levels, down
+    both = np.rint((weights.T @ across).clip(0, 255)).reshape(count, side, 3, side)
+    resized: Pixels = both.swapaxes(2, 3).astype(np.uint8)
     return resized
 
 

@@ -102,6 +102,24 @@ class Space:
         """A row per patch: picture, row, column, and what it sees: top, left, bottom, right, in pixels of the input."""
         return self.results.table(f"{self.folder}/patches")
 
+    @property
+    def shortfall(self) -> str:
+        """Why there are fewer patches than were asked for, and what to do, in one line; "" if there are as many."""
+        found, asked, where = len(self.patches), self.options["count"], self.options["where"]
+        if found >= asked:
+            return ""
+        pictures, of_each = len(np.unique(self.pictures)), int(np.bincount(self.pictures).max())
+        which = "" if where == "all" else " that lie inside them"
+        few = f"its {pictures:,} pictures have at most {of_each:,} each{which}"
+        if self.options["per_picture"] is not None and of_each >= self.options["per_picture"]:
+            few, which = f"at most {of_each:,} of a picture were asked for (--per-picture)", ""
+        more = (
+            "take more pictures, or --where all for patches that reach over a border"
+            if which
+            else "take more pictures"
+        )
+        return f"{self.layer} has {found:,} patches of {asked:,} asked for: {few}; {more}"
+
     @cached_property
     def vectors(self) -> npt.NDArray[np.float32]:
         """The activations of all filters at each patch, (N, channels)."""
