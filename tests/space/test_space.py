@@ -214,7 +214,7 @@ def test_classes_are_those_of_the_pictures(space: Space) -> None:
 
 def test_spaces_that_are_not_there(study: Study, tmp_path: Path) -> None:
     with pytest.raises(
-        StudyError, match=r"no space of c2 of alexcnn; `layerscope space .* --layer c2` makes it$"
+        StudyError, match=r"no space of c2 of alexcnn; `layerscope space make .* --layers c2` makes it$"
     ):
         Space.open(study, "c2")
     with pytest.raises(StudyError, match=r"^alexcnn has no layer 'c9'; `layerscope layers` lists"):

@@ -21,7 +21,7 @@ def summarise(space: Space) -> None:
         f"{len(space.suggested)} regions suggested"
     )
     if space.shortfall:
-        click.echo(f"  {space.shortfall}")
+        say(f"  {space.shortfall}")
     for row in space.truth.to_pylist():
         value, control = (_number(row[name]) for name in ("value", "control"))
         say(f"  {row['name'] + ', ' + row['of']:<52} {value:>7}   by chance {control:>7}")
