@@ -44,7 +44,6 @@ from layerscope.space.portraits import choose_zooms, space_figure
 from layerscope.space.sheets import region_tables, space_sheets
 from layerscope.space.space import Space, read_affinities
 from layerscope.study.folder import Study
-from layerscope.study.steps import open_step
 from layerscope.sweep.channel_statistics import Sparsity
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.patch_sample import PatchSample
@@ -207,7 +206,7 @@ def drawn(bench: Bench, side: int) -> None:
         cells: Pixels = np.memmap(file, np.uint8, "w+", shape=(len(space.points), side, side, 3))
         with clock("crops"):
             crop_patches(bench.study, bench.network, bench.images, space.pictures, space.boxes, cells)
-        with open_step(bench.study, f"{space.folder}/pictures", "net", {}) as step:
+        with bench.study.open_step(f"{space.folder}/pictures", network="net") as step:
             start = time.perf_counter()
             for name, content in space_sheets(space, cells, lambda _: None):
                 step.put(f"{space.folder}/{name}", content)
@@ -219,7 +218,7 @@ def drawn(bench: Bench, side: int) -> None:
                 page = space_figure(bench.study, bench.network, bench.images, space, zooms, cells)
                 for name, content in figure_files(page, f"{space.folder}/figure") if zooms else ():
                     step.put(name, content)
-            step.finish([])
+            step.finish()
 
 
 # ------------------------------------------------------------------ the contest

@@ -18,7 +18,7 @@ from tests.support.spaces import write_textures
 from tests.support.studies import write_pictures
 
 NETWORK = ("-n", "alexcnn", "-w", "random", "--width", "0.05", "--input-size", "64", "--classes", "7")
-PASS = ("--batch", "2", "--shard", "4", "--top", "3")
+PASS = ("--batch", "2", "--top", "3")
 
 
 def run(*words: object) -> Result:
@@ -81,11 +81,11 @@ def test_bad_pictures_are_named_and_the_exit_code_says_so(tmp_path: Path) -> Non
 
 def test_a_study_of_something_else_is_not_touched(tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "pictures", 4, ())
-    words = ("study", pictures, *NETWORK, "--filters", "none", "--out", tmp_path / "s", "--batch", "2")
-    assert run(*words, "--shard", "4").exit_code == 0
-    other = run(*words, "--shard", "2")
+    words = ("study", pictures, *NETWORK, "--filters", "none", "--out", tmp_path / "s")
+    assert run(*words, "--batch", "4").exit_code == 0
+    other = run(*words, "--batch", "2")
     assert other.exit_code == 1
-    assert "is a study of something else: pass.shard was 4, is 2" in other.stderr
+    assert "is a study of something else: pass.batch was 4, is 2" in other.stderr
     assert len(other.stderr.splitlines()) == 1
 
 
@@ -116,7 +116,6 @@ def test_the_check_names_what_is_broken(tmp_path: Path) -> None:
             "--address does nothing without --engine ray",
         ),
         (("study", "empty", *NETWORK, "--out", "s", "--filters", "x"), 2, "all, none, or numbers"),
-        (("study", "empty", *NETWORK, "--out", "s", "--shard", "5", "--batch", "2"), 1, "no multiple"),
         (("filters", "empty"), 1, "no study"),
         (("check", "empty"), 1, "this is no study"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.studies import bytes_of, write_pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-PASS = ("--batch", "2", "--shard", "4", "--top", "2")
+PASS = ("--batch", "2", "--top", "2")
 HERE = "tests.cli.test_study_again"
 
 
@@ -147,3 +148,58 @@ def test_the_same_study_again_keeps_portraits_as_they_are(tmp_path: Path, dtype:
     assert run(*words).exit_code == 0
     assert bytes_of(out) == drawn
     assert check_study(out) == ()
+
+
+def test_the_whole_command_again_is_the_same_to_the_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Done, done again, and broken off at every step on the way and then done: one and the same folder."""
+    photos, out = write_pictures(tmp_path / "photos", 4, ()), tmp_path / "s"
+    words = (
+        "study",
+        photos,
+        "-n",
+        f"{HERE}:plain",
+        *PASS,
+        "--input-size",
+        "16x16",
+        "--filters",
+        "0-1",
+        "--out",
+        out,
+    )
+    assert run(*words).exit_code == 0
+    whole, before = bytes_of(out), times(out)
+    assert run(*words).exit_code == 0
+    assert (bytes_of(out), times(out)) == (whole, before)
+    for broken in ("add_charts", "remember_sources", "top_filters", "finish_portraits"):
+        shutil.rmtree(out)
+        with monkeypatch.context() as patch:
+            patch.setattr(BREAKS[broken], fail)
+            with pytest.raises(ZeroDivisionError):
+                run(*words)
+        assert run(*words).exit_code == 0
+        assert bytes_of(out) == whole
+    steps = list(Study.open(out).steps)
+    for step in steps:  # lost, and done again in another order than the first time
+        with Study.open(out).open_step(step) as lost:
+            lost.clear()
+    assert run(*words).exit_code == 0
+    assert bytes_of(out) == whole
+    assert check_study(out) == ()
+
+
+BREAKS = {
+    "add_charts": "layerscope.pipeline.show_sparsity",
+    "remember_sources": "layerscope.study.sources.Loading",
+    "top_filters": "layerscope.filters.portraits.top_filters",
+    "finish_portraits": "layerscope.filters.portraits.finish_portraits",
+}
+
+
+def fail(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

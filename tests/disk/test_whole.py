@@ -114,13 +114,14 @@ def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
 
 def test_what_was_left_unfinished_goes(tmp_path: Path) -> None:
     write(tmp_path / "a" / "whole", b"1")
-    (tmp_path / "a" / ".partial-1").write_bytes(b"2")
-    (tmp_path / "a" / ".partial-2" / ".partial-3").mkdir(parents=True)
-    (tmp_path / "a" / ".partial-2" / "half").write_bytes(b"3")
-    (tmp_path / ".mine").write_bytes(b"4")
-    (tmp_path / ".partial-4").write_bytes(b"5")
+    one, two, three, four = (f".partial-{number:016x}" for number in range(4))
+    (tmp_path / "a" / one).write_bytes(b"2")
+    (tmp_path / "a" / two / three).mkdir(parents=True)
+    (tmp_path / "a" / two / "half").write_bytes(b"3")
+    (tmp_path / ".partial-mine").write_bytes(b"4")
+    (tmp_path / four).write_bytes(b"5")
     remove_partials(tmp_path, deep=False)
-    assert set(held(tmp_path)) == {"a/whole", "a/.partial-1", "a/.partial-2/half", ".mine"}
+    assert set(held(tmp_path)) == {"a/whole", f"a/{one}", f"a/{two}/half", ".partial-mine"}
     remove_partials(tmp_path)
-    assert held(tmp_path) == {"a/whole": b"1", ".mine": b"4"}
+    assert held(tmp_path) == {"a/whole": b"1", ".partial-mine": b"4"}
     assert len(list((tmp_path / "a").iterdir())) == 1

@@ -374,8 +374,8 @@ def test_sources_are_remembered(study: Study, made: tuple[Path, Path], photos: P
     assert images_of(study).names == images_of(study, [photos]).names
     network = network_of(study, "alexcnn")
     assert network.graph.digest == small().graph.digest
-    assert remember_sources(study, [named("alexcnn")], open_images(made[1])) is study
-    assert remember_sources(study, [small()], open_images([Image.new("RGB", (8, 8))])) is study
+    assert remember_sources(study, [named("alexcnn")], open_images(made[1])) == study
+    assert remember_sources(study, [small()], open_images([Image.new("RGB", (8, 8))])) == study
     assert check_study(study.path) == ()
 
 

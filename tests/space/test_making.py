@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 from layerscope.disk.locks import lock
+from layerscope.disk.tables import Buffer, Written, publish
 from layerscope.errors import (
     EmbeddingError,
     GeometryError,
@@ -288,14 +289,26 @@ def test_stopped_while_made_in_another_way(made: Study, images: ImageSet) -> Non
     assert {file: now[file] for file in tables} == {file: before[file] for file in tables}
 
 
-def test_strays_of_a_run_that_was_stopped_are_removed(made: Study, images: ImageSet) -> None:
+def test_strays_of_a_run_that_was_stopped_are_removed(
+    made: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(path: Path, pieces: Sequence[Buffer]) -> Written:
+        if path.suffix == ".dzi":
+            raise KeyboardInterrupt
+        return publish(path, pieces)
+
+    monkeypatch.setattr("layerscope.study.steps.publish", stop)
     with pytest.raises(KeyboardInterrupt):
-        make_spaces(
-            made, small(), images, ["c2"], plan=replace(PLAN, side=64), progress=stopping("tiles", [""])
-        )
-    assert check_study(made.path)
+        make_spaces(made, small(), images, ["c2"], plan=replace(PLAN, side=64))
+    monkeypatch.undo()
+    (made.path / "alexcnn" / "spaces" / "c2" / "mine.png").write_bytes(b"my own")
+    found = [str(fault) for fault in check_study(made.path)]
+    assert len(found) > 3
+    assert all(
+        "step alexcnn/spaces/c2/pictures, which was interrupted" in f or "/mine.png: " in f for f in found
+    )
     again = make_spaces(Study.open(made.path), small(), images, ["c2"], plan=replace(PLAN, side=8))
-    assert check_study(again.path) == ()
+    assert [fault.file for fault in check_study(again.path)] == ["alexcnn/spaces/c2/mine.png"]
 
 
 def test_one_process_at_a_time(study: Study, images: ImageSet) -> None:

@@ -17,6 +17,7 @@ from layerscope.disk.tables import measure
 from layerscope.errors import StudyError
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
+from layerscope.study.manifest import write_manifest
 from layerscope.sweep.making import sweep_study
 from tests.support.studies import SETTINGS, Sums, pictures, small
 
@@ -43,7 +44,7 @@ def faults(study: Path) -> list[str]:
 def edit(study: Path, change: Callable[[dict[str, Any]], object]) -> None:
     manifest = json.loads((study / "study.json").read_text("utf-8"))
     change(manifest)
-    (study / "study.json").write_text(json.dumps(manifest), "utf-8")
+    write_manifest(study, manifest)
 
 
 def relist(study: Path, file: str) -> None:
@@ -62,18 +63,20 @@ SPOILS: dict[str, Callable[[dict[str, Any]], object]] = {
     "digest": lambda m: m.pop("digest"),
     "inputs": lambda m: m.update(inputs=[1]),
     "networks.alexcnn.folder": lambda m: m["networks"]["alexcnn"].pop("folder"),
-    "steps.x.options": lambda m: m["steps"].update(x=3),
-    "files.pictures.parquet.bytes": lambda m: m["files"].update({"pictures.parquet": []}),
+    "images.count": lambda m: m["images"].pop("count"),
+    "threads": lambda m: m.update(threads=True),
+    "steps.x": lambda m: m["steps"].update(x=3),
+    "files.pictures.parquet": lambda m: m["files"].update({"pictures.parquet": []}),
 }
 
 
 @pytest.mark.parametrize("lacks", SPOILS)
 def test_a_manifest_that_lacks_something(study: Path, lacks: str) -> None:
     edit(study, SPOILS[lacks])
-    told = f"is damaged: it has no {lacks!r}"
+    told = f"is damaged: it has no {lacks!r}; put back the one that was written, or make the study anew"
     with pytest.raises(StudyError) as caught:
         Study.open(study)
-    assert str(caught.value) == f"{study / 'study.json'} {told}; make the study anew"
+    assert str(caught.value) == f"{study / 'study.json'} {told}"
     assert faults(study) == [f"study.json: {told}"]
 
 
@@ -167,7 +170,7 @@ def test_a_listed_file_that_cannot_be_read(study: Path) -> None:
 )
 def test_manifests_that_are_wrong(study: Path, change: Callable[[dict[str, Any]], object], said: str) -> None:
     edit(study, change)
-    assert said in faults(study)
+    assert faults(study)[0].startswith(said)
 
 
 def test_no_manifest(study: Path, tmp_path: Path) -> None:

@@ -15,15 +15,18 @@ import pyarrow as pa
 import pytest
 import torch
 
+from layerscope.disk.tables import Buffer, Written, publish
 from layerscope.errors import OutputError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.network.graph import Graph
 from layerscope.network.network import Network
 from layerscope.progress import Progress
-from layerscope.study.folder import Study, join
+from layerscope.study.folder import Study
+from layerscope.study.manifest import join
+from layerscope.sweep.begun import differences
 from layerscope.sweep.checkpoints import Shard
 from layerscope.sweep.engine import Advance, Engine, Finished, Job, Local
-from layerscope.sweep.making import differences, sweep_study
+from layerscope.sweep.making import sweep_study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.reducers import LayerBatch
 from tests.support.studies import SETTINGS, OtherSums, Sums, bytes_of, every_reducer, small, write_pictures
@@ -149,10 +152,11 @@ def test_no_study(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"is no study: it has no study.json"):
         Study.open(tmp_path)
     (tmp_path / "study.json").write_text('{"format": 99}')
-    with pytest.raises(StudyError, match="has format 99, this layerscope reads format 1"):
+    with pytest.raises(StudyError, match="has format 99, and this layerscope reads format 1"):
         Study.open(tmp_path)
-    parts = ("inputs", "made_with", "images", "networks", "steps")
-    empty: dict[str, dict[str, str]] = {key: {} for key in parts}
+    parts = ("made_with", "networks", "steps")
+    empty: dict[str, Any] = {key: {} for key in parts}
+    empty |= {"inputs": {"networks": {}}, "images": {"count": 0, "bad": 0}}
     outside = {"../../etc/passwd": {"bytes": 0, "sha256": ""}}
     manifest = {"format": 1, "digest": "", "threads": 1, **empty, "files": outside}
     (tmp_path / "study.json").write_text(json.dumps(manifest))
@@ -313,7 +317,7 @@ def test_a_picture_that_changes_between_networks(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "in")
 
     def change(batch: LayerBatch) -> None:
-        if batch.target.name == "c5":  # of the first network only
+        if batch.target.name == "c5" and 2 in batch.pictures:  # of the first network only, which has read it
             (folder / "002.png").unlink(missing_ok=True)
 
     with pytest.raises(
@@ -426,14 +430,12 @@ def test_a_step_done_again_replaces_itself_and_no_other(study: Study) -> None:
 def test_the_manifest_is_true_when_adding_fails(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     added = study.add("plane", {"a": np.eye(2), "b": np.eye(2)})
 
-    def full(folder: Path, stem: str, content: object) -> dict[str, Any]:
-        if stem == "b":
+    def full(path: Path, pieces: Sequence[Buffer]) -> Written:
+        if path.stem == "b":
             raise StudyError("disk is full")
-        return publish(folder, stem, content)
+        return publish(path, pieces)
 
-    from layerscope.study.folder import publish_result as publish
-
-    monkeypatch.setattr("layerscope.study.folder.publish_result", full)
+    monkeypatch.setattr("layerscope.study.steps.publish", full)
     with pytest.raises(StudyError, match="disk is full"):
         added.add("plane", {"a": np.eye(3), "b": np.eye(3)})
     now = Study.open(study.path)

@@ -13,14 +13,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from layerscope.disk import tables
 from tests.support.studies import bytes_of
 
 ALONE = {  # of OpenMP, linear algebra, Arrow and its allocator
@@ -157,6 +160,37 @@ def beginning(module: str, top: Path, *words: object) -> Iterator[Begun]:
 def tell(*what: object) -> None:
     """For the work: tell of progress."""
     print("at", *what, flush=True)
+
+
+def die(where: str, survives: int) -> None:
+    """This process ends before, midway in or after a file is written, or before one is removed; so many it survives."""
+    replace, unlink, write, left = Path.replace, Path.unlink, tables._write, count(survives, -1)
+
+    def dying(one: Path, other: Path) -> None:
+        last = next(left) <= 0
+        if not (last and where == "before"):
+            replace(one, other)
+        if last:
+            os._exit(9)
+
+    def half(path: Path, pieces: Iterable[Any]) -> tables.Written:
+        whole = b"".join(map(bytes, pieces))
+        if next(left) <= 0:
+            path.write_bytes(whole[: len(whole) // 2])
+            os._exit(9)
+        return write(path, [whole])
+
+    def removing(path: Path, missing_ok: bool = False) -> None:
+        if path.exists() and next(left) <= 0:
+            os._exit(9)
+        unlink(path, missing_ok)
+
+    if where == "midway":
+        tables._write = half
+    elif where == "removing":
+        Path.unlink = removing  # type: ignore[assignment, method-assign]
+    else:
+        Path.replace = dying  # type: ignore[assignment, method-assign]
 
 
 def _serve(attempt: Attempt) -> None:

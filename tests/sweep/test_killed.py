@@ -1,25 +1,22 @@
 """Killed, interrupted, out of room: started again the study goes on, and ends the same, byte for byte."""
 
-import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from layerscope.disk import tables
 from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.one_pass import SweepOptions
-from tests.support.killing import Attempt, Ended, Work, tell, working
+from tests.support.killing import Attempt, Ended, Work, die, tell, working
 from tests.support.studies import bytes_of, every_reducer, small, write_pictures
 
 if sys.platform == "win32":
@@ -39,30 +36,6 @@ def prepare(shown: str) -> Attempt:
         sweep_study(networks, images, every_reducer(), out, settings=settings, progress=tell)
 
     return attempt
-
-
-def die(where: str, survives: int) -> None:
-    """This process ends before, midway in or after a file, so many others it survives."""
-    replace, write, left = Path.replace, tables._write, count(survives, -1)
-
-    def dying(one: Path, other: Path) -> None:
-        last = next(left) <= 0
-        if not (last and where == "before"):
-            replace(one, other)
-        if last:
-            os._exit(9)
-
-    def half(path: Path, pieces: Iterable[Any]) -> tables.Written:
-        whole = b"".join(map(bytes, pieces))
-        if next(left) <= 0:
-            path.write_bytes(whole[: len(whole) // 2])
-            os._exit(9)
-        return write(path, [whole])
-
-    if where == "midway":
-        tables._write = half
-    else:
-        Path.replace = dying  # type: ignore[assignment, method-assign]
 
 
 @dataclass(frozen=True)

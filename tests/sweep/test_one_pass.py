@@ -129,7 +129,7 @@ def test_what_others_read_is_not_rectified_for_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [SweepOptions(4, 4), SweepOptions(4, 12, workers=1), SweepOptions(4, 400)]
+    "settings", [SweepOptions(4, shard=4), SweepOptions(4, 1, shard=12), SweepOptions(4, shard=400)]
 )
 def test_shards_do_not_show(network: Network, settings: SweepOptions) -> None:
     images = given(noise(21), labels=[i % 6 for i in range(21)])

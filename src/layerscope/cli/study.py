@@ -48,13 +48,6 @@ _SHOWN = 10  # bad pictures named at the end; the study lists them all
     "--top", type=click.IntRange(1), default=9, show_default=True, help="Strongest patches per filter."
 )
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pictures at once.")
-@click.option(
-    "--shard",
-    type=click.IntRange(1),
-    default=256,
-    show_default=True,
-    help="Pictures between checkpoints; a multiple of the batch.",
-)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Decoding threads.")
 @click.option(
     "--engine",
@@ -135,7 +128,7 @@ def _options(options: dict[str, Any]) -> StudyOptions:
     channels = chosen_channels(options["chosen"], none=True)
     return StudyOptions(
         standard_reducers(top=options["top"]),
-        SweepOptions(options["batch"], options["shard"], options["workers"]),
+        SweepOptions(options["batch"], options["workers"]),
         Local() if options["engine"] == "local" else RayEngine(options["address"]),
         None if channels == () else FilterOptions(channels=channels),
         options["spaces"],

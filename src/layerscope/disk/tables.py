@@ -56,15 +56,28 @@ def _write(path: Path, pieces: Iterable[Buffer]) -> Written:
     return Written(size, sha256.hexdigest())
 
 
+def digest_of(pieces: Iterable[Buffer]) -> Written:
+    """What would be known of a file of these bytes."""
+    sha256, size = hashlib.sha256(), 0
+    for piece in pieces:
+        sha256.update(piece)
+        size += memoryview(piece).nbytes
+    return Written(size, sha256.hexdigest())
+
+
 def publish_content(stem: Path, content: Content) -> tuple[Path, Written]:
     """Publish a table as ``stem``.parquet, an array as ``stem``.npy, bytes as ``stem`` itself; the path too."""
-    if isinstance(content, pa.Table):
-        path, pieces = stem.with_name(f"{stem.name}.parquet"), [table_bytes(content)]
-    elif isinstance(content, np.ndarray):
-        path, pieces = stem.with_name(f"{stem.name}.npy"), array_pieces(content, stem.name)
-    else:
-        path, pieces = stem, [content]
+    path, pieces = pieces_of(stem, content)
     return path, publish(path, pieces)
+
+
+def pieces_of(stem: Path, content: Content) -> tuple[Path, list[Buffer]]:
+    """Where `publish_content` writes the content, and the bytes that it writes there."""
+    if isinstance(content, pa.Table):
+        return stem.with_name(f"{stem.name}.parquet"), [table_bytes(content)]
+    if isinstance(content, np.ndarray):
+        return stem.with_name(f"{stem.name}.npy"), array_pieces(content, stem.name)
+    return stem, [content]
 
 
 def table_bytes(table: pa.Table) -> Buffer:
@@ -94,7 +107,8 @@ def publish_json(path: Path, content: Mapping[str, Any]) -> Written:
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:
     """The content as indented JSON in UTF-8, in the order given."""
-    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # a file name may hold what only JSON can escape
 
 
 # ------------------------------------------------------------------ reading
@@ -119,9 +133,26 @@ def read_array(path: Path) -> Array:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises StudyError if it is missing or damaged."""
+    return parse_json(path, read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file as it is. Raises StudyError if it is missing or cannot be read."""
     try:
-        content = json.loads(path.read_bytes())
-    except _BROKEN as error:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unread(path, error) from error
+
+
+def parse_json(path: Path, data: bytes) -> dict[str, Any]:
+    """The object that the bytes of a JSON file say. Raises StudyError if they say none."""
+    try:
+        content = json.loads(data)
+    except RecursionError as error:
+        raise StudyError(
+            f"{path} is damaged: it is nested deeper than any of ours; make the study anew"
+        ) from error
+    except ValueError as error:
         raise _unread(path, error) from error
     if not isinstance(content, dict):
         raise StudyError(f"{path} is damaged: it holds no JSON object")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from layerscope.errors import OutputError, said
 
 PARTIAL = ".partial-"  #: what the name of an unfinished file or folder begins with
+_BYTES = 8  # at random, by which its name goes on
+_BESIDE = re.compile(rf"{re.escape(PARTIAL)}[0-9a-f]{{{2 * _BYTES}}}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -62,6 +65,8 @@ def remove_partials(folder: Path, *, deep: bool = True) -> None:
     pattern = f"{PARTIAL}*"
     with written(folder):
         for partial in sorted(folder.rglob(pattern) if deep else folder.glob(pattern)):
+            if not _BESIDE.fullmatch(partial.name):
+                continue
             if partial.is_dir():
                 shutil.rmtree(partial)
             else:
@@ -95,7 +100,7 @@ def _unwritten(path: Path, error: Exception) -> OutputError:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(_BYTES)}")
 
 
 def _flush(path: Path, how: int) -> None:

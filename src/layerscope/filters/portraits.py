@@ -31,7 +31,7 @@ from layerscope.study.folder import Study
 from layerscope.study.names import folders
 from layerscope.study.pictures import find_pictures, read_again
 from layerscope.study.sources import check_network
-from layerscope.study.steps import OpenStep, open_step
+from layerscope.study.steps import OpenStep
 
 _FORMAT = 1  # of what a portrait shows; raised when older ones are to be made anew
 BLOCK_BYTES = 512 << 20  # what the panels of unfinished filters may hold
@@ -127,16 +127,16 @@ def make_portraits(
         "format": _FORMAT,
     }
     places = find_pictures(study, images, (p.picture for one in chosen for p in one.patches))
-    with open_step(study, STEP, network.name, options) as step:
+    with study.open_step(STEP, network=network.name, options=options) as step:
         easel = _Easel(study, network, drawing, step)
         missing = [one for one in alive if easel.found(one) is None]
+        step.expect(map(easel.file, missing))
         units = _Units(easel, alive, missing, progress)
         for block in easel.blocks(missing):
             with closing(_Pictures(easel, images, places, block)) as pictures:
                 _draw(easel, block, pictures, units)
-        return finish_portraits(
-            step, study, network, easel.every(chosen), {one.layer.name for one in missing}
-        )
+        finish_portraits(step, study, network, easel.every(chosen), {one.layer.name for one in missing})
+    return Study.open(study.path)
 
 
 class _Easel:

@@ -42,7 +42,7 @@ class Portrait:
 
 def dead_before(step: OpenStep) -> set[tuple[str, int]]:
     """The dead filters that an earlier run has shown, by layer and channel."""
-    if not step.listed(f"{STEP}.parquet"):
+    if not step.holds(f"{STEP}.parquet"):
         return set()
     rows = read_table(step.place(f"{STEP}.parquet")).select(["layer", "channel", "dead"]).to_pylist()
     return {(row["layer"], row["channel"]) for row in rows if row["dead"]}
@@ -50,10 +50,9 @@ def dead_before(step: OpenStep) -> set[tuple[str, int]]:
 
 def finish_portraits(
     step: OpenStep, study: Study, network: Network, portraits: Sequence[Portrait], changed: set[str]
-) -> Study:
+) -> None:
     """Draw the pages of the layers that changed, write the table, list all in the manifest."""
     before = _shown_before(step)
-    step.withdraw()
     files = [portrait.file for portrait in portraits if portrait.file is not None]
     for name, group in groupby(portraits, key=lambda portrait: portrait.filter.layer.name):
         own, layer = list(group), network.layer(name)
@@ -66,8 +65,7 @@ def finish_portraits(
                 known.append(page)
         files += known
     step.put(STEP, portraits_table(portraits))
-    _remove_strays(step, network, {*files})
-    return step.finish(files)
+    step.finish(files)
 
 
 def _channels(portraits: Iterable[Portrait]) -> list[int]:
@@ -77,7 +75,7 @@ def _channels(portraits: Iterable[Portrait]) -> list[int]:
 def _shown_before(step: OpenStep) -> dict[str, list[int]]:
     """The channels of each layer that an earlier run, which ended, has shown."""
     shown: dict[str, list[int]] = {}
-    if step.listed(f"{STEP}.parquet"):
+    if f"{STEP}.parquet" in step.names():
         for row in read_table(step.place(f"{STEP}.parquet")).select(["layer", "channel"]).to_pylist():
             shown.setdefault(row["layer"], []).append(row["channel"])
     return shown
@@ -94,18 +92,6 @@ def _pages_of(step: OpenStep, network: Network, layer: Layer) -> list[str]:
     )
     listed = [name for name in step.names() if pattern.fullmatch(name)]
     return listed if all(step.whole(name) for name in listed) else []
-
-
-def _remove_strays(step: OpenStep, network: Network, files: set[str]) -> None:
-    """Remove portraits and pages of earlier runs that are no longer true."""
-    top = step.place(STEP)
-    for folder in folders(layer.name for layer in network.layers).values():
-        pages = _pages_named(folder)
-        places = [path for path in top.glob(f"{folder}*") if re.fullmatch(pages, path.name)]
-        places += [path for path in (top / folder).glob("*") if re.fullmatch(r"\d{4,}\.(png|jpg)", path.name)]
-        for path in places:
-            if f"{STEP}/{path.relative_to(top).as_posix()}" not in files:
-                path.unlink()
 
 
 # ------------------------------------------------------------------ pages

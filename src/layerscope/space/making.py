@@ -39,7 +39,7 @@ from layerscope.space.portraits import choose_zooms, portray_filters, space_figu
 from layerscope.space.sheets import region_tables, space_sheets
 from layerscope.space.space import Space, read_affinities, read_projection, space_folder
 from layerscope.study.folder import Study
-from layerscope.study.steps import OpenStep, open_step
+from layerscope.study.steps import OpenStep
 from layerscope.sweep.one_pass import SweepOptions
 from layerscope.sweep.patch_sample import PatchSample
 
@@ -175,8 +175,8 @@ class _Maker:
             study = self.add(study, "embedding", self._embedding(study))
         if not self.holds(study, "plane"):
             results = self._plane(study)
-            with self._open_pictures(study):  # those of another plane go before it does
-                pass
+            with self._open_pictures(study) as step:
+                step.clear()  # those of another plane go before it does
             study = self.add(study, "plane", results)
         return study if self.holds(study, "pictures") else self._pictures(study)
 
@@ -229,20 +229,27 @@ class _Maker:
         zooms = choose_zooms(space)
         study = portray_filters(study, self.network, self.images, space, zooms, self._told)
         with self._open_pictures(study) as step:
-            step.withdraw()
-            _remove_strays(study.path, step.place(self.folder))
+            step.clear()
             with _memory(study.path, len(space.points), self.plan.side) as cells:
                 self._crop(study, space, cells)
-                for stem, content in space_sheets(space, cells, self._told):
-                    step.put(f"{self.folder}/{stem}", content)
+                sheets = space_sheets(space, cells, self._told)
+                step.put_all((f"{self.folder}/{stem}", content) for stem, content in sheets)
                 if zooms:
                     page = space_figure(study, self.network, self.images, space, zooms, cells)
+<<<<<<< HEAD
                     for name, content in figure_files(page, f"{self.folder}/figure", photographs=True):
                         step.put(name, content)
             return step.finish([])
+=======
+                    step.put_all(figure_files(page, f"{self.folder}/figure"))
+            step.finish()
+        return Study.open(study.path)
+>>>>>>> e9c1ca9 (wip)
 
     def _open_pictures(self, study: Study) -> AbstractContextManager[OpenStep]:
-        return open_step(study, f"{self.folder}/pictures", self.network.name, self.drawn(study))
+        return study.open_step(
+            f"{self.folder}/pictures", network=self.network.name, options=self.drawn(study)
+        )
 
     @property
     def _told(self) -> Told | None:
@@ -251,14 +258,6 @@ class _Maker:
     def _crop(self, study: Study, space: Space, cells: Pixels) -> None:
         images, boxes = self.images, space.boxes
         crop_patches(study, self.network, images, space.pictures, boxes, cells, progress=self._told)
-
-
-def _remove_strays(study: Path, folder: Path) -> None:
-    """Remove what no step has in a space's folder: files of a run that was stopped, made in another way."""
-    listed = Study.open(study).manifest["files"]
-    for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(study).as_posix() not in listed:
-            path.unlink()
 
 
 @contextmanager

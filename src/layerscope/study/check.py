@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.disk.locks import LOCK
-from layerscope.disk.tables import measure, read_json, read_table, shape_of
+from layerscope.disk.tables import measure, read_table, shape_of
 from layerscope.disk.whole import PARTIAL
 from layerscope.errors import StudyError
-from layerscope.study.folder import BEGUN, FORMAT, MANIFEST, PICTURES, WORK, is_plain, lacking
+from layerscope.study.manifest import BEGUN, MANIFEST, PICTURES, WORK, read_manifest
+from layerscope.study.notes import noted
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ def check_study(path: str | Path) -> tuple[Fault, ...]:
     if not (folder / MANIFEST).exists():
         return (Fault(MANIFEST, _why_no_manifest(folder)),)
     try:
-        manifest = read_json(folder / MANIFEST)
+        manifest = read_manifest(folder)
     except StudyError as error:
         return (Fault(MANIFEST, _without_path(error, folder / MANIFEST)),)
-    if wrong := _wrong_manifest(manifest):
-        return (Fault(MANIFEST, wrong),)
+    if not _has_digest(manifest):
+        return (Fault(MANIFEST, "was changed: its inputs do not have its digest"),)
     found = [*_listed(folder, manifest), *_counts(folder, manifest), *_unlisted(folder, manifest)]
     return tuple(sorted(found, key=lambda fault: fault.file))
 
@@ -53,23 +54,27 @@ def _why_no_manifest(folder: Path) -> str:
     return "missing; this is no study"
 
 
-def _wrong_manifest(manifest: Mapping[str, Any]) -> str:
-    """Why the manifest cannot be trusted; "" if it can."""
-    if manifest.get("format") != FORMAT:
-        return f"has format {manifest.get('format')}, and this layerscope reads format {FORMAT}"
-    if lacks := lacking(manifest):
-        return f"is damaged: it has no {lacks!r}"
-    inputs = json.dumps(manifest["inputs"], sort_keys=True)
-    if hashlib.sha256(inputs.encode()).hexdigest() != manifest["digest"]:
-        return "was changed: its inputs do not have its digest"
-    outside = next((file for file in manifest["files"] if not is_plain(file)), None)
-    return "" if outside is None else f"was changed: {outside!r} is no file of a study"
+def _has_digest(manifest: Mapping[str, Any]) -> bool:
+    try:
+        inputs = json.dumps(manifest["inputs"], sort_keys=True)
+    except RecursionError:
+        return False
+    return bool(hashlib.sha256(inputs.encode()).hexdigest() == manifest["digest"])
 
 
 def _listed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Fault]:
-    for file, about in manifest["files"].items():
-        if wrong := _wrong_file(folder / file, about):
+    for file, about in {MANIFEST: None, **manifest["files"]}.items():
+        if link := _link(folder, file):
+            yield Fault(file, f"a link, by {link}, to what may change elsewhere; put a copy in its place")
+        elif about is not None and (wrong := _wrong_file(folder / file, about)):
             yield Fault(file, wrong)
+
+
+def _link(folder: Path, file: str) -> str:
+    """The part of a file's path that is a symbolic link; "" if none is."""
+    path = folder / file
+    parts = (path, *path.parents[: len(file.split("/")) - 1])
+    return next((part.relative_to(folder).as_posix() for part in reversed(parts) if part.is_symlink()), "")
 
 
 def _wrong_file(path: Path, about: Mapping[str, Any]) -> str:
@@ -104,27 +109,35 @@ def _counts(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(file, f"not listed in {MANIFEST}")
         elif about.get("rows") != rows:
             yield Fault(file, f"has {about.get('rows')} rows, not {rows}")
-    if not _wrong_file(folder / PICTURES, manifest["files"].get(PICTURES, {"bytes": -1})):
-        reasons = read_table(folder / PICTURES)["reason"]
-        bad = len(reasons) - reasons.null_count
+    about = manifest["files"].get(PICTURES)
+    if about is not None and not _wrong_file(folder / PICTURES, about):
+        table = read_table(folder / PICTURES)
+        if "reason" not in table.column_names:
+            yield Fault(PICTURES, "has no column 'reason'")
+            return
+        bad = len(table) - table["reason"].null_count
         if bad != manifest["images"]["bad"]:
             yield Fault(PICTURES, f"has {bad} bad pictures, not {manifest['images']['bad']}")
 
 
 def _unlisted(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Fault]:
-    known = {MANIFEST, LOCK, *manifest["files"]}
+    known, unfinished = {MANIFEST, LOCK, *manifest["files"]}, noted(folder)
     for path in sorted(folder.rglob("*")):
         file = path.relative_to(folder).as_posix()
-        if path.is_dir() or file in known:
+        if file in known or (
+            path.is_dir() and (not path.is_symlink() or any(_link(folder, f) == file for f in known))
+        ):
             continue
-        if file.startswith(f"{WORK}/") or path.name.startswith(PARTIAL):
+        if file in unfinished:
+            yield Fault(file, f"of step {unfinished[file]}, which was interrupted; run it again, it goes on")
+        elif file.startswith(f"{WORK}/") or path.name.startswith(PARTIAL):
             yield Fault(
                 file, "left over from the making; remove it, or run the command that made the study again"
             )
         else:
             yield Fault(
                 file,
-                f"unknown: {MANIFEST} does not list it; it is another's, or of a step that was interrupted",
+                f"unknown: {MANIFEST} does not list it; it is another's",
             )
 
 

@@ -6,8 +6,8 @@ are described in docs/study-format.md.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,44 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from layerscope.disk.locks import LOCK, lock
-from layerscope.disk.tables import (
-    Array,
-    Content,
-    Written,
-    publish_content,
-    publish_json,
-    read_array,
-    read_json,
-    read_table,
-    shape_of,
-)
-from layerscope.disk.whole import remove_partials
+from layerscope.disk.tables import Array, Content, read_array, read_table
 from layerscope.errors import StudyError
-
-FORMAT = 1  #: of the folder; raised when a reader of the old one could not read the new one
-MANIFEST = "study.json"
-PICTURES = "pictures.parquet"
-WORK = "work"
-BEGUN = f"{WORK}/begun.json"  #: what an unfinished study is of
-
-RESERVED = frozenset({MANIFEST, PICTURES, LOCK, WORK})
-_PARTS = {
-    "digest": str,
-    "inputs": dict,
-    "made_with": dict,
-    "threads": int,
-    "images": dict,
-    "networks": dict,
-    "steps": dict,
-    "files": dict,
-}  # of the manifest
-_INNER = {
-    "networks": ("folder",),
-    "steps": ("options", "files"),
-    "files": ("bytes", "sha256"),
-}  # of each one in them
-_PART = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*")
+from layerscope.study.manifest import BEGUN, MANIFEST, PICTURES, has_checksum, read_manifest
+from layerscope.study.steps import OpenStep, open_step
 
 
 @dataclass(frozen=True)
@@ -74,24 +40,17 @@ class Study:
                 if begun
                 else f"{folder} is no study: it has no {MANIFEST}; `layerscope study IMAGES --out DIR` makes one"
             )
-        manifest = read_json(folder / MANIFEST)
-        if manifest.get("format") != FORMAT:
-            raise StudyError(
-                f"{folder} has format {manifest.get('format')}, this layerscope reads format {FORMAT}; "
-                "use the layerscope that made it, or make it anew"
-            )
-        if lacks := lacking(manifest):
-            raise StudyError(f"{folder / MANIFEST} is damaged: it has no {lacks!r}; make the study anew")
-        if outside := [file for file in manifest.get("files", ()) if not is_plain(file)]:
-            raise StudyError(
-                f"{folder / MANIFEST} was changed: {outside[0]!r} is no file of a study; make it anew"
-            )
-        return cls(folder, manifest)
+        return cls(folder, read_manifest(folder))
 
     @property
     def digest(self) -> str:
         """SHA-256 of all that the results depend on: networks, weights, pictures, options."""
         return str(self.manifest["digest"])
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether the manifest is guarded by a checksum; those of older studies are not until a step is added."""
+        return has_checksum(self.manifest)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -131,27 +90,25 @@ class Study:
 
         ``results``: name of the file, which may hold "/", without suffix for tables and arrays -> content.
         ``network``: whose they are; None: the study's own. At every moment the manifest is true: killed midway,
-        the step is absent. Raises StudyError if a name is another step's; OutputError if another process
-        is at work here, or the disk is full.
+        the step is absent. If all is there already, nothing is written. Raises StudyError if a name is another
+        step's, or nobody's file is in the way; OutputError if another process is at work here, or the disk is full.
+        """
+        with self.open_step(step, network=network, options=options) as opened:
+            for name in results:
+                opened.place(name)  # refuses, before anything is touched
+            opened.put_all(results.items())
+            opened.finish()
+        return Study.open(self.path)
+
+    def open_step(
+        self, step: str, *, network: str | None = None, options: Mapping[str, object] | None = None
+    ) -> AbstractContextManager[OpenStep]:
+        """Hold the study and work on a step, file by file; for all at once there is `add`, which says more.
+
+        The study itself stays as it was read: open it again afterwards.
         """
         folder = self.network(network).folder if network is not None else ""
-        named = {join(folder, name): content for name, content in results.items()}
-        whole = join(folder, step)
-        with lock(self.path):
-            remove_partials(self.path)
-            before = read_json(self.path / MANIFEST)
-            kept = without_step(before, whole)
-            _refuse_others(self.path, named, kept["files"])
-            publish_json(self.path / MANIFEST, kept)
-            for file in before["files"].keys() - kept["files"].keys():
-                (self.path / file).unlink(missing_ok=True)
-            files: dict[str, Any] = {}
-            for stem, content in named.items():
-                files |= publish_result(self.path, stem, content)
-            kept["steps"][whole] = {"options": dict(options or {}), "files": sorted(files)}
-            kept["files"] = dict(sorted({**kept["files"], **files}.items()))
-            publish_json(self.path / MANIFEST, kept)
-        return Study.open(self.path)
+        return open_step(self.path, folder, step, options or {})
 
 
 @dataclass(frozen=True)
@@ -196,60 +153,3 @@ class NetworkResults:
             held = ", ".join(self.results[:8]) + (", ..." if len(self.results) > 8 else "")
             raise StudyError(f"{self.study.path} has no {name} of {self.name}; it has {held}")
         return self.study.path / self.folder / name
-
-
-# ------------------------------------------------------------------ writing, for those who make or add
-
-
-def publish_result(folder: Path, stem: str, content: Content) -> dict[str, dict[str, Any]]:
-    """Write one result; what the manifest says of it, by its path below the study's folder."""
-    path, written = publish_content(folder / stem, content)
-    return {path.relative_to(folder).as_posix(): facts(path, written)}
-
-
-def facts(path: Path, written: Written) -> dict[str, Any]:
-    """What the manifest says of a file."""
-    return {"bytes": written.size, "sha256": written.sha256, **shape_of(path)}
-
-
-def join(folder: str, name: str) -> str:
-    """The path of a result below the study's folder. Raises StudyError if it cannot name a file everywhere."""
-    path = f"{folder}/{name}" if folder else name
-    if not is_plain(path) or path.split("/")[0] in RESERVED:
-        raise StudyError(
-            f"{name!r} cannot name a result; use letters, digits, _ @ + . - and / between folders, and not "
-            + ", ".join(sorted(RESERVED))
-        )
-    return path
-
-
-def lacking(manifest: Mapping[str, Any], parts: Iterable[str] = tuple(_PARTS)) -> str:
-    """The first part that a manifest must have and has not, or has as something else; "" if there is none."""
-    for name in parts:
-        if not isinstance(manifest.get(name), _PARTS[name]):
-            return name
-        for inner in _INNER.get(name, ()):
-            for key, about in manifest[name].items():
-                if not isinstance(about, dict) or inner not in about:
-                    return f"{name}.{key}.{inner}"
-    return ""
-
-
-def is_plain(path: str) -> bool:
-    """Whether a path stays below the folder and can be written on every system."""
-    return all(_PART.fullmatch(part) for part in path.split("/"))
-
-
-def without_step(manifest: Mapping[str, Any], step: str) -> dict[str, Any]:
-    """The manifest without a step and its files; the same if it has no such step."""
-    gone = set(manifest["steps"].get(step, {"files": []})["files"])
-    steps = {name: about for name, about in manifest["steps"].items() if name != step}
-    files = {name: about for name, about in manifest["files"].items() if name not in gone}
-    return {**manifest, "steps": steps, "files": files}
-
-
-def _refuse_others(folder: Path, stems: Iterable[str], files: Iterable[str]) -> None:
-    held = set(files)
-    for stem in stems:
-        if same := held & {stem, f"{stem}.parquet", f"{stem}.npy"}:
-            raise StudyError(f"{folder} has {min(same)} already, from another step; use another name")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -27,9 +26,6 @@ def remember_sources(study: Study, networks: Sequence[Network], images: ImageSet
     known = study.steps.get(_STEP, {"images": [], "networks": {}})
     loads = {n.name: asdict(n.loading) for n in networks if n.loading is not None}
     note = {"images": images.sources or known["images"], "networks": {**known["networks"], **loads}}
-    note = json.loads(json.dumps(note))
-    if note == known:
-        return study
     return study.add(_STEP, {}, options=note)
 
 

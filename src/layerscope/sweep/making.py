@@ -6,13 +6,10 @@ byte, as if nothing had happened.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,31 +19,29 @@ import pyarrow as pa
 import torch
 
 from layerscope.disk.locks import LOCK, lock
-from layerscope.disk.tables import publish_json, read_json
-from layerscope.disk.whole import remove_partials
+from layerscope.disk.whole import remove_partials, written
 from layerscope.errors import StudyError
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.progress import Count, Told
-from layerscope.study.folder import (
+from layerscope.study.folder import Study
+from layerscope.study.manifest import (
     BEGUN,
     FORMAT,
     MANIFEST,
     PICTURES,
     RESERVED,
     WORK,
-    Study,
     join,
-    lacking,
     publish_result,
+    write_manifest,
 )
+from layerscope.sweep.begun import Begun, inputs_of, refuse_other_inputs
 from layerscope.sweep.checkpoints import Checkpoints, Shard
 from layerscope.sweep.engine import Advance, Engine, Job, Local, surroundings
 from layerscope.sweep.one_pass import SweepOptions, finish, merge_shards, pictures_table
 from layerscope.sweep.reducers import Reducer, State
-
-_WORDS = {"images.digest": "the pictures: their list, their sizes in bytes or their labels"}
 
 
 def sweep_study(
@@ -72,13 +67,13 @@ def sweep_study(
     making.check()
     _prepare(making.out)
     with lock(making.out):
-        remove_partials(making.out)
         if not (making.out / MANIFEST).exists():
+            remove_partials(making.out)
             making.run(engine or Local())
         study = Study.open(making.out)
-        _refuse_other_inputs(making.out, study.manifest["inputs"], making.inputs)
-        if (making.out / WORK).exists():
-            shutil.rmtree(making.out / WORK)
+        refuse_other_inputs(making.out, study.manifest["inputs"], making.inputs)
+        if (making.out / BEGUN).exists():
+            making.remove_work()
     return study
 
 
@@ -114,29 +109,7 @@ class _Making:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """All that the results depend on, as JSON gives it back."""
-        content = {
-            "images": {
-                "digest": self.images.digest,
-                "count": len(self.images),
-                "classes": self.images.classes,
-            },
-            "pass": {"batch": self.settings.batch, "shard": self.settings.shard},
-            "reducers": {reducer.name: _reducer_input(reducer) for reducer in self.reducers},
-            "networks": {network.name: _network_input(network) for network in self.networks},
-        }
-        plain: dict[str, Any] = json.loads(json.dumps(content))
-        return plain
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the inputs."""
-        return hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
-
-    @cached_property
-    def shards(self) -> tuple[Shard, ...]:
-        """Every shard, in order."""
-        ranges = self.settings.shards(len(self.images))
-        return tuple(Shard(number, indices) for number, indices in enumerate(ranges))
+        return inputs_of(self.networks, self.images, self.reducers, self.settings.batch)
 
     def check(self) -> None:
         """Raise StudyError if there is nothing to do, or if two things would have one name."""
@@ -158,19 +131,21 @@ class _Making:
     def run(self, engine: Engine) -> None:
         """Compute what is missing, write all results, then the manifest."""
         begun = self._begin()
-        stores = [Checkpoints(self.out / WORK / folder, self.digest) for folder in self.folders]
+        stores = [Checkpoints(self.out / WORK / folder, begun.digest) for folder in self.folders]
         advance = Count(
             self.progress,
             "pictures",
             len(self.images) * len(self.networks),
-            before=sum(len(s.indices) for store in stores for s in self.shards if store.has(s)),
+            before=sum(len(s.indices) for store in stores for s in begun.shards if store.has(s)),
         )
         rows: State = {}
         files: dict[str, Any] = {}
         for network, folder, store in zip(self.networks, self.folders, stores, strict=True):
-            job = Job(network, self.images, self.reducers, self.settings, begun["threads"])
-            self._compute(engine, job, store, advance)
-            merged = merge_shards(self.reducers, (store.load(shard) for shard in self.shards))
+            job = Job(network, self.images, self.reducers, self.settings, begun.threads)
+            self._compute(
+                engine, job, [shard for shard in begun.shards if not store.has(shard)], store, advance
+            )
+            merged = merge_shards(self.reducers, (store.load(shard) for shard in begun.shards))
             self._refuse_changed(rows or merged.pictures, merged.pictures, network)
             rows = merged.pictures
             for stem, content in self._results(network, folder, merged.states):
@@ -180,34 +155,35 @@ class _Making:
         )
         self._write_manifest(begun, files, bad=int(np.count_nonzero(rows["reason"] != "")))
 
-    def _begin(self) -> dict[str, Any]:
+    def remove_work(self) -> None:
+        """Remove what only an unfinished study needs, the note of what it is last."""
+        shards = Begun.read(self.out).shards
+        with written(self.out / WORK):
+            for folder in self.folders:
+                store = Checkpoints(self.out / WORK / folder, "")
+                for shard in shards:
+                    store.path(shard).unlink(missing_ok=True)
+                with suppress(OSError):  # it holds something else
+                    store.folder.rmdir()
+            (self.out / BEGUN).unlink()
+            with suppress(OSError):
+                (self.out / WORK).rmdir()
+
+    def _begin(self) -> Begun:
         """What this study was begun with: now, or in an earlier run, which must have been of the same."""
-        now = {
-            "format": FORMAT,
-            "inputs": self.inputs,
-            "made_with": {n.name: surroundings(n.device) for n in self.networks},
-            "threads": torch.get_num_threads(),
-        }
+        made_with = {n.name: surroundings(n.device) for n in self.networks}
+        shard = self.settings.shard_of(len(self.images))
+        now = Begun(self.inputs, made_with, torch.get_num_threads(), shard)
         if not (self.out / BEGUN).exists():
-            publish_json(self.out / BEGUN, now)
+            now.write(self.out)
             return now
-        begun = read_json(self.out / BEGUN)
-        if lacks := lacking(begun, ("inputs", "made_with", "threads")):
-            raise StudyError(
-                f"{self.out / BEGUN} is damaged: it has no {lacks!r}; remove {self.out / WORK} and run the same again"
-            )
-        _refuse_other_inputs(
-            self.out, {"format": begun.get("format"), **begun["inputs"]}, {"format": FORMAT, **self.inputs}
-        )
-        if changed := differences(begun["made_with"], now["made_with"]):
-            raise StudyError(
-                f"{self.out} was begun with other software or on another machine: {_some(changed)}; "
-                "go on with the same, or begin anew in another folder"
-            )
+        begun = Begun.read(self.out)
+        begun.refuse_other(self.out, now)
         return begun
 
-    def _compute(self, engine: Engine, job: Job, store: Checkpoints, advance: Advance) -> None:
-        missing = [shard for shard in self.shards if not store.has(shard)]
+    def _compute(
+        self, engine: Engine, job: Job, missing: Sequence[Shard], store: Checkpoints, advance: Advance
+    ) -> None:
         with closing(engine.run(job, missing, advance)) as done:
             for shard, result in done:
                 store.save(shard, result)
@@ -244,73 +220,18 @@ class _Making:
                 f"{now['reason'][0]}"
             )
 
-    def _write_manifest(self, begun: Mapping[str, Any], files: Mapping[str, Any], *, bad: int) -> None:
+    def _write_manifest(self, begun: Begun, files: Mapping[str, Any], *, bad: int) -> None:
         about = {
             n.name: {"folder": f, "weights": n.weights, "trunk": n.trunk, "layers": len(n.layers)}
             for n, f in zip(self.networks, self.folders, strict=True)
         }
         manifest = {
-            **{"format": FORMAT, "digest": self.digest, "inputs": self.inputs},
-            **{"made_with": begun["made_with"], "threads": begun["threads"]},
+            **{"format": FORMAT, "digest": begun.digest, "inputs": begun.inputs},
+            **{"made_with": begun.made_with, "threads": begun.threads},
             "images": {"description": self.images.description, "count": len(self.images), "bad": bad},
             **{"networks": about, "steps": {}, "files": dict(sorted(files.items()))},
         }
-        publish_json(self.out / MANIFEST, manifest)
-
-
-# ------------------------------------------------------------------ what results depend on
-
-
-def _network_input(network: Network) -> dict[str, Any]:
-    classes = json.dumps(network.classes).encode()
-    return {
-        "digest": network.graph.digest,
-        "dtype": str(network.dtype).removeprefix("torch."),
-        "preprocessing": asdict(network.preprocessing),
-        "layers": [layer.name for layer in network.layers],
-        "classes": None if network.classes is None else hashlib.sha256(classes).hexdigest(),
-    }
-
-
-def _reducer_input(reducer: Reducer) -> dict[str, Any]:
-    """Its kind and its options. Raises StudyError if they cannot be written as JSON."""
-    options = dict(reducer.options())
-    try:
-        json.dumps(options)
-    except (TypeError, ValueError) as error:
-        raise StudyError(
-            f"the options of reducer {reducer.name} are no JSON ({error}); give them as numbers, text and lists"
-        ) from error
-    return {"kind": type(reducer).__qualname__, "options": options}
-
-
-def _refuse_other_inputs(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if changed := differences(before, now):
-        raise StudyError(
-            f"{out} is a study of something else: {_some(changed)}; begin another in a new folder, or run this one "
-            "with what it was begun with"
-        )
-
-
-def differences(before: Any, now: Any, place: str = "") -> list[str]:
-    """What differs between two values made of JSON, in words, one by one."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        inner = f"{place}." if place else ""
-        both = [k for k in before if k in now]
-        gone = [f"{inner}{k} is gone" for k in before if k not in now]
-        new = [f"{inner}{k} is new" for k in now if k not in before]
-        return gone + new + [text for k in both for text in differences(before[k], now[k], f"{inner}{k}")]
-    if before == now and type(before) is type(now):
-        return []
-    if place.startswith("networks.") and place.endswith(".digest"):
-        return [f"architecture or weights of {place[9:-7]}"]
-    if isinstance(before, list) or isinstance(now, list):
-        return [place]
-    return [_WORDS.get(place) or f"{place} was {before!s:.40}, is {now!s:.40}"]
-
-
-def _some(changed: Sequence[str]) -> str:
-    return "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+        write_manifest(self.out, manifest)
 
 
 # ------------------------------------------------------------------ tables

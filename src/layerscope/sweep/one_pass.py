@@ -30,31 +30,47 @@ from layerscope.progress import Count, Told
 from layerscope.sweep.reducers import NO_OUTPUT, Batch, LayerBatch, Reducer, Results, State, Target
 
 Key = tuple[str, str]  #: names of a reducer and of a target of it
+_SHARD, _SHARDS = 256, 80  # pictures of a shard; so many shards, about, of a set for which that is too few
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How the pictures go through the network: so many at once, so many per shard, decoded by so many threads.
+    """How the pictures go through the network: so many at once, decoded by so many threads, so many per shard.
 
-    Raises LayerscopeError if ``shard`` is no multiple of ``batch``: the last batch of each would run half empty.
+    ``shard`` shows in no result; None: whole batches, 256 pictures or an 80th of all if that is more.
+    Raises LayerscopeError if it is no multiple of ``batch``: the last batch of each would run half empty.
     """
 
     batch: int = 16
-    shard: int = 256
     workers: int = 2
+    shard: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.shard, self.workers) < 1:
+        shard = self.batch if self.shard is None else self.shard
+        if min(self.batch, shard, self.workers) < 1:
             raise LayerscopeError(f"{self} needs at least one picture per batch, per shard, and one worker")
-        if self.shard % self.batch:
+        if shard % self.batch:
             raise LayerscopeError(
-                f"a shard of {self.shard} pictures is no multiple of the batch of {self.batch}; make it one"
+                f"a shard of {shard} pictures is no multiple of the batch of {self.batch}; make it one"
             )
+
+    def shard_of(self, pictures: int) -> int:
+        """How many pictures each shard of so many has."""
+        return self.shard or whole_batches(self.batch, max(_SHARD, pictures // _SHARDS))
 
     def shards(self, pictures: int) -> tuple[range, ...]:
         """The places of each shard's pictures, in order."""
-        starts = range(0, pictures, self.shard)
-        return tuple(range(start, min(start + self.shard, pictures)) for start in starts)
+        return shards_of(pictures, self.shard_of(pictures))
+
+
+def whole_batches(batch: int, pictures: int = _SHARD) -> int:
+    """The pictures of as many whole batches as there are in so many, and of one at least."""
+    return max(1, pictures // batch) * batch
+
+
+def shards_of(pictures: int, shard: int) -> tuple[range, ...]:
+    """The places of each shard's pictures, in order, if each but the last has ``shard``."""
+    return tuple(range(start, min(start + shard, pictures)) for start in range(0, pictures, shard))
 
 
 class Watcher:
