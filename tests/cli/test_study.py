@@ -94,6 +94,13 @@ def test_the_check_names_what_is_broken(tmp_path: Path) -> None:
     assert (
         run("study", pictures, *NETWORK, *PASS, "--filters", "none", "--out", tmp_path / "s").exit_code == 0
     )
+    assert run("check", tmp_path / "s").stdout == f"{tmp_path / 's'}: whole\n"
+    path = tmp_path / "s" / "study.json"
+    head = path.read_text("utf-8").partition(',\n "checksum"')[0]
+    path.write_text(f"{head}\n}}\n", "utf-8")
+    old = run("check", tmp_path / "s")
+    assert old.exit_code == 0
+    assert old.stdout.endswith("s: whole; its study.json was written before it had a checksum\n")
     (tmp_path / "s" / "alexcnn" / "sparsity.parquet").unlink()
     found = run("check", tmp_path / "s")
     assert found.exit_code == 1

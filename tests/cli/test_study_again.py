@@ -191,7 +191,7 @@ def test_the_whole_command_again_is_the_same_to_the_byte(
 
 BREAKS = {
     "add_charts": "layerscope.pipeline.show_sparsity",
-    "remember_sources": "layerscope.study.sources.Loading",
+    "remember_sources": "layerscope.pipeline.remember_sources",
     "top_filters": "layerscope.filters.portraits.top_filters",
     "finish_portraits": "layerscope.filters.portraits.finish_portraits",
 }

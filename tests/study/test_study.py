@@ -1,6 +1,7 @@
 """A study: what is in the folder, that it goes on where it ended, and that nothing else is mixed into it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -172,6 +173,42 @@ def test_made_twice_in_two_places_the_same_bytes(tmp_path: Path, whole: Study, s
     assert bytes_of(again.path) == bytes_of(whole.path)
 
 
+@pytest.mark.parametrize("shard", [2, 8, None])
+def test_no_shard_shows_in_a_study(tmp_path: Path, whole: Study, shown: Path, shard: int | None) -> None:
+    settings = replace(SETTINGS, shard=shard)
+    again = make(tmp_path / "again", shown, networks=[small(n) for n in NETWORKS], settings=settings)
+    assert bytes_of(again.path) == bytes_of(whole.path)
+
+
+def test_it_goes_on_in_the_shards_it_was_begun_with(
+    tmp_path: Path, whole: Study, shown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one begun when shards were among the inputs, and in its digest."""
+    networks, begun = [small(n) for n in NETWORKS], tmp_path / "work" / "begun.json"
+    with monkeypatch.context() as patch:
+        patch.setattr("layerscope.sweep.making.merge_shards", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            make(tmp_path, shown, networks=networks)
+        assert json.loads(begun.read_text("utf-8"))["shard"] == 4
+        shutil.rmtree(tmp_path / "work" / "alexcnn")
+        old = json.loads(begun.read_text("utf-8"))
+        old["inputs"]["pass"]["shard"] = old.pop("shard")
+        begun.write_text(json.dumps(old), "utf-8")
+        with pytest.raises(ZeroDivisionError):
+            make(tmp_path, shown, networks=networks, settings=replace(SETTINGS, shard=6))
+    assert len(list(begun.parent.glob("alexcnn/shard-*.npz"))) == 3
+    made = make(tmp_path, shown, networks=networks, settings=replace(SETTINGS, shard=6))
+    assert made.manifest["inputs"]["pass"] == {"batch": 2, "shard": 4}
+    assert {**made.manifest["files"]} == {**whole.manifest["files"]}
+    assert make(tmp_path, shown, networks=networks, engine=Refusing()) == made  # finished, by any shard
+
+
+def test_the_shards_of_large_sets() -> None:
+    assert [SweepOptions(batch).shard_of(100) for batch in (1, 16, 100, 300)] == [256, 256, 200, 300]
+    assert (SweepOptions(16).shard_of(20_480), SweepOptions(128).shard_of(1_281_167)) == (256, 16_000)
+    assert len(SweepOptions(128).shards(1_281_167)) == 81
+
+
 def test_one_picture_more_is_another_study(tmp_path: Path, whole: Study) -> None:
     """The control: the comparison above sees a difference."""
     other = make(tmp_path / "out", write_pictures(tmp_path / "in", 13), networks=[small(n) for n in NETWORKS])
@@ -201,7 +238,7 @@ def test_goes_on_after_an_error_in_any_shard(tmp_path: Path, whole: Study, shown
             Study.open(tmp_path)
     assert bytes_of(attempt(spoil(-1)).path) == bytes_of(whole.path)
     good = {index: 1 for index in range(12) if index != 5}
-    assert Counter(seen) == {**good, 8: 2, 9: 2}  # in the shard whose second half failed
+    assert Counter(seen) == {**good, 4: 2, 8: 2, 9: 2}  # in shards whose second half failed
 
 
 def test_a_finished_study_returns_at_once(tmp_path: Path, shown: Path) -> None:

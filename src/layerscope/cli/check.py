@@ -19,10 +19,14 @@ def check(study: Path) -> None:
     Exit code: 0 whole, 1 not.
     """
     from layerscope.study.check import check_study
+    from layerscope.study.folder import Study
 
     faults = check_study(study)
     for fault in faults:
         say(one_line(str(fault)), err=True)
     if faults:
         sys.exit(1)
-    say(f"{study}: whole")
+    guarded = (
+        "" if Study.open(study).has_checksum else "; its study.json was written before it had a checksum"
+    )
+    say(f"{study}: whole{guarded}")

@@ -236,15 +236,9 @@ class _Maker:
                 step.put_all((f"{self.folder}/{stem}", content) for stem, content in sheets)
                 if zooms:
                     page = space_figure(study, self.network, self.images, space, zooms, cells)
-<<<<<<< HEAD
-                    for name, content in figure_files(page, f"{self.folder}/figure", photographs=True):
-                        step.put(name, content)
-            return step.finish([])
-=======
-                    step.put_all(figure_files(page, f"{self.folder}/figure"))
+                    step.put_all(figure_files(page, f"{self.folder}/figure", photographs=True))
             step.finish()
         return Study.open(study.path)
->>>>>>> e9c1ca9 (wip)
 
     def _open_pictures(self, study: Study) -> AbstractContextManager[OpenStep]:
         return study.open_step(

@@ -95,13 +95,14 @@ class Watcher:
             for index, seen in self._views.items()
         }
 
-    def see(self, pictures: Tensor, batch: Batch) -> None:
-        """Run preprocessed pictures forward; the reducers see the first ones, those that ``batch`` names."""
+    def see(self, pictures: Tensor, batch: Batch, rows: Sequence[int] | None = None) -> None:
+        """Run preprocessed pictures forward; the reducers see the first ones, or ``rows``, which ``batch`` names."""
         found: dict[int, Reduced] = {}
+        some = slice(len(batch.pictures)) if rows is None or [*rows] == [*range(len(rows))] else [*rows]
 
         def observe(operation: Operation, values: Mapping[int, Any]) -> None:
             for target, readers in self._views.get(operation.index, ()):
-                shown = values[operation.index][: len(batch.pictures)]
+                shown = values[operation.index][some]
                 needs, ready = self._needs[operation.index], found.get(operation.index)
                 self._show(LayerBatch(target, batch, shown, needs, ready), readers)
 
@@ -197,9 +198,10 @@ def run_shard(
 ) -> ShardResult:
     """The states and the rows of the pictures at ``indices``. A pure function: twice gives the same bits twice.
 
-    Every forward pass takes exactly ``settings.batch`` pictures; the last is filled up with zeros, which no reducer
-    sees. Then a picture's activations have the same bits whatever its neighbours and its place (measured on the CPU
-    for VGG-16, AlexNet, ResNet-18 and GoogLeNet, float32 and bfloat16); with other batch sizes they may not.
+    Every forward pass takes exactly ``settings.batch`` pictures. A picture has the same place in it however the set is
+    cut: small products give other last bits in other places. In place of one that is missing or cannot be read there
+    are zeros, which no reducer sees. Then its activations have the same bits whatever its neighbours; with other batch
+    sizes they may not.
     """
     watcher = Watcher(network, reducers)
     outputs = class_outputs(network, images.classes)
@@ -207,23 +209,23 @@ def run_shard(
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     read: list[Ready[Tensor]] = []
     waiting: list[Ready[Tensor]] = []
+    rows: list[int] = []
     ahead = read_ahead(images, indices, network.preprocessing.apply, settings.workers)
     with closing(ahead):
-        for ready in ahead:
+        for number, ready in enumerate(ahead, 1):
             read.append(replace(ready, value=None))
             if ready.value is None:
                 advance(1)
-                continue
-            pictures[len(waiting)] = ready.value
-            waiting.append(replace(ready, value=None))
-            if len(waiting) == settings.batch:
-                watcher.see(pictures, _batch(network, images, waiting, outputs))
+            else:
+                pictures[(number - 1) % settings.batch] = ready.value
+                waiting.append(read[-1])
+                rows.append((number - 1) % settings.batch)
+            if waiting and (number % settings.batch == 0 or number == len(indices)):
+                pictures[[row for row in range(settings.batch) if row not in rows]] = 0
+                watcher.see(pictures, _batch(network, images, waiting, outputs), rows)
                 advance(len(waiting))
                 waiting.clear()
-    if waiting:
-        pictures[len(waiting) :] = 0
-        watcher.see(pictures, _batch(network, images, waiting, outputs))
-        advance(len(waiting))
+                rows.clear()
     return ShardResult(watcher.states, _rows(read))
 
 
