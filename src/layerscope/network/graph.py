@@ -21,7 +21,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError
 from layerscope.network.fitting import misfit
-from layerscope.network.tracing import cause, evaluating, quiet
+from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  #: results nothing else shares
@@ -167,7 +167,7 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     """
     tensor = next(iter(module.parameters()), torch.empty(0))
     example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
-    with evaluating(module), quiet(), torch.no_grad():
+    with evaluating(module), quiet(), in_own_precision(), torch.no_grad():
         try:
             program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
         except Exception as error:

@@ -19,6 +19,7 @@ from layerscope.network.layers import Layer, find_layers
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import geometry
 from layerscope.network.source import Loading
+from layerscope.network.tracing import computing
 
 _FINAL_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
 _SIGMOIDS = frozenset({"sigmoid", "hardsigmoid"})
@@ -214,7 +215,7 @@ class Network:
         """The results of operations for preprocessed pictures, by the same convolutions as everywhere else."""
         upto = max(keep, default=0)
         batches = torch.split(self.prepare(pictures), _BATCH)
-        with torch.inference_mode():
+        with computing():
             ways = prepare_convolutions(self.graph, upto)
             parts = [self.graph.run(batch, upto, keep, prepared=ways) for batch in batches]
         return {

@@ -1,4 +1,4 @@
-"""What surrounds the reading of a module: its mode, torch's silence, and the cause if it cannot be read."""
+"""What surrounds a network while it is read or computed: modes, torch's silence, the cause if it cannot be read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr
 
+import torch
 from torch import nn
 
 from layerscope.errors import said
@@ -24,6 +25,23 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes.items():
             part.training = training
+
+
+@contextmanager
+def in_own_precision() -> Iterator[None]:
+    """No precision but a network's own, whatever torch.autocast surrounds the call."""
+    accelerator = torch.accelerator.current_accelerator()
+    with ExitStack() as stack:
+        for device in {"cpu", accelerator.type if accelerator else "cpu"}:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Around all that is computed of a network: forward, and the way back."""
+    with torch.inference_mode(), in_own_precision():
+        yield
 
 
 @contextmanager

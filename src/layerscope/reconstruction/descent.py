@@ -21,6 +21,7 @@ from layerscope.errors import NetworkError
 from layerscope.network.convolution import prepare_forward
 from layerscope.network.graph import Graph, Operation
 from layerscope.network.network import Network, Unit
+from layerscope.network.tracing import computing
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.rules import (
     DECONVNET,
@@ -97,7 +98,7 @@ def reconstruct(
         way = way_of(network.graph, tops, rule, network.dtype.itemsize)
         _keep_freed_memory()
         done = Count(progress, "pictures", len(pictures))
-        with torch.inference_mode():
+        with computing():
             for i in range(len(pictures)):
                 pixels = _one_picture(network, pictures[i : i + 1], seeds, tops, way, rule, budget)
                 for row, values in pixels.items():

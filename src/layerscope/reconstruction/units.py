@@ -23,6 +23,7 @@ from layerscope.network.convolution import Rectified
 from layerscope.network.geometry import Box
 from layerscope.network.graph import Operation
 from layerscope.network.network import Network, Unit
+from layerscope.network.tracing import computing
 from layerscope.reconstruction.descent import Way, default_chunk_bytes, way_down, way_of
 from layerscope.reconstruction.rules import DECONVNET, Rule, remember
 from layerscope.reconstruction.window_rules import (
@@ -250,7 +251,7 @@ class _Portraits:
         for key in list(self.waiting):
             yield from self._finish(key)
 
-    @torch.inference_mode()
+    @computing()
     def _look(self, index: int, spots: Sequence[_Spot]) -> list[_Waiting]:
         """Take from a picture what its units need."""
         picture = self.pictures[index] if isinstance(self.pictures, Tensor) else self.pictures(index)
@@ -311,7 +312,7 @@ class _Portraits:
         self.held += unit.bytes
         return self._finish(key) if len(self.waiting[key]) >= room else []
 
-    @torch.inference_mode()
+    @computing()
     def _finish(self, key: _Key) -> list[tuple[int, UnitReconstruction]]:
         """Take a batch down."""
         units = self.waiting.pop(key)

@@ -26,6 +26,7 @@ from layerscope.kernels.reduction import Reduced, can_rectify, rectify_and_reduc
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.graph import OWN_MEMORY, Operation
 from layerscope.network.network import Network
+from layerscope.network.tracing import computing
 from layerscope.progress import Count, Told
 from layerscope.sweep.reducers import NO_OUTPUT, Batch, LayerBatch, Reducer, Results, State, Target
 
@@ -106,7 +107,7 @@ class Watcher:
                 needs, ready = self._needs[operation.index], found.get(operation.index)
                 self._show(LayerBatch(target, batch, shown, needs, ready), readers)
 
-        with torch.inference_mode():
+        with computing():
             prepared = self.network.prepare(pictures)
             ways = self._rectifying(found) if len(batch.pictures) == len(pictures) else {}
             ways = {**self._convolutions, **ways}
