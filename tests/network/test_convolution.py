@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layerscope.kernels import onednn
+from layerscope.network.capture import capture
 from layerscope.network.convolution import Packed, prepare_convolutions, prepare_forward, transpose
 from layerscope.network.geometry import Window
-from layerscope.network.graph import Graph, capture
+from layerscope.network.graph import Graph
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT, make_steps
 from tests.support.descent import Function
 

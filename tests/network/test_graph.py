@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
+import warnings
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,7 +17,9 @@ import torchvision.models as tv
 from torch import Tensor, nn
 
 from layerscope.errors import NetworkError
-from layerscope.network.graph import Graph, capture
+from layerscope.network.capture import capture
+from layerscope.network.graph import Graph
+from layerscope.network.tracing import quiet
 from tests.support.small_networks import SMALL, Written, conv, shrunk
 
 TORCHVISION: dict[str, tuple[int, dict[str, Any]]] = {  #: name -> side of the picture, arguments
@@ -281,6 +287,62 @@ def test_what_cannot_be_read_is_refused_in_one_line(name: str, capfd: pytest.Cap
         capture(module, (3, 8, 8))
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_what_was_made_from_a_module_is_refused_in_one_line() -> None:
+    module = nn.Sequential(conv(), nn.ReLU()).eval()
+    program = torch.export.export(module, (torch.zeros(2, 3, 8, 8),))
+    scripted = torch.jit.script(module)
+    for made in (program, program.module(), scripted, torch.jit.freeze(scripted)):
+        with pytest.raises(NetworkError, match=r"^cannot read \w+, .*; give the nn.Module it was made from$"):
+            capture(made, (3, 8, 8))  # type: ignore[arg-type]
+    with pytest.raises(NetworkError, match="cannot read function, which is no module"):
+        capture(conv, (3, 8, 8))  # type: ignore[arg-type]
+
+
+class Chatty(nn.Module):
+    """Lets another thread log, warn and print while it is read, and prints something of its own."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        other = threading.Thread(target=speak_up)
+        other.start()
+        other.join()
+        print("said in reading", file=sys.stderr)
+        return pictures * 2
+
+
+def speak_up() -> None:
+    logging.getLogger("elsewhere").warning("logged")
+    logging.getLogger("torch.elsewhere").warning("logged under torch")
+    warnings.warn("warned", stacklevel=1)
+    print("printed", file=sys.stderr)
+
+
+def test_other_threads_are_heard_while_a_module_is_read(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sys.stderr
+    with pytest.warns(UserWarning, match="warned"):
+        capture(Chatty(), (3, 8, 8))
+    assert sys.stderr is before
+    heard = capsys.readouterr().err
+    assert "printed" in heard
+    assert "logged under torch" in heard
+    assert "said in reading" not in heard
+    assert "logged" in caplog.messages
+
+
+def test_two_threads_that_read_leave_standard_error_to_all(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = quiet(), quiet()
+    filters = list(warnings.filters)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    print("heard", file=sys.stderr)
+    assert "heard" in capsys.readouterr().err
+    assert warnings.filters == filters
 
 
 @pytest.mark.parametrize("name", ["control flow", "python's numbers"])

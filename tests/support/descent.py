@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layerscope.network.graph import Graph, capture
+from layerscope.network.capture import capture
+from layerscope.network.graph import Graph
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.reconstruction.rules import GRADIENT, Rule, remember, reverse, step

@@ -44,7 +44,7 @@ def add_exactly(sums: npt.NDArray[Any], numbers: npt.NDArray[np.float64]) -> Dig
 
 def exact_value(digits: npt.NDArray[Any]) -> Fraction:
     """The sum that the digits of one channel stand for."""
-    return Fraction(_whole(digits)) * Fraction(2) ** _LOWEST
+    return Fraction(*_whole(np.array([digits]))) * Fraction(2) ** _LOWEST
 
 
 def mean_and_variance(
@@ -54,13 +54,19 @@ def mean_and_variance(
 
     In whole numbers, whose quotient Python rounds correctly: a fraction would be reduced at each step.
     """
-    ones, twos = [_whole(digits) for digits in sums], [_whole(digits) for digits in squares]
+    ones, twos = _whole(sums), _whole(squares)
     means = [one / (count << -_LOWEST) for one in ones]
     spread = ((two * count << -_LOWEST) - one * one for one, two in zip(ones, twos, strict=True))
     variances = [max(0, s) / (count * count << -2 * _LOWEST) for s in spread]
     return np.array(means), np.array(variances)
 
 
-def _whole(digits: npt.NDArray[Any]) -> int:
-    """The number that the digits of one channel stand for, in units of the lowest."""
-    return sum(int(digit) << (_DIGIT * i) for i, digit in enumerate(digits))
+def _whole(sums: npt.NDArray[Any]) -> list[int]:
+    """The number that the digits of each channel stand for, in units of the lowest."""
+    carried = np.array(sums, np.int64)
+    for digit in range(LIMBS - 1):
+        carried[:, digit + 1] += carried[:, digit] >> _DIGIT
+        carried[:, digit] &= (1 << _DIGIT) - 1
+    lower, top = carried[:, :-1].astype("<u4"), carried[:, -1].tolist()
+    known = (int.from_bytes(row.tobytes(), "little") for row in lower)
+    return [low + (high << _DIGIT * (LIMBS - 1)) for low, high in zip(known, top, strict=True)]

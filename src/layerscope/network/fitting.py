@@ -40,6 +40,6 @@ def _said(path: str, part: nn.Module, values: Tensor) -> str:
         return f"the linear layer {path} takes {part.in_features} values and is given {values.shape[-1]}"
     if isinstance(part, nn.Conv2d) and values.ndim == 4 and values.shape[1] != part.in_channels:
         return f"the convolution {path} takes {part.in_channels} channels and is given {values.shape[1]}"
-    if values.ndim == 4:
+    if values.ndim == 4 and path:
         return f"the layer {path} cannot take maps of {values.shape[2]}x{values.shape[3]}"
     return ""

@@ -1,29 +1,23 @@
 """A network seen operation by operation: one flat, functional list, whatever the Python behind it looked like.
 
-``torch.export`` reads the network; this room tidies what it says: in-place operations become plain ones, those
-that change nothing at inference (dropout, contiguous) vanish, and every argument gets its name.
+Graphs pickle: an operation of torch, which does not, is known by its name.
 """
 
 from __future__ import annotations
 
 import hashlib
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram, export
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch import Tensor
+from torch._ops import OpOverload
 
 from layerscope.errors import NetworkError
-from layerscope.network.fitting import misfit
-from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
-_IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  #: results nothing else shares
 
 
@@ -58,7 +52,16 @@ class Operation:
     @property
     def place(self) -> str:
         """The operation and where it is, for messages."""
-        return _place(self.kind, self.module)
+        return place_of(self.kind, self.module)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields, the operation of torch by its name."""
+        return bare_state(self) | {"target": _name_target(self.target), "arguments": dict(self.arguments)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Raises NetworkError if the operation is one of a library that is not imported here."""
+        arguments = MappingProxyType(state["arguments"])
+        vars(self).update(state, target=_find_target(state["target"]), arguments=arguments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +95,14 @@ class Graph:
                 users[source].append(operation.index)
         return tuple(map(tuple, users))
 
-    def resolve(self, argument: Any, values: Mapping[int, Any]) -> Any:
-        """The argument with results and tensors in place of their names."""
-        if isinstance(argument, Ref):
-            return values[argument.index]
-        if isinstance(argument, Parameter):
-            return self.tensors[argument.name]
-        if isinstance(argument, torch.device) and self.tensors:
-            return self._device
-        if isinstance(argument, (list, tuple)):
-            return [self.resolve(item, values) for item in argument]
-        return argument
+    def with_tensors(self, argument: Any) -> Any:
+        """The argument with the network's tensors and device in place of their names; a Ref stays."""
+        return change_leaves(argument, self._with_tensor)
+
+    def _with_tensor(self, leaf: Any) -> Any:
+        if isinstance(leaf, Parameter):
+            return self.tensors[leaf.name]
+        return self._device if isinstance(leaf, torch.device) and self.tensors else leaf
 
     def run(
         self,
@@ -142,10 +142,19 @@ class Graph:
             source = operation.inputs[0]
             if self.operations[source].kind in OWN_MEMORY:
                 return torch.relu_(values[source])  # spares fresh memory, which costs more than the relu
-        arguments = {name: self.resolve(a, values) for name, a in operation.arguments.items()}
+        given = {name: self.with_tensors(a) for name, a in operation.arguments.items()}
+        arguments = {name: fill(a, values.__getitem__) for name, a in given.items()}
         keywords = getattr(operation.target, "keywords", {})
         here = {"device": self._device} if "device" in keywords and self.tensors else {}
         return operation.target(*_in_precision(arguments), **here)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields; a tensor that is part of a larger one without the rest of it."""
+        tensors = {name: _without_the_rest(tensor) for name, tensor in self.tensors.items()}
+        return bare_state(self) | {"modules": dict(self.modules), "tensors": tensors}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, modules=MappingProxyType(state["modules"]))
 
     @cached_property
     def _device(self) -> torch.device:
@@ -160,250 +169,61 @@ def _in_precision(arguments: Mapping[str, Any]) -> list[Any]:
     return values
 
 
-def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
-    """Read a network for inputs of ``input_shape`` (channels, height, width) and any batch size.
-
-    Raises NetworkError if it cannot be read: data-dependent Python, several inputs or outputs, a fixed batch size.
-    """
-    tensor = next(iter(module.parameters()), torch.empty(0))
-    example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
-    with evaluating(module), quiet(), in_own_precision(), torch.no_grad():
-        try:
-            program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
-        except Exception as error:
-            why = misfit(module, example) or (
-                f"{cause(error)}; it must take one image tensor of any batch size and have no "
-                "data-dependent control flow"
-            )
-            size = "x".join(map(str, input_shape))
-            raise NetworkError(f"cannot read {type(module).__name__} for input {size}: {why}") from error
-        return _Tidier(program).graph()
-
-
-class _Tidier:
-    """Turns an exported program into a Graph, node by node."""
-
-    def __init__(self, program: ExportedProgram) -> None:
-        self.program = program
-        self.operations: list[Operation] = []
-        self.modules: dict[str, int] = {}
-        self.batch = ""  # the number of pictures, as export calls it
-        self.known: dict[Any, Any] = {}  # fx node -> Ref or Parameter
-        self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
-        self.parts: dict[
-            Any, list[tuple[int, int, int]]
-        ] = {}  # chunk-like node -> (axis, start, length) of each
-
-    def graph(self) -> Graph:
-        """Walk the program once."""
-        self._name_inputs()
-        for node in self.program.graph.nodes:
-            if node.op == "call_function" and not _kind(node.target).startswith("_assert"):
-                self._checked_call(node)
-        (output,) = (node for node in self.program.graph.nodes if node.op == "output")
-        results = [self.known.get(value) for value in output.args[0] if value is not None]
-        if len(results) != 1 or not isinstance(results[0], Ref):
-            raise NetworkError(
-                f"the network returns {len(results)} values; wrap it so that it returns one tensor"
-            )
-        state = {**self.program.state_dict, **self.program.constants}
-        leaves = (leaf for op in self.operations for leaf in _leaves(op.arguments.values()))
-        used = {leaf.name for leaf in leaves if isinstance(leaf, Parameter)}
-        tensors = {name: state[name].detach() for name in sorted(used)}
-        return Graph(tuple(self.operations), results[0].index, MappingProxyType(self.modules), tensors)
-
-    def _name_inputs(self) -> None:
-        nodes = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
-        for spec in self.program.graph_signature.input_specs:
-            node = nodes[spec.arg.name]
-            if spec.target is not None:
-                self.known[node] = Parameter(spec.target)
-            elif self.operations:
-                raise NetworkError(
-                    "the network takes several inputs; wrap it so that it takes one image tensor"
-                )
-            else:
-                self.batch, *shape = map(str, node.meta["val"].shape)
-                self.operations.append(Operation(0, "input", _nothing, {}, (), "", tuple(map(int, shape))))
-                self.known[node] = Ref(0)
-
-    def _checked_call(self, node: Any) -> None:
-        place = _place(_kind(node.target), _path(node))
-        if any(source.op == "get_attr" for source in node.all_input_nodes):
-            raise NetworkError(
-                f"{place} wraps part of the network, which cannot be read; "
-                "leave out torch.autocast, enable_grad, torch.cond and the like within forward"
-            )
-        try:
-            self._call(node)
-        except GuardOnDataDependentSymNode as error:
-            raise NetworkError(
-                f"{place} gives a result whose size depends on what is in the picture; use one of a fixed size"
-            ) from error
-
-    def _call(self, node: Any) -> None:
-        kind = _kind(node.target)
-        self._note_memory(node)
-        if kind in ("chunk", "split", "split_with_sizes"):
-            self._split(node)
-            return
-        if kind == "getitem" and node.args[0] in self.parts:
-            source, part = node.args
-            axis, start, length = self.parts[source][part]
-            arguments = {"self": self.known[source], "dim": axis, "start": start, "length": length}
-            self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
-        elif _changes_nothing(node, kind):
-            self.known[node] = self.known[node.args[0]]
-            self._note_module(node)
-        elif kind.removesuffix("_") == "squeeze":
-            self._squeeze(node)
-        else:
-            target = _functional(node.target)
-            self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
-            if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
-                self.known[node.args[0]] = self.known[node]
-
-    def _note_memory(self, node: Any) -> None:
-        """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
-        schema = getattr(node.target, "_schema", None)
-        info = (
-            next((r.alias_info for r in schema.returns if r.alias_info), None) if schema is not None else None
-        )
-        if info is None and not (node.target is operator.getitem and node.args[0] in self.parts):
-            return
-        source = node.args[0]
-        owner = self.memory.setdefault(node, self.memory.get(source, source))
-        if info is None or not info.is_write:
-            return
-        for other in [owner, *(n for n, o in self.memory.items() if o is owner)]:
-            apart = other.target is source.target is operator.getitem and other.args[0] is source.args[0]
-            if other not in (source, node) and not apart and any(user > node for user in other.users):
-                kind = _kind(node.target)
-                raise NetworkError(
-                    f"{_place(kind, _path(node))} changes part of a tensor, or a view of one, that is read again "
-                    f"later; use {kind.removesuffix('_')} and its result instead"
-                )
-
-    def _split(self, node: Any) -> None:
-        axis = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
-        lengths = [int(part.shape[axis]) for part in node.meta["val"]]
-        starts = [sum(lengths[:i]) for i in range(len(lengths))]
-        self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
-        self.known[node] = self.known[node.args[0]]
-
-    def _squeeze(self, node: Any) -> None:
-        """Drops the axes of length 1 that were asked for, or all; never the batch, which may be of one picture."""
-        shape = node.args[0].meta["val"].shape
-        asked = node.args[1] if len(node.args) > 1 else range(len(shape))
-        axes = {axis % len(shape) for axis in ([asked] if isinstance(asked, int) else asked)}
-        gone = sorted(axis for axis in axes if isinstance(shape[axis], int) and shape[axis] == 1)
-        self._append(node, "squeeze", torch.ops.aten.squeeze.dims, {"self": node.args[0], "dim": gone})
-
-    def _append(self, node: Any, kind: str, target: Any, arguments: Mapping[str, Any]) -> None:
-        index = len(self.operations)
-        named = {name: self._translate(argument) for name, argument in arguments.items()}
-        inputs = tuple(leaf.index for leaf in _leaves(named.values()) if isinstance(leaf, Ref))
-        value = node.meta["val"]
-        shape = tuple(int(n) for n in getattr(value, "shape", ())[1:])
-        carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
-        batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
-        self.operations.append(
-            Operation(
-                index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
-            )
-        )
-        self.known[node] = Ref(index)
-        self._note_module(node)
-
-    def _note_module(self, node: Any) -> None:
-        known = self.known[node]
-        if isinstance(known, Ref):
-            self.modules.update(dict.fromkeys(_paths(node), known.index))
-
-    def _translate(self, argument: Any) -> Any:
-        if isinstance(argument, torch.fx.Node):
-            return self.known[argument]
-        if isinstance(argument, (list, tuple)):
-            return [self._translate(item) for item in argument]
-        return argument
-
-
-def _nothing() -> None:
-    """The picture is given, not computed."""
-
-
-def _is_real(value: Any) -> bool:
-    """Whether a result is floating point, or a tuple with something that is."""
-    if isinstance(value, (tuple, list)):
-        return any(map(_is_real, value))
-    return isinstance(value, Tensor) and value.is_floating_point()
-
-
-def _kind(target: Any) -> str:
-    if target is operator.getitem:
-        return "getitem"
-    schema = getattr(target, "_schema", None)
-    return (
-        schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
-    )
-
-
-def _functional(target: Any) -> Any:
-    """The operation that gives the same result in new memory; the operation itself if it already does."""
-    schema = getattr(target, "_schema", None)
-    if target is torch.ops.aten.view.default:
-        return torch.ops.aten.reshape.default  # the same values, whatever order the memory has
-    if schema is None or not schema.is_mutable:
-        return target
-    packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::").removesuffix("_"), None)
-    overload = schema.overload_name or "default"
-    if not schema.name.endswith("_") or packet is None or overload not in packet.overloads():
-        raise NetworkError(f"the in-place operation {schema.name} has no plain form; replace it in the model")
-    return getattr(packet, overload)
-
-
-def _named_arguments(target: Any, node: Any) -> dict[str, Any]:
-    schema = getattr(target, "_schema", None)
-    if schema is None:
-        return {str(i): argument for i, argument in enumerate(node.args)}
-    values = dict(zip((a.name for a in schema.arguments), node.args, strict=False)) | dict(node.kwargs)
-    return {a.name: values.get(a.name, a.default_value) for a in schema.arguments if not a.kwarg_only}
-
-
-def _with_keywords(target: Any, node: Any) -> Any:
-    """The operation with its keyword-only arguments (``alpha``, ``dtype``) bound, where it was given any."""
-    only = {a.name for a in target._schema.arguments if a.kwarg_only} if hasattr(target, "_schema") else set()
-    given = {name: value for name, value in node.kwargs.items() if name in only}
-    return partial(target, **given) if given else target
-
-
-def _changes_nothing(node: Any, kind: str) -> bool:
-    """Copies, dropout at inference, and an adaptive pool to the size that its input already has."""
-    if kind.removesuffix("_") in ("dropout", "feature_dropout"):
-        return node.args[2] is False
-    if kind == "adaptive_avg_pool2d":
-        return bool(node.args[0].meta["val"].shape == node.meta["val"].shape)
-    return kind in _IDENTITIES
-
-
-def _paths(node: Any) -> list[str]:
-    """The modules that an operation happens in, outermost first; "" is the network itself."""
-    stack = (node.meta.get("nn_module_stack") or {}).values()
-    return [path for path, _ in stack if isinstance(path, str) and not path.startswith("_empty")]
-
-
-def _place(kind: str, path: str) -> str:
+def place_of(kind: str, path: str) -> str:
+    """An operation and where it is, for messages."""
     return f"{kind} in {path!r}" if path else f"{kind} in the network's own forward"
 
 
-def _path(node: Any) -> str:
-    return (_paths(node) or [""])[-1]
-
-
-def _leaves(arguments: Iterable[Any]) -> Iterator[Any]:
+def leaves_of(arguments: Iterable[Any]) -> Iterator[Any]:
     """The arguments, those inside lists one by one."""
     for argument in arguments:
         if isinstance(argument, (list, tuple)):
-            yield from _leaves(argument)
+            yield from leaves_of(argument)
         else:
             yield argument
+
+
+def change_leaves(argument: Any, change: Callable[[Any], Any]) -> Any:
+    """The argument, or each of those inside its lists, changed."""
+    if isinstance(argument, (list, tuple)):
+        return [change_leaves(item, change) for item in argument]
+    return change(argument)
+
+
+def fill(argument: Any, result: Callable[[int], Any]) -> Any:
+    """The argument with ``result`` of the operation in place of each Ref."""
+    return change_leaves(argument, lambda leaf: result(leaf.index) if isinstance(leaf, Ref) else leaf)
+
+
+# ------------------------------------------------------------------ pickled
+
+
+def bare_state(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, without what it has worked out from them."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _without_the_rest(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
+
+
+def _name_target(target: Any) -> Any:
+    """What pickles in place of an operation: its name and the keywords bound to it; itself if it is Python's own."""
+    if isinstance(target, partial):
+        return (*_name_target(target.func), target.keywords)
+    if isinstance(target, OpOverload):
+        return (*target._schema.name.split("::"), target._overloadname)
+    return target
+
+
+def _find_target(named: Any) -> Any:
+    if not isinstance(named, tuple):
+        return named
+    namespace, name, overload, *keywords = named
+    try:
+        target = getattr(getattr(getattr(torch.ops, namespace), name), overload)
+    except AttributeError as error:
+        raise NetworkError(
+            f"the network uses {namespace}::{name}, which is not known here; import the library that defines it"
+        ) from error
+    return partial(target, **keywords[0]) if keywords else target

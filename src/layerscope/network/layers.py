@@ -27,7 +27,6 @@ _WORDS = {
     "avg_pool2d": "average pool",
     "adaptive_avg_pool2d": "adaptive average pool",
     "batch_norm": "batch norm",
-    "hardtanh": "relu6",
 }
 
 
@@ -141,6 +140,9 @@ def _describe(graph: Graph, operation: Operation) -> str:
     if operation.kind in ("max_pool2d", "avg_pool2d"):
         rows, columns = windows(graph, operation)
         return f"{word} {_times(rows.kernel, columns.kernel)}{_stride(rows.stride, columns.stride)}"
+    if operation.kind == "hardtanh":
+        low, high = operation.arguments["min_val"], operation.arguments["max_val"]
+        return "relu6" if (low, high) == (0, 6) else f"{word} {low:g} to {high:g}"
     if operation.kind == "adaptive_avg_pool2d":
         return f"{word} to {_times(*pair(operation.arguments['output_size']))}"
     return word

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.errors import GeometryError, NetworkError
+from layerscope.network.capture import capture
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.geometry import Box, Geometry
-from layerscope.network.graph import Graph, capture
+from layerscope.network.graph import Graph, bare_state
 from layerscope.network.layers import Layer, find_layers
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import geometry
@@ -84,6 +85,10 @@ class Network:
         graph = capture(module, preprocessing.shape)
         names = None if classes is None else tuple(classes)
         return cls(name or type(module).__name__, graph, preprocessing, names)
+
+    def __getstate__(self) -> dict[str, object]:
+        """The fields: layers and receptive fields are found again where they are wanted."""
+        return bare_state(self)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

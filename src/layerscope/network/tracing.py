@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TextIO
 
 import torch
 from torch import nn
@@ -46,15 +49,63 @@ def computing() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings, log lines or printed graphs of torch's own: what goes wrong is in the error."""
-    disabled = logging.root.manager.disable
-    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(disabled)
+    """Nothing of what torch warns of in this thread, or is printed to standard error: what goes wrong is in the error.
+
+    Other threads are heard. Nothing is put back that another thread may have changed meanwhile: what stays of it,
+    then, lets everything pass.
+    """
+    reader = _Reader(threading.get_ident())
+    ignored: Any = ("ignore", None, Warning, _WarningsOfTorch(reader), 0)
+    aside = _Aside(sys.stderr, reader)
+    warnings.filters.insert(0, ignored)  # type: ignore[attr-defined]
+    sys.stderr = aside
+    try:
+        yield
+    finally:
+        reader.thread = None
+        if sys.stderr is aside:
+            sys.stderr = aside.beneath
+        with suppress(ValueError):
+            warnings.filters.remove(ignored)  # type: ignore[attr-defined]
+
+
+@dataclass
+class _Reader:
+    """The thread that reads a module; None: it is done."""
+
+    thread: int | None
+
+    def speaks(self) -> bool:
+        return threading.get_ident() == self.thread
+
+
+@dataclass(frozen=True, eq=False)
+class _WarningsOfTorch:
+    """In place of the pattern that a filter of warnings has for their module."""
+
+    reader: _Reader
+
+    def match(self, module: str) -> bool:
+        return self.reader.speaks() and module.partition(".")[0] == "torch"
+
+
+class _Aside(io.TextIOBase):
+    """Standard error, but for what the reader says."""
+
+    def __init__(self, beneath: TextIO, reader: _Reader) -> None:
+        self.beneath, self.reader = beneath, reader
+
+    def write(self, text: str) -> int:
+        return len(text) if self.reader.speaks() else self.beneath.write(text)
+
+    def flush(self) -> None:
+        self.beneath.flush()
+
+    def fileno(self) -> int:
+        return self.beneath.fileno()
+
+    def isatty(self) -> bool:
+        return self.beneath.isatty()
 
 
 def cause(error: Exception) -> str:

@@ -24,7 +24,7 @@ from layerscope import choices
 from layerscope.errors import UnsupportedOperationError
 from layerscope.network.convolution import Transposed, rectify_, transpose
 from layerscope.network.geometry import Window
-from layerscope.network.graph import Graph, Operation, Ref
+from layerscope.network.graph import Graph, Operation, Ref, fill
 from layerscope.network.receptive_fields import map_size, windows
 from layerscope.reconstruction.switches import Switches, apart, find_switches, unpool
 
@@ -69,7 +69,7 @@ class Step:
 
 def step(graph: Graph, operation: Operation, *, rectifies: bool = False, rectified: bool = False) -> Step:
     """Make an operation ready to be reversed; the rest is for those who know what is above and below it."""
-    arguments = {name: _with_tensors(graph, value) for name, value in operation.arguments.items()}
+    arguments = {name: graph.with_tensors(value) for name, value in operation.arguments.items()}
     inputs = [graph.operations[index] for index in operation.inputs]
     sources, carries = tuple(i.shape for i in inputs), tuple(i.carries for i in inputs)
     made = Step(operation, arguments, sources, carries, rectifies=rectifies, rectified=rectified)
@@ -185,14 +185,6 @@ def reverse(step: Step, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor
     return _adjoint(step, signal, memory)
 
 
-def _with_tensors(graph: Graph, value: Any) -> Any:
-    if isinstance(value, Ref):
-        return value
-    if isinstance(value, list):
-        return [_with_tensors(graph, item) for item in value]
-    return graph.resolve(value, {})
-
-
 def _forget(step: Step, values: Mapping[int, Any], rule: Rule) -> None:
     """Nothing of the forward pass is needed."""
 
@@ -277,17 +269,11 @@ def _adjoint(step: Step, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Ten
 
     def forward(*inputs: Tensor) -> Tensor:
         given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
-        result: Tensor = step.operation.target(*(_fill(a, given) for a in step.arguments.values()))
+        result: Tensor = step.operation.target(*(fill(a, given.__getitem__) for a in step.arguments.values()))
         return result
 
     pull = torch.func.vjp(forward, *points)[1]
     return tuple(part.clone() if 0 in part.stride() else part for part in pull(signal))
-
-
-def _fill(argument: Any, values: Mapping[int, Any]) -> Any:
-    if isinstance(argument, Ref):
-        return values[argument.index]
-    return [_fill(item, values) for item in argument] if isinstance(argument, list) else argument
 
 
 def overwrites(step: Step, rule: Rule) -> bool:

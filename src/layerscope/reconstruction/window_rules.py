@@ -19,7 +19,7 @@ from torch import Tensor
 
 from layerscope.network.convolution import Prepared
 from layerscope.network.geometry import Geometry, Window
-from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, Ref
+from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill
 from layerscope.network.receptive_fields import POINTWISE, map_size, windows
 from layerscope.reconstruction.rules import Rule, Step, remember, reverse
 from layerscope.reconstruction.switches import Switches, apart, taps
@@ -118,7 +118,9 @@ class Narrow:
         if self.prepared is not None:
             return self.prepared(inputs[0])
         given = iter(inputs)
-        result: Tensor = operation.target(*(_given(a, given) for a in self.step.arguments.values()))
+        result: Tensor = operation.target(
+            *(fill(a, lambda _: next(given)) for a in self.step.arguments.values())
+        )
         return result
 
     def back(self, signal: Tensor, memory: Any, rule: Rule) -> list[tuple[int, Tensor]]:
@@ -308,9 +310,3 @@ def fit(values: Tensor, margins: Margins, fill: float = 0.0) -> Tensor:
 def _negative(margins: Margins) -> Margins:
     left, right, top, bottom = margins
     return -left, -right, -top, -bottom
-
-
-def _given(argument: Any, inputs: Any) -> Any:
-    if isinstance(argument, Ref):
-        return next(inputs)
-    return [_given(item, inputs) for item in argument] if isinstance(argument, list) else argument

@@ -6,22 +6,18 @@ Results come back to this process, the only one that writes to the study.
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import socket
-from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import inf
-from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
 import torch
-from torch._ops import OpOverload
 
 from layerscope.errors import EngineError, said
 from layerscope.sweep.checkpoints import Shard
@@ -197,14 +193,11 @@ def pack(job: Job) -> bytes:
     """
     import ray.cloudpickle
 
-    plain: Any = ray.cloudpickle.CloudPickler
-    table = ChainMap({OpOverload: _packed_operation, MappingProxyType: _packed_mapping}, plain.dispatch_table)
-    pickler: Any = type("Pickler", (plain,), {"dispatch_table": table})
     device = job.network.device
     network = replace(job.network if device.type == "cpu" else job.network.to("cpu"), exact=None)
-    file = io.BytesIO()
-    pickler(file, protocol=5).dump((replace(job, network=network), device.type, surroundings(device)))
-    return file.getvalue()
+    pickler: Any = ray.cloudpickle
+    data: bytes = pickler.dumps((replace(job, network=network), device.type, surroundings(device)))
+    return data
 
 
 def unpack(data: bytes) -> Job:
@@ -221,17 +214,3 @@ def unpack(data: bytes) -> Job:
             "give every node the same software and processors"
         )
     return job if device == "cpu" else replace(job, network=job.network.to(device))
-
-
-def _packed_operation(operation: Any) -> tuple[Any, ...]:
-    """torch's operations do not pickle; they are known by name."""
-    namespace, _, name = operation._schema.name.partition("::")
-    return _operation, (namespace, name, operation._overloadname)
-
-
-def _operation(namespace: str, name: str, overload: str) -> Any:
-    return getattr(getattr(getattr(torch.ops, namespace), name), overload)
-
-
-def _packed_mapping(mapping: Mapping[Any, Any]) -> tuple[Any, ...]:
-    return MappingProxyType, (dict(mapping),)

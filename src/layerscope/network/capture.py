@@ -1,0 +1,277 @@
+"""Reading a network: from a module to its operations.
+
+``torch.export`` reads it; this module tidies what it says: in-place operations become plain ones, those that change
+nothing at inference (dropout, contiguous) vanish, and every argument gets its name.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from layerscope.errors import NetworkError
+from layerscope.network.fitting import misfit
+from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
+from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
+
+_IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
+
+
+def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
+    """Read a network for inputs of ``input_shape`` (channels, height, width) and any batch size.
+
+    Raises NetworkError if it cannot be read: data-dependent Python, several inputs or outputs, a fixed batch size.
+    """
+    _refuse_what_is_read_already(module)
+    tensor = next(iter(module.parameters()), torch.empty(0))
+    example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
+    with evaluating(module), quiet(), in_own_precision(), torch.no_grad():
+        try:
+            program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+        except Exception as error:
+            why = misfit(module, example) or (
+                f"{cause(error)}; it must take one image tensor of any batch size and have no "
+                "data-dependent control flow"
+            )
+            size = "x".join(map(str, input_shape))
+            raise NetworkError(f"cannot read {type(module).__name__} for input {size}: {why}") from error
+        return _Tidier(program).graph()
+
+
+def _refuse_what_is_read_already(module: object) -> None:
+    """Raise NetworkError for what torch.export or TorchScript made, and for what is no module at all."""
+    kind = type(module).__name__
+    if isinstance(module, (ExportedProgram, torch.jit.ScriptModule)) or _is_exported(module):
+        raise NetworkError(
+            f"cannot read {kind}, which was made from a module; give the nn.Module it was made from"
+        )
+    if not isinstance(module, nn.Module):
+        raise NetworkError(
+            f"cannot read {kind}, which is no module; give an nn.Module that takes one image tensor"
+        )
+
+
+def _is_exported(module: object) -> bool:
+    """Whether it is the module of an ExportedProgram, whose mode cannot be changed."""
+    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+
+
+class _Tidier:
+    """Turns an exported program into a Graph, node by node."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.program = program
+        self.operations: list[Operation] = []
+        self.modules: dict[str, int] = {}
+        self.batch = ""  # the number of pictures, as export calls it
+        self.known: dict[Any, Any] = {}  # fx node -> Ref or Parameter
+        self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
+        self.parts: dict[
+            Any, list[tuple[int, int, int]]
+        ] = {}  # chunk-like node -> (axis, start, length) of each
+
+    def graph(self) -> Graph:
+        """Walk the program once."""
+        self._name_inputs()
+        for node in self.program.graph.nodes:
+            if node.op == "call_function" and not _kind(node.target).startswith("_assert"):
+                self._checked_call(node)
+        (output,) = (node for node in self.program.graph.nodes if node.op == "output")
+        results = [self.known.get(value) for value in output.args[0] if value is not None]
+        if len(results) != 1 or not isinstance(results[0], Ref):
+            raise NetworkError(
+                f"the network returns {len(results)} values; wrap it so that it returns one tensor"
+            )
+        state = {**self.program.state_dict, **self.program.constants}
+        leaves = (leaf for op in self.operations for leaf in leaves_of(op.arguments.values()))
+        used = {leaf.name for leaf in leaves if isinstance(leaf, Parameter)}
+        tensors = {name: state[name].detach() for name in sorted(used)}
+        return Graph(tuple(self.operations), results[0].index, MappingProxyType(self.modules), tensors)
+
+    def _name_inputs(self) -> None:
+        nodes = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
+        for spec in self.program.graph_signature.input_specs:
+            node = nodes[spec.arg.name]
+            if spec.target is not None:
+                self.known[node] = Parameter(spec.target)
+            elif self.operations:
+                raise NetworkError(
+                    "the network takes several inputs; wrap it so that it takes one image tensor"
+                )
+            else:
+                self.batch, *shape = map(str, node.meta["val"].shape)
+                self.operations.append(Operation(0, "input", _nothing, {}, (), "", tuple(map(int, shape))))
+                self.known[node] = Ref(0)
+
+    def _checked_call(self, node: Any) -> None:
+        place = place_of(_kind(node.target), _path(node))
+        if any(source.op == "get_attr" for source in node.all_input_nodes):
+            raise NetworkError(
+                f"{place} wraps part of the network, which cannot be read; "
+                "leave out torch.autocast, enable_grad, torch.cond and the like within forward"
+            )
+        try:
+            self._call(node)
+        except GuardOnDataDependentSymNode as error:
+            raise NetworkError(
+                f"{place} gives a result whose size depends on what is in the picture; use one of a fixed size"
+            ) from error
+
+    def _call(self, node: Any) -> None:
+        kind = _kind(node.target)
+        self._note_memory(node)
+        if kind in ("chunk", "split", "split_with_sizes"):
+            self._split(node)
+            return
+        if kind == "getitem" and node.args[0] in self.parts:
+            source, part = node.args
+            axis, start, length = self.parts[source][part]
+            arguments = {"self": self.known[source], "dim": axis, "start": start, "length": length}
+            self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
+        elif _changes_nothing(node, kind):
+            self.known[node] = self.known[node.args[0]]
+            self._note_module(node)
+        elif kind.removesuffix("_") == "squeeze":
+            self._squeeze(node)
+        else:
+            target = _functional(node.target)
+            self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
+            if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
+                self.known[node.args[0]] = self.known[node]
+
+    def _note_memory(self, node: Any) -> None:
+        """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
+        schema = getattr(node.target, "_schema", None)
+        info = (
+            next((r.alias_info for r in schema.returns if r.alias_info), None) if schema is not None else None
+        )
+        if info is None and not (node.target is operator.getitem and node.args[0] in self.parts):
+            return
+        source = node.args[0]
+        owner = self.memory.setdefault(node, self.memory.get(source, source))
+        if info is None or not info.is_write:
+            return
+        for other in [owner, *(n for n, o in self.memory.items() if o is owner)]:
+            apart = other.target is source.target is operator.getitem and other.args[0] is source.args[0]
+            if other not in (source, node) and not apart and any(user > node for user in other.users):
+                kind = _kind(node.target)
+                raise NetworkError(
+                    f"{place_of(kind, _path(node))} changes part of a tensor, or a view of one, that is read again "
+                    f"later; use {kind.removesuffix('_')} and its result instead"
+                )
+
+    def _split(self, node: Any) -> None:
+        axis = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
+        lengths = [int(part.shape[axis]) for part in node.meta["val"]]
+        starts = [sum(lengths[:i]) for i in range(len(lengths))]
+        self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
+        self.known[node] = self.known[node.args[0]]
+
+    def _squeeze(self, node: Any) -> None:
+        """Drops the axes of length 1 that were asked for, or all; never the batch, which may be of one picture."""
+        shape = node.args[0].meta["val"].shape
+        asked = node.args[1] if len(node.args) > 1 else range(len(shape))
+        axes = {axis % len(shape) for axis in ([asked] if isinstance(asked, int) else asked)}
+        gone = sorted(axis for axis in axes if isinstance(shape[axis], int) and shape[axis] == 1)
+        self._append(node, "squeeze", torch.ops.aten.squeeze.dims, {"self": node.args[0], "dim": gone})
+
+    def _append(self, node: Any, kind: str, target: Any, arguments: Mapping[str, Any]) -> None:
+        index = len(self.operations)
+        named = {name: self._translate(argument) for name, argument in arguments.items()}
+        inputs = tuple(leaf.index for leaf in leaves_of(named.values()) if isinstance(leaf, Ref))
+        value = node.meta["val"]
+        shape = tuple(int(n) for n in getattr(value, "shape", ())[1:])
+        carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
+        batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
+        self.operations.append(
+            Operation(
+                index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
+            )
+        )
+        self.known[node] = Ref(index)
+        self._note_module(node)
+
+    def _note_module(self, node: Any) -> None:
+        known = self.known[node]
+        if isinstance(known, Ref):
+            self.modules.update(dict.fromkeys(_paths(node), known.index))
+
+    def _translate(self, argument: Any) -> Any:
+        known = self.known
+        return change_leaves(argument, lambda leaf: known[leaf] if isinstance(leaf, torch.fx.Node) else leaf)
+
+
+def _nothing() -> None:
+    """The picture is given, not computed."""
+
+
+def _is_real(value: Any) -> bool:
+    """Whether a result is floating point, or a tuple with something that is."""
+    if isinstance(value, (tuple, list)):
+        return any(map(_is_real, value))
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _kind(target: Any) -> str:
+    if target is operator.getitem:
+        return "getitem"
+    schema = getattr(target, "_schema", None)
+    return (
+        schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
+    )
+
+
+def _functional(target: Any) -> Any:
+    """The operation that gives the same result in new memory; the operation itself if it already does."""
+    schema = getattr(target, "_schema", None)
+    if target is torch.ops.aten.view.default:
+        return torch.ops.aten.reshape.default  # the same values, whatever order the memory has
+    if schema is None or not schema.is_mutable:
+        return target
+    packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::").removesuffix("_"), None)
+    overload = schema.overload_name or "default"
+    if not schema.name.endswith("_") or packet is None or overload not in packet.overloads():
+        raise NetworkError(f"the in-place operation {schema.name} has no plain form; replace it in the model")
+    return getattr(packet, overload)
+
+
+def _named_arguments(target: Any, node: Any) -> dict[str, Any]:
+    schema = getattr(target, "_schema", None)
+    if schema is None:
+        return {str(i): argument for i, argument in enumerate(node.args)}
+    values = dict(zip((a.name for a in schema.arguments), node.args, strict=False)) | dict(node.kwargs)
+    return {a.name: values.get(a.name, a.default_value) for a in schema.arguments if not a.kwarg_only}
+
+
+def _with_keywords(target: Any, node: Any) -> Any:
+    """The operation with its keyword-only arguments (``alpha``, ``dtype``) bound, where it was given any."""
+    only = {a.name for a in target._schema.arguments if a.kwarg_only} if hasattr(target, "_schema") else set()
+    given = {name: value for name, value in node.kwargs.items() if name in only}
+    return partial(target, **given) if given else target
+
+
+def _changes_nothing(node: Any, kind: str) -> bool:
+    """Copies, dropout at inference, and an adaptive pool to the size that its input already has."""
+    if kind.removesuffix("_") in ("dropout", "feature_dropout"):
+        return node.args[2] is False
+    if kind == "adaptive_avg_pool2d":
+        return bool(node.args[0].meta["val"].shape == node.meta["val"].shape)
+    return kind in _IDENTITIES
+
+
+def _paths(node: Any) -> list[str]:
+    """The modules that an operation happens in, outermost first; "" is the network itself."""
+    stack = (node.meta.get("nn_module_stack") or {}).values()
+    return [path for path, _ in stack if isinstance(path, str) and not path.startswith("_empty")]
+
+
+def _path(node: Any) -> str:
+    return (_paths(node) or [""])[-1]
