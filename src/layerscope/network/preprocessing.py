@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from layerscope.errors import ImageError, NetworkError
-from layerscope.kernels.resampling import Interpolation, Pixels, axis, look_up, resample
+
+Interpolation = Literal["bilinear", "bicubic"]
 
 PIXELS = "2"
-"""Counts the ways in which a picture became pixels; 1 was Pillow's resize, whose order of axes its version decides."""
+"""Counts the ways in which a picture became pixels; 1 resized all of it, in the order of axes that Pillow chose."""
+
+_REACH = 2  # pixels to each side that a filter reads, at most, where it does not reduce
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -43,31 +49,39 @@ class Preprocessing:
             raise NetworkError(
                 f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
             )
-        pixels = self._pixels(picture if len(self.mean) == 3 else picture.convert("L"))
-        return torch.from_numpy(look_up(pixels, _values(self.mean, self.deviation)))
+        seen = self.crop(picture if len(self.mean) == 3 else picture.convert("L"))
+        pixels, table = np.atleast_3d(np.asarray(seen)), _values(self.mean, self.deviation)
+        values = np.empty(self.shape, np.float32)
+        for channel in range(len(table)):
+            np.take(
+                table[channel], pixels[..., channel], out=values[channel], mode="clip"
+            )  # "raise" would copy
+        return torch.from_numpy(values)
 
     def crop(self, picture: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at its size, RGB, or L of a picture in L.
 
-        The pixels are those of torchvision's resize and centre crop, columns resized first.
-        Raises ImageError for a picture without pixels.
+        Made of the pixels under it alone, however long the picture is; within a grey level, for pictures of a few
+        pixels two, of torchvision's resize of the whole and centre crop. Raises ImageError for a
+        picture without pixels.
         """
-        seen = Image.fromarray(self._pixels(picture))
-        return seen.getchannel(0) if picture.mode == "L" else seen
-
-    def _pixels(self, picture: Image.Image) -> Pixels:
-        """What `crop` shows, (height, width, 3); no other pixels of the picture are touched, however long it is."""
         width, height = picture.size
         if not width * height:
             raise ImageError(f"{width} x {height}: it has no pixels; leave it out")
         covering = max(self.width / width, self.height / height)
         scale = max(covering, (self.resize or 0) / min(width, height))
-        size = (max(self.width, int(width * scale + 1e-9)), max(self.height, int(height * scale + 1e-9)))
-        left, top = round((size[0] - self.width) / 2), round((size[1] - self.height) / 2)
-        columns = axis(width, size[0], left, self.width, self.interpolation)
-        rows = axis(height, size[1], top, self.height, self.interpolation)
-        part = picture.crop((columns.start, rows.start, columns.stop, rows.stop))
-        return resample(np.asarray(part.convert("RGB")), rows, columns)
+        left, right = _seen(width, max(self.width, int(width * scale + 1e-9)), self.width)
+        top, bottom = _seen(height, max(self.height, int(height * scale + 1e-9)), self.height)
+        shown, kind = (
+            picture if picture.mode in ("RGB", "L") else picture.convert("RGB"),
+            _FILTERS[self.interpolation],
+        )
+        # Columns, then rows: bicubic clips what overshoots in between, and Pillow's own order goes by the shape.
+        margin = math.ceil(_REACH * max(1.0, (bottom - top) / self.height)) + 1
+        first, last = max(0, math.floor(top) - margin), min(height, math.ceil(bottom) + margin)
+        strip = shown.crop((0, first, width, last)) if (first, last) != (0, height) else shown
+        strip = strip.resize((self.width, last - first), kind, box=(left, 0, right, last - first))
+        return strip.resize((self.width, self.height), kind, box=(0, top - first, self.width, bottom - first))
 
     def picture(self, values: Tensor) -> npt.NDArray[np.uint8]:
         """The input (channels, height, width) as the pixels it came from, (height, width, channels) in 0..255."""
@@ -75,6 +89,12 @@ class Preprocessing:
         pixels = pixels * torch.tensor(self.deviation) + torch.tensor(self.mean)
         shown: npt.NDArray[np.uint8] = pixels.mul(255).round().clamp(0, 255).byte().numpy()
         return shown
+
+
+def _seen(size: int, resized: int, wanted: int) -> tuple[float, float]:
+    """Where the ``wanted`` pixels in the middle of ``resized`` begin and end among the ``size`` they are made of."""
+    first = round((resized - wanted) / 2)
+    return first * size / resized, min((first + wanted) * size / resized, size)
 
 
 @lru_cache(16)

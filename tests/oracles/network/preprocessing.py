@@ -1,4 +1,4 @@
-"""What a network sees of a picture, by Pillow: all of it resized, columns first, and the centre cut out."""
+"""What a network sees of a picture: all of it resized, and the centre cut out."""
 
 from PIL import Image
 
@@ -6,7 +6,7 @@ from layerscope.network.preprocessing import Preprocessing
 
 
 def resized_and_cropped(preprocessing: Preprocessing, picture: Image.Image) -> Image.Image:
-    """One axis in each call: Pillow 13 resizes the rows of some tall pictures first, others before it none."""
+    """As torchvision's resize and centre crop, columns resized first: Pillow 13 chooses the order by the shape."""
     width, height = picture.size
     covering = max(preprocessing.width / width, preprocessing.height / height)
     scale = max(covering, (preprocessing.resize or 0) / min(width, height))
