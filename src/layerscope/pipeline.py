@@ -76,7 +76,7 @@ def make_study(
     for network in networks:
         if own := [layer for layer in options.spaces if network.find_layer(layer)]:
             told = of(network.name, progress)
-            study = make_spaces(study, network, images, own, plan=options.space, progress=told)
+            study = make_spaces(study, network, images, own, options=options.space, progress=told)
     if refused:
         raise PortraitError("; and ".join(refused))
     return study

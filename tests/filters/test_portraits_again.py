@@ -90,7 +90,7 @@ def test_a_space_in_bfloat16_of_a_float32_study_adds_to_its_portraits(study: Stu
     portrayed = make_portraits(study, small(), images, layers=["c1"], channels=[0])
     before = portraits_of(portrayed)
     rounded = network_of(study, "alexcnn", dtype=torch.bfloat16)
-    made = make_spaces(portrayed, rounded, images, ["p1"], plan=PLAN)
+    made = make_spaces(portrayed, rounded, images, ["p1"], options=PLAN)
     assert made_as(made) == ("deconvnet", "signed", "float32")
     assert {name: digest for name, digest in portraits_of(made).items() if name in before} == before
     space = Space.open(made, "p1")

@@ -63,7 +63,7 @@ def whole(begun: tuple[Study, ImageSet], tmp_path_factory: pytest.TempPathFactor
     study = Study.open(shutil.copytree(begun[0].path, tmp_path_factory.mktemp("whole") / "study"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = make_spaces(study, small(), begun[1], ["p1"], plan=PLAN)
+    made = make_spaces(study, small(), begun[1], ["p1"], options=PLAN)
     torch.set_num_threads(threads)
     return made
 
@@ -137,7 +137,7 @@ def test_the_study_is_whole_and_lists_what_is_drawn(whole: Study) -> None:
 def test_each_cell_shows_its_patch(whole: Study, images: ImageSet, tmp_path: Path, plain: None) -> None:
     """Of stripes nothing but stripes is cut: flat patches are dark and even, others are not."""
     study = Study.open(shutil.copytree(whole.path, tmp_path / "study"))
-    made = make_spaces(study, small(), images, ["p1"], plan=replace(PLAN, side=9))
+    made = make_spaces(study, small(), images, ["p1"], options=replace(PLAN, side=9))
     space = Space.open(made, "p1")
     cells = np.asarray(space.results.array("spaces/p1/cells")).astype(float)
     assert cells.shape == (160, 9, 9, 3)
@@ -153,7 +153,7 @@ def test_made_twice_nothing_is_touched(
     monkeypatch.setattr(Network, "representations", None)
     monkeypatch.setattr(spaces, "draw_patches", None)
     told: list[Progress] = []
-    again = make_spaces(made, small(), images, ["p1"], plan=PLAN, progress=told.append)
+    again = make_spaces(made, small(), images, ["p1"], options=PLAN, progress=told.append)
     assert told == []
     assert again.manifest == made.manifest
     assert {path: path.stat().st_mtime_ns for path in made.path.rglob("*")} == before
@@ -184,7 +184,7 @@ def test_other_options_redo_what_depends_on_them(
         for file, digest in bytes_of(made.path).items()
         if not file.startswith((AT, "study.json"))
     }
-    again = make_spaces(made, small(), images, ["p1"], plan=plan)
+    again = make_spaces(made, small(), images, ["p1"], options=plan)
     redone = [step for step in STEPS if times(again, step) != before[step]]
     assert redone == list(STEPS[STEPS.index(first) :])
     assert check_study(again.path) == ()
@@ -196,14 +196,14 @@ def test_other_options_redo_what_depends_on_them(
 @pytest.mark.usefixtures("plain")
 def test_remade_is_as_if_made_at_once(made: Study, study: Study, images: ImageSet) -> None:
     plan = replace(with_tsne(seed=3), count=140, cells=100)
-    one, other = (make_spaces(each, small(), images, ["p1"], plan=plan) for each in (made, study))
+    one, other = (make_spaces(each, small(), images, ["p1"], options=plan) for each in (made, study))
     found = [{f: d for f, d in bytes_of(each.path).items() if f.startswith(AT)} for each in (one, other)]
     assert found[0] == found[1]
     assert f"{AT}planes/one-to-one.npy" not in found[0]
 
 
 def test_fewer_cells_than_patches_have_no_one_to_one(study: Study, images: ImageSet) -> None:
-    made = make_spaces(study, small(), images, ["c2"], plan=replace(PLAN, cells=20))
+    made = make_spaces(study, small(), images, ["c2"], options=replace(PLAN, cells=20))
     space = Space.open(made, "c2")
     assert (list(space.planes), space.arrangement) == (["fill"], "fill")
     with pytest.raises(StudyError, match="c2 has no arrangement 'one-to-one'; it has fill"):
@@ -212,7 +212,7 @@ def test_fewer_cells_than_patches_have_no_one_to_one(study: Study, images: Image
 
 
 def test_few_patches_say_why_and_have_their_figure(study: Study, images: ImageSet) -> None:
-    made = make_spaces(study, small(), images, ["c2"], plan=PLAN)
+    made = make_spaces(study, small(), images, ["c2"], options=PLAN)
     space = Space.open(made, "c2")
     assert space.shortfall == (
         "c2 has 48 patches of 160 asked for: its 12 pictures have at most 4 each that lie inside them; "
@@ -227,12 +227,14 @@ def test_few_patches_say_why_and_have_their_figure(study: Study, images: ImageSe
         assert {*one.patches} <= {*one.region.members}
         assert _words(space, one.region).endswith("chosen to spread over the plane, for no cluster is stable")
     assert (made.path / "alexcnn/spaces/c2/figure.pdf").exists()
-    few = make_spaces(study, small(), images, ["c2"], plan=replace(PLAN, per_picture=3, where="all"))
+    few = make_spaces(study, small(), images, ["c2"], options=replace(PLAN, per_picture=3, where="all"))
     assert Space.open(few, "c2").shortfall.endswith(
         "at most 3 of a picture were asked for (--per-picture); take more pictures"
     )
     assert (
-        Space.open(make_spaces(made, small(), images, ["c2"], plan=replace(PLAN, count=40)), "c2").shortfall
+        Space.open(
+            make_spaces(made, small(), images, ["c2"], options=replace(PLAN, count=40)), "c2"
+        ).shortfall
         == ""
     )
 
@@ -259,14 +261,14 @@ def test_stopped_at_every_stage_it_ends_the_same(study: Study, images: ImageSet,
     for stage, begin_at in zip(STAGES, begins, strict=True):
         told: list[str] = []
         with pytest.raises(KeyboardInterrupt):
-            make_spaces(study, small(), images, ["p1"], plan=PLAN, progress=stopping(stage, told))
+            make_spaces(study, small(), images, ["p1"], options=PLAN, progress=stopping(stage, told))
         assert (told[0], told[-1]) == (begin_at, stage)
         assert Study.open(study.path).pictures.num_rows == 12
         if STAGES.index(stage) <= STAGES.index("measures"):
             with pytest.raises(StudyError, match="has no space of p1 of alexcnn"):
                 Space.open(Study.open(study.path), "p1")
         study = Study.open(study.path)
-    made = make_spaces(study, small(), images, ["p1"], plan=PLAN)
+    made = make_spaces(study, small(), images, ["p1"], options=PLAN)
     assert bytes_of(made.path) == bytes_of(whole.path)
 
 
@@ -276,13 +278,13 @@ def test_stopped_while_made_in_another_way(made: Study, images: ImageSet) -> Non
     before = bytes_of(made.path)
     for other, stage in ((replace(PLAN, count=120), "neighbours"), (with_tsne(seed=1), "plane")):
         with pytest.raises(KeyboardInterrupt):
-            make_spaces(made, small(), images, ["p1"], plan=other, progress=stopping(stage, [""]))
+            make_spaces(made, small(), images, ["p1"], options=other, progress=stopping(stage, [""]))
         half = Study.open(made.path)
         with pytest.raises(
             StudyError, match=r"^the space of p1 .* is not finished; run that `layerscope space make`"
         ):
             Space.open(half, "p1")
-        made = make_spaces(half, small(), images, ["p1"], plan=PLAN)
+        made = make_spaces(half, small(), images, ["p1"], options=PLAN)
         Space.open(made, "p1")
     now = bytes_of(made.path)
     tables = [file for file in before if file.startswith(AT) and file.endswith((".npy", ".parquet"))]
@@ -299,7 +301,7 @@ def test_strays_of_a_run_that_was_stopped_are_removed(
 
     monkeypatch.setattr("layerscope.study.steps.publish", stop)
     with pytest.raises(KeyboardInterrupt):
-        make_spaces(made, small(), images, ["c2"], plan=replace(PLAN, side=64))
+        make_spaces(made, small(), images, ["c2"], options=replace(PLAN, side=64))
     monkeypatch.undo()
     (made.path / "alexcnn" / "spaces" / "c2" / "mine.png").write_bytes(b"my own")
     found = [str(fault) for fault in check_study(made.path)]
@@ -307,14 +309,14 @@ def test_strays_of_a_run_that_was_stopped_are_removed(
     assert all(
         "step alexcnn/spaces/c2/pictures, which was interrupted" in f or "/mine.png: " in f for f in found
     )
-    again = make_spaces(Study.open(made.path), small(), images, ["c2"], plan=replace(PLAN, side=8))
+    again = make_spaces(Study.open(made.path), small(), images, ["c2"], options=replace(PLAN, side=8))
     assert [fault.file for fault in check_study(again.path)] == ["alexcnn/spaces/c2/mine.png"]
 
 
 def test_one_process_at_a_time(study: Study, images: ImageSet) -> None:
     before = bytes_of(study.path)
     with lock(study.path), pytest.raises(OutputError, match="in use by another process"):
-        make_spaces(study, small(), images, ["c2"], plan=PLAN)
+        make_spaces(study, small(), images, ["c2"], options=PLAN)
     assert bytes_of(study.path) == before
 
 
@@ -325,7 +327,7 @@ def test_one_process_at_a_time(study: Study, images: ImageSet) -> None:
 def test_five_in_a_hundred_pictures_are_bad_and_none_has_a_label(tmp_path: Path) -> None:
     images = pictures(tmp_path / "photos", 40, (3, 17))
     study = begin(small(), images, tmp_path / "study")
-    made = make_spaces(study, small(), images, ["fc7"], plan=with_tsne(perplexity=5))
+    made = make_spaces(study, small(), images, ["fc7"], options=with_tsne(perplexity=5))
     space = Space.open(made, "fc7")
     assert sorted(space.pictures.tolist()) == [n for n in range(40) if n not in (3, 17)]
     assert space.classes is None
@@ -336,7 +338,7 @@ def test_five_in_a_hundred_pictures_are_bad_and_none_has_a_label(tmp_path: Path)
 
 @pytest.mark.usefixtures("plain")
 def test_a_field_larger_than_the_picture(study: Study, images: ImageSet) -> None:
-    made = make_spaces(study, small(), images, ["c5"], plan=PLAN)
+    made = make_spaces(study, small(), images, ["c5"], options=PLAN)
     space = Space.open(made, "c5")
     assert (space.boxes[:, 2] - space.boxes[:, 0] == 151).all()
     cells = np.asarray(space.results.array("spaces/c5/cells"))
@@ -350,7 +352,7 @@ def test_duplicate_pictures(tmp_path: Path) -> None:
             shutil.copy(path, photos / f"{path.stem}-{copy}.png")
     images = open_images(photos)
     study = begin(small(), images, tmp_path / "study")
-    made = make_spaces(study, small(), images, ["fc7"], plan=with_tsne(perplexity=4))
+    made = make_spaces(study, small(), images, ["fc7"], options=with_tsne(perplexity=4))
     space = Space.open(made, "fc7")
     assert len(space.points) == 40
     assert len(np.unique(space.vectors.round(4), axis=0)) == 4
@@ -366,7 +368,7 @@ def test_grey_networks(tmp_path: Path) -> None:
     network = Network.from_module(module, name="grey", preprocessing=preprocessing)
     images = pictures(tmp_path / "photos", 4, ())
     study = begin(network, images, tmp_path / "study")
-    made = make_spaces(study, network, images, ["0"], plan=PLAN)
+    made = make_spaces(study, network, images, ["0"], options=PLAN)
     cells = np.asarray(Space.open(made, "0").results.array("spaces/0/cells"))
     assert (cells == cells[..., :1]).all()
 
@@ -384,7 +386,7 @@ def test_a_dead_layer(tmp_path: Path) -> None:
     with pytest.raises(
         EmbeddingError, match=r"^the vectors of all 160 patches are zero, a dead layer; take another"
     ):
-        make_spaces(study, network, images, ["0"], plan=PLAN)
+        make_spaces(study, network, images, ["0"], options=PLAN)
     assert check_study(study.path) == ()
 
 
@@ -392,9 +394,9 @@ def test_fewer_patches_than_the_perplexity_allows(study: Study, images: ImageSet
     few = r"^12 patches of fc7 are too few for a perplexity of 8, which needs 25: take a perplexity of 3 or less"
     seen: list[Progress] = []
     with pytest.raises(EmbeddingError, match=few):
-        make_spaces(study, small(), images, ["fc7"], plan=PLAN, progress=seen.append)
+        make_spaces(study, small(), images, ["fc7"], options=PLAN, progress=seen.append)
     assert seen == []  # said before the pass
-    assert make_spaces(study, small(), images, ["fc7"], plan=with_tsne(perplexity=3))
+    assert make_spaces(study, small(), images, ["fc7"], options=with_tsne(perplexity=3))
 
 
 def test_missing_libraries_are_named(study: Study, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +405,7 @@ def test_missing_libraries_are_named(study: Study, images: ImageSet, monkeypatch
     with pytest.raises(
         LayerscopeError, match=r"^an embedding needs openTSNE: pip install 'layerscope\[space\]'$"
     ):
-        make_spaces(study, small(), images, ["c2"], plan=PLAN, progress=seen.append)
+        make_spaces(study, small(), images, ["c2"], options=PLAN, progress=seen.append)
     assert seen == []  # said before the pass
 
 
@@ -417,9 +419,9 @@ def test_no_room_for_the_patches_is_one_line(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OutputError, match="No space left on device; make room and run the same again"):
-        make_spaces(study, small(), images, ["p1"], plan=PLAN)
+        make_spaces(study, small(), images, ["p1"], options=PLAN)
     monkeypatch.undo()
-    assert make_spaces(study, small(), images, ["p1"], plan=PLAN)
+    assert make_spaces(study, small(), images, ["p1"], options=PLAN)
 
 
 def test_pictures_of_another_plane_go_with_it(
@@ -432,7 +434,7 @@ def test_pictures_of_another_plane_go_with_it(
 
     monkeypatch.setattr(spaces, "portray_filters", stop)
     with pytest.raises(KeyboardInterrupt):
-        make_spaces(made, small(), images, ["p1"], plan=replace(PLAN, cells=400))
+        make_spaces(made, small(), images, ["p1"], options=replace(PLAN, cells=400))
     left = Study.open(made.path)
     assert f"{AT}plane" in left.steps
     assert f"{AT}pictures" not in left.steps
@@ -445,11 +447,11 @@ def test_a_network_without_the_rule_has_a_plane_without_portraits(tmp_path: Path
     images = pictures(tmp_path / "photos", 12, ())
     layers = (nn.Conv2d(3, 6, 5, stride=2), nn.SiLU(), nn.Conv2d(6, 8, 3), nn.SiLU())
     study, network = one_layer(tmp_path / "study", images, *layers)
-    made = make_spaces(study, network, images, ["2"], plan=PLAN)
+    made = make_spaces(study, network, images, ["2"], options=PLAN)
     assert f"{network.name}/spaces/2/pictures" in made.steps
     assert f"{network.name}/filters" not in made.steps
     drawn = make_portraits(made, network, images, layers=["2"], drawing=Drawing(GRADIENT))
-    again = make_spaces(drawn, network, images, ["2"], plan=PLAN)
+    again = make_spaces(drawn, network, images, ["2"], options=PLAN)
     before, after = (study.steps[f"{network.name}/spaces/2/pictures"]["portraits"] for study in (made, again))
     assert (before, after["rule"]) == (None, "gradient")
 
@@ -493,7 +495,7 @@ def test_portraits_are_drawn_as_those_that_are_there(study: Study, images: Image
     with pytest.raises(
         StudyError, match=r"rule of your own, 'mine'; draw them by deconvnet or guided or gradient"
     ):
-        make_spaces(own, small(), images, ["c2"], plan=PLAN)
+        make_spaces(own, small(), images, ["c2"], options=PLAN)
 
 
 def test_a_changed_or_vanished_picture_is_named(
@@ -507,20 +509,20 @@ def test_a_changed_or_vanished_picture_is_named(
         with pytest.raises(
             StudyError, match=r"^noise/2\.png is another picture than when .* put the old one back$"
         ):
-            make_spaces(made, small(), open_images(photos), [layer], plan=plan)
+            make_spaces(made, small(), open_images(photos), [layer], options=plan)
     changed.unlink()
     for layer, plan in (("c5", PLAN), ("p1", replace(PLAN, side=9))):
         with pytest.raises(StudyError, match=r"^noise/2\.png is not in .*--images PLACE$"):
-            make_spaces(Study.open(made.path), small(), open_images(photos), [layer], plan=plan)
+            make_spaces(Study.open(made.path), small(), open_images(photos), [layer], options=plan)
 
 
 def test_what_cannot_be(study: Study, images: ImageSet) -> None:
     with pytest.raises(NetworkError, match="no layer 'c9'"):
-        make_spaces(study, small(), images, ["c1", "c9"], plan=PLAN)
+        make_spaces(study, small(), images, ["c1", "c9"], options=PLAN)
     with pytest.raises(GeometryError, match="no position of c5 sees only the picture"):
-        make_spaces(study, small(), images, ["c5"], plan=replace(PLAN, where="inside"))
+        make_spaces(study, small(), images, ["c5"], options=replace(PLAN, where="inside"))
     with pytest.raises(StudyError, match="no network 'vggcnn'"):
-        make_spaces(study, small("vggcnn"), images, ["c1_1"], plan=PLAN)
+        make_spaces(study, small("vggcnn"), images, ["c1_1"], options=PLAN)
     for wrong in (
         {"side": 7},
         {"side": 257},

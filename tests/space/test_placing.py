@@ -37,8 +37,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, ImageSet]:
 def study(begun: tuple[Study, ImageSet]) -> Study:
     """Spaces of all patches that lie inside their pictures, and of a layer with one patch per picture."""
     with undrawn():
-        made = make_spaces(begun[0], small(), begun[1], ["c2"], plan=PLAN)
-        return make_spaces(made, small(), begun[1], ["fc7"], plan=with_tsne(perplexity=3))
+        made = make_spaces(begun[0], small(), begun[1], ["c2"], options=PLAN)
+        return make_spaces(made, small(), begun[1], ["fc7"], options=with_tsne(perplexity=3))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     begun, images = textured(tmp_path_factory.mktemp("space"))
     with undrawn():
-        return make_spaces(begun, small(), images, ["p1"], plan=PLAN)
+        return make_spaces(begun, small(), images, ["p1"], options=PLAN)
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_textures_are_neighbours_in_c4_1_of_vgg16(tmp_path: Path) -> None:
     network = load_network("vgg16", "imagenet-trunk")
     images = open_images(tmp_path / "photos", labels="folders")
     study = sweep_study([network], images, [TopPatches(2, ("c4_1",))], tmp_path / "study")
-    made = make_spaces(study, network, images, ["c4_1"], plan=SpaceOptions(count=1000, side=16))
+    made = make_spaces(study, network, images, ["c4_1"], options=SpaceOptions(count=1000, side=16))
     space = Space.open(made, "c4_1")
     assert check_study(made.path) == ()
     assert space.vectors.shape == (1000, 512)

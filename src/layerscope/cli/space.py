@@ -152,7 +152,7 @@ def make(study: Path, names: tuple[str, ...], layers: Any, **options: Any) -> No
         images = images_of(found, options["places"])
         with progress_bar() as progress:
             found = make_spaces(
-                found, network, images, wanted, plan=_plan(options), progress=of(name, progress)
+                found, network, images, wanted, options=_plan(options), progress=of(name, progress)
             )
         for layer in wanted:
             summarise(Space.open(found, layer, name))

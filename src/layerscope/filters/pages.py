@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.drawing.canvas import FAINT, Canvas, Page, broken, fitted, page_image
+from layerscope.drawing.canvas import FAINT, Canvas, Heading, Page, page_image
 from layerscope.drawing.encoding import encode_pdf, encode_png
 from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
@@ -32,6 +32,7 @@ _GAP, _MIDDLE, _BETWEEN, _MARGIN = (
 _LABEL = 26  # pixels above a filter for its number
 _LETTERS, _SMALL = 7.5, 6.5  # points
 _DEAD = np.uint8(244)
+_HEADING = Heading(_MARGIN)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _page(layer: LayerDrawn, sheet: _Sheet, filters: Sequence[FilterDrawn], plac
     canvas = Canvas.blank(_DPI)
     step = sheet.block[1] + _BETWEEN
     width = max(sheet.across * step - _BETWEEN, 1100) + 2 * _MARGIN
-    y = _draw_head(canvas, _title(layer, filters, place), _caption(layer, sheet), width)
+    y = _HEADING.draw(canvas, _title(layer, filters, place), _caption(layer, sheet), width - 2 * _MARGIN)
     for number, one in enumerate(filters):
         x = _MARGIN + number % sheet.across * step
         top = y + number // sheet.across * (sheet.block[0] + _LABEL + _BETWEEN // 2)
@@ -144,18 +145,6 @@ def _caption(layer: LayerDrawn, sheet: _Sheet) -> str:
         f"pictures, at most one of each, row by row from the strongest. Right: what the filter keeps of them "
         f"({layer.rule}; {rule}{spread}). Above: channel, strongest activation. Striped: not seen, outside the picture."
     )
-
-
-def _draw_head(canvas: Canvas, title: str, caption: str, width: int) -> int:
-    """Title and caption; where the filters begin, in pixels."""
-    room = (width - 2 * _MARGIN) * canvas.pixel
-    words, size = fitted(title, room, 11, "bold")
-    y = _MARGIN + 22
-    canvas.text(_MARGIN * canvas.pixel, y * canvas.pixel, words, size, ha="left", weight="bold")
-    for line in broken(caption, room, _SMALL, 4):
-        y += 24
-        canvas.text(_MARGIN * canvas.pixel, y * canvas.pixel, line, _SMALL, ha="left", color=FAINT)
-    return y + 30
 
 
 def _draw_filter(canvas: Canvas, sheet: _Sheet, one: FilterDrawn, x: int, y: int) -> None:
@@ -207,7 +196,9 @@ def weights_page(network: str, layer: str, weights: npt.NDArray[np.floating]) ->
         "weight by size, which stands beside its channel."
     )
     wide = across * step - _BETWEEN + 2 * _MARGIN
-    y = _draw_head(canvas, f"{network}, {layer}: the weights of {len(weights)} filters", caption, wide)
+    y = _HEADING.draw(
+        canvas, f"{network}, {layer}: the weights of {len(weights)} filters", caption, wide - 2 * _MARGIN
+    )
     high = height + _LABEL + _BETWEEN // 2
     for channel, values in enumerate(weights):
         x, top = _MARGIN + channel % across * step, y + channel // across * high

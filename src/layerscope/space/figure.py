@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from layerscope.drawing.canvas import FAINT, INK, Canvas, Page, broken, fitted, text_width
+from layerscope.drawing.canvas import FAINT, INK, Canvas, Heading, Page, fitted, text_width
 from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
 from layerscope.errors import DisplayError
@@ -36,6 +36,7 @@ _ROWS, _FILTERS = 16, 30  # between the patches of a zoom, between filters
 _LARGE, _LETTERS, _SMALL, _TINY = 14.0, 8.0, 7.0, 6.0  # points
 _FEW, _MANY = 2, 6  # panels of a filter
 _MOST = (12, 6, 8)  # zooms, patches of one, filters of one
+_HEADING = Heading(_MARGIN, 40, 48, 40, 40, _LARGE, _SMALL, 8, 0.97)
 _TOGETHER = 512  # cells resized at a time
 _CONTRAST = "; then its contrast: how often, of a patch of the region and another, the former excites it more"
 
@@ -153,7 +154,8 @@ def space_page(
     _check(plane, zooms)
     layout = _lay_out(plane, zooms, display)
     pen = _Pen(Canvas.blank(_DPI))
-    top = y = _draw_head(pen, layout, about.title, _caption(about, zooms, layout, (rule, display)))
+    words = _caption(about, zooms, layout, (rule, display))
+    top = y = _HEADING.draw(pen.canvas, about.title, words, layout.right - _MARGIN)
     for zoom in zooms:
         _draw_zoom(pen, layout, zoom, plane, cells, y)
         y += _HEAD + layout.height(zoom) + _BETWEEN
@@ -339,16 +341,6 @@ def _free_place(box: Bounds, size: Shape, frame: Bounds, taken: Sequence[Bounds]
 
 def _meet(one: Bounds, other: Bounds) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _draw_head(pen: _Pen, layout: _Arrangement, title: str, caption: str) -> int:
-    """Title and caption; where all else begins."""
-    width, y = layout.right - _MARGIN, _MARGIN + 48
-    pen.fit(_MARGIN, y - 8, title, _LARGE, width, weight="bold")
-    for line in broken(caption, width * pen.canvas.pixel, _SMALL, 8):
-        y += 40
-        pen.write(_MARGIN, y, line, _SMALL, color=FAINT)
-    return y + 40
 
 
 def _draw_zoom(pen: _Pen, layout: _Arrangement, zoom: Zoom, plane: Plane, cells: Pixels, y: int) -> None:

@@ -81,7 +81,7 @@ def make_spaces(
     images: ImageSet,
     layers: Sequence[str],
     *,
-    plan: SpaceOptions | None = None,
+    options: SpaceOptions | None = None,
     settings: SweepOptions | None = None,
     progress: Told | None = None,
 ) -> Study:
@@ -92,8 +92,8 @@ def make_spaces(
     """
     check_libraries()
     drawing_of(study, network.name)
-    plan = plan or SpaceOptions()
-    makers = [_Maker(network, images, network.layer(name).name, plan, progress) for name in layers]
+    options = options or SpaceOptions()
+    makers = [_Maker(network, images, network.layer(name).name, options, progress) for name in layers]
     missing = [maker for maker in makers if not maker.holds(study, "patches")]
     if missing:
         study = _draw(study, missing, settings, progress)
@@ -107,9 +107,9 @@ def _draw(
 ) -> Study:
     """Patches of all layers that lack them, in one pass."""
     first = makers[0]
-    sample = first.plan.sample(tuple(maker.layer for maker in makers))
+    sample = first.options.sample(tuple(maker.layer for maker in makers))
     for layer, count in count_patches(study, first.network, sample).items():
-        first.plan.tsne.check(count, layer)
+        first.options.tsne.check(count, layer)
     found = draw_patches(study, first.network, first.images, sample, settings=settings, progress=progress)
     for maker in makers:
         patches = found[maker.layer]
@@ -124,24 +124,23 @@ class _Maker:
     network: Network
     images: ImageSet
     layer: str
-    plan: SpaceOptions
+    options: SpaceOptions
     progress: Told | None
 
     @property
-    def options(self) -> dict[str, dict[str, object]]:
+    def depends_on(self) -> dict[str, dict[str, object]]:
         """What each step depends on, those before it included."""
-        plan = self.plan
-        drawn = {name: getattr(plan, name) for name in ("count", "where", "per_picture", "seed")}
+        drawn = {name: getattr(self.options, name) for name in ("count", "where", "per_picture", "seed")}
         dtype = str(self.network.dtype).removeprefix("torch.")
         patches = {"layer": self.layer, "format": _FORMAT, "dtype": dtype, **drawn}
         near = ("perplexity", "components", "threads")
-        tsne = asdict(plan.tsne)
+        tsne = asdict(self.options.tsne)
         neighbours = {**patches, "tsne": {name: tsne[name] for name in near}}
         embedding = {**patches, "tsne": tsne}
-        plane = {**embedding, "cells": plan.cells}
+        plane = {**embedding, "cells": self.options.cells}
         return {
             **{"patches": patches, "neighbours": neighbours, "embedding": embedding, "plane": plane},
-            "pictures": {**plane, "side": plan.side},
+            "pictures": {**plane, "side": self.options.side},
         }
 
     @property
@@ -152,19 +151,19 @@ class _Maker:
     def holds(self, study: Study, step: str) -> bool:
         """Whether the study has the step, made the same way."""
         known = study.steps.get(f"{study.network(self.network.name).folder}/{self.folder}/{step}")
-        options = self.drawn(study) if step == "pictures" else self.options[step]
+        options = self.drawn(study) if step == "pictures" else self.depends_on[step]
         return bool(known == json.loads(json.dumps(options)))
 
     def drawn(self, study: Study) -> dict[str, object]:
         """What the pictures depend on: also how the portraits are drawn that are in the figure."""
         portraits = study.steps.get(f"{study.network(self.network.name).folder}/{PORTRAITS}")
-        return {**self.options["pictures"], "portraits": portraits and dict(portraits)}
+        return {**self.depends_on["pictures"], "portraits": portraits and dict(portraits)}
 
     def add(self, study: Study, step: str, results: Mapping[str, Any]) -> Study:
         """The study with a step's results, in the space's folder."""
         named = {f"{self.folder}/{name}": content for name, content in results.items()}
         return study.add(
-            f"{self.folder}/{step}", named, network=self.network.name, options=self.options[step]
+            f"{self.folder}/{step}", named, network=self.network.name, options=self.depends_on[step]
         )
 
     def make(self, study: Study) -> Study:
@@ -183,8 +182,8 @@ class _Maker:
     def _neighbours(self, study: Study) -> dict[str, Any]:
         tell(self._told, "neighbours")
         vectors = Space(study.network(self.network.name), self.layer).vectors
-        reduction = project(vectors, self.plan.tsne)
-        affinities = relate(reduction.values, self.plan.tsne)
+        reduction = project(vectors, self.options.tsne)
+        affinities = relate(reduction.values, self.options.tsne)
         return {
             **{"components": reduction.values, "mean": reduction.mean, "axes": reduction.axes},
             **{f"affinities/{name}": getattr(affinities, name) for name in ("indptr", "indices", "data")},
@@ -193,7 +192,7 @@ class _Maker:
     def _embedding(self, study: Study) -> dict[str, Any]:
         results = study.network(self.network.name)
         reduction, affinities = read_projection(results, self.folder), read_affinities(results, self.folder)
-        laid = lay_out(affinities, reduction.values, self.plan.tsne, self._told)
+        laid = lay_out(affinities, reduction.values, self.options.tsne, self._told)
         about = {"kl": laid.kl, "method": laid.method, "patches": len(laid.points)}
         return {"embedding": laid.points, "embedding.json": (json.dumps(about, indent=1) + "\n").encode()}
 
@@ -203,7 +202,7 @@ class _Maker:
         results = study.network(self.network.name)
         space = Space(results, self.layer)
         points = space.points
-        grid = Grid.around(points, self.plan.cells)
+        grid = Grid.around(points, self.options.cells)
         planes = {"fill": fill(points, grid)}
         if grid.cells >= len(points):
             planes["one-to-one"] = arrange(points, grid)
@@ -230,7 +229,7 @@ class _Maker:
         study = portray_filters(study, self.network, self.images, space, zooms, self._told)
         with self._open_pictures(study) as step:
             step.clear()
-            with _memory(study.path, len(space.points), self.plan.side) as cells:
+            with _memory(study.path, len(space.points), self.options.side) as cells:
                 self._crop(study, space, cells)
                 sheets = space_sheets(space, cells, self._told)
                 step.put_all((f"{self.folder}/{stem}", content) for stem, content in sheets)

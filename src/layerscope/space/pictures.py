@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.patches import Circle, Polygon
 from PIL import Image
 
-from layerscope.drawing.canvas import FAINT, INK, Canvas, Page, broken, fitted, shortened, text_width
+from layerscope.drawing.canvas import INK, Canvas, Heading, Page, shortened, text_width
 from layerscope.drawing.encoding import JPEG_SIDE, encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
@@ -42,6 +42,7 @@ _PNG_PIXELS = 1 << 22  # a plane with more is kept as JPEG
 _JPEG_PIXELS = 1 << 29  # more take 2 GB to make
 _QUALITY = 90
 _GAP = 4  # pixels between the patches of a sheet
+_HEADING = Heading(_MARGIN, first=30, lines=6, room=0.95)  # drawn, a title is a little wider
 
 Outline = npt.ArrayLike  # (corners, 2): x and y
 Placed = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]]  # from outlines to points of the page
@@ -329,14 +330,7 @@ class _Sheet:
     def __init__(self, title: str, caption: str, width: int) -> None:
         self.canvas = Canvas.blank(_DPI)
         self.width = max(width, _NARROW)
-        self.y = _MARGIN + 22
-        words, size = fitted(title, 0.95 * self.width * self.canvas.pixel, 11, "bold")  # drawn, it is wider
-        self._write(_MARGIN, words, size, weight="bold")
-        self.y += 6
-        for line in broken(caption.strip(), self.width * self.canvas.pixel, _SMALL, 6):
-            self.y += 24
-            self._write(_MARGIN, line, _SMALL, color=FAINT)
-        self.y += 30
+        self.y = _HEADING.draw(self.canvas, title, caption, self.width)
 
     def legend(self, entries: Sequence[tuple[str, str, int]]) -> None:
         """A dot, a name and a number for each, in as many lines as they need."""
