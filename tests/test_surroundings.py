@@ -92,7 +92,7 @@ def _columns(table: Any) -> list[np.ndarray]:
 CALLS: Mapping[str, Callable[[], list[np.ndarray]]] = {
     "whole layers": _wholes,
     "units over pictures": lambda: _units("picture"),
-    "units over windows": lambda: _units("window"),
+    "units over windows": lambda: _units("patch"),
     "representations": _representations,
     "predictions": _predictions,
     "a pass": _pass,

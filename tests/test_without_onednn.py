@@ -26,7 +26,7 @@ from tests.support.descent import noise, small_network
 from tests.support.small_networks import conv
 
 PRECISIONS = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
-PASSES: tuple[ForwardOver, ...] = ("picture", "window")
+PASSES: tuple[ForwardOver, ...] = ("picture", "patch")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from layerscope.network.capture import capture
 from layerscope.network.convolution import Packed, prepare_convolutions, prepare_forward, transpose
 from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph
-from layerscope.reconstruction.rules import DECONVNET, GRADIENT, make_steps
+from layerscope.reconstruction.rules import DECONVNET, GRADIENT, make_reversibles
 from tests.support.descent import Function
 
 WINDOWS = {
@@ -167,10 +167,12 @@ def test_a_result_that_others_read_is_not_rectified() -> None:
 
 def rectified(graph: Graph) -> set[str]:
     """Kinds of the operations that sit right under what rectifies for them."""
-    steps = make_steps(graph, range(1, graph.output + 1), DECONVNET)
-    assert {s.operation.kind for s in steps.values() if s.rectifies} <= {"conv2d"}
-    assert not any(s.rectified or s.rectifies for s in make_steps(graph, steps, GRADIENT).values())
-    return {s.operation.kind for s in steps.values() if s.rectified}
+    reversibles = make_reversibles(graph, range(1, graph.output + 1), DECONVNET)
+    assert {s.operation.kind for s in reversibles.values() if s.rectifies} <= {"conv2d"}
+    assert not any(
+        s.rectified or s.rectifies for s in make_reversibles(graph, reversibles, GRADIENT).values()
+    )
+    return {s.operation.kind for s in reversibles.values() if s.rectified}
 
 
 def test_rectification_is_left_to_the_convolution_above() -> None:

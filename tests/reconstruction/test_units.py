@@ -22,7 +22,7 @@ from tests.oracles.reconstruction.units import cropped
 from tests.support.descent import lively, noise, small_network
 from tests.support.small_networks import Written, conv
 
-PASSES: tuple[ForwardOver, ...] = ("picture", "window", "auto")
+PASSES: tuple[ForwardOver, ...] = ("picture", "patch", "auto")
 OVERWRITE = Rule("overwriting deconvnet", clamp=True, mask=False, overlap="overwrite")
 
 
@@ -138,13 +138,13 @@ def _quick(one_thread: None) -> None:
 def test_every_position_equals_the_crop(name: str, forward: ForwardOver) -> None:
     network = small_network(lively(MODULES[name]()), (17, 13))
     pictures = noise(2, 3, 17, 13)
-    if forward == "window" and name in WITHOUT_WINDOW:
+    if forward == "patch" and name in WITHOUT_WINDOW:
         forward = "auto"
     assert_crops(network, pictures, all_positions(network, pictures)[::3], forward=forward)
 
 
 @pytest.mark.parametrize("rule", [*RULES.values(), OVERWRITE], ids=lambda rule: rule.name)
-@pytest.mark.parametrize("forward", ["picture", "window"])
+@pytest.mark.parametrize("forward", ["picture", "patch"])
 def test_every_rule(rule: Rule, forward: ForwardOver) -> None:
     for name in ("overlapping pools", "residual"):
         network = small_network(lively(MODULES[name]()), (17, 13))
@@ -207,7 +207,7 @@ def test_bfloat16_stays_close() -> None:
     assert {one.signal.dtype for one in reconstruct_units(network, pictures, units)} == {torch.float32}
 
 
-@pytest.mark.parametrize("forward", ["window", "auto"])
+@pytest.mark.parametrize("forward", ["patch", "auto"])
 def test_nothing_outside_the_window_is_looked_at(forward: ForwardOver) -> None:
     network = small_network(MODULES["overlapping pools"](), (33, 33))
     pictures = noise(1, 3, 33, 33)
@@ -300,7 +300,7 @@ def test_the_box_is_the_receptive_field() -> None:
         (Unit("conv2d", 0, 9, 0), 0, "auto", "it has no position 9,0"),
         (Unit("conv2d", 0, 0, 0), 2, "auto", "there is no picture 2 for unit conv2d:0@0,0; there are 2"),
         (Unit("conv2d", 0, 0, 0), -1, "auto", "there is no picture -1"),
-        (Unit("conv2d", 0, 0, 0), 0, "sideways", "one of auto, picture, window, not 'sideways'"),
+        (Unit("conv2d", 0, 0, 0), 0, "sideways", "one of auto, picture, patch, not 'sideways'"),
     ],
 )
 def test_what_is_not_there(unit: Unit, picture: int, forward: Any, message: str) -> None:
@@ -330,4 +330,4 @@ def test_a_window_that_cannot_be_is_refused() -> None:
     network = small_network(MODULES["a constant made anew"](), (17, 13))
     at = UnitAt(0, Unit(network.layers[-1].name, 0, 1, 1))
     with pytest.raises(NetworkError, match="use forward='picture'"):
-        reconstruct_units(network, noise(1, 3, 17, 13), [at], forward="window")
+        reconstruct_units(network, noise(1, 3, 17, 13), [at], forward="patch")

@@ -12,7 +12,7 @@ from layerscope.network.capture import capture
 from layerscope.network.graph import Graph
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.reconstruction.rules import GRADIENT, Rule, remember, reverse, step
+from layerscope.reconstruction.rules import GRADIENT, Rule, make_reversible, remember, reverse
 
 
 class Function(nn.Module):
@@ -37,15 +37,15 @@ def captured(module: nn.Module, picture: Tensor) -> Graph:
 
 def down(graph: Graph, picture: Tensor, signal: Tensor, rule: Rule) -> Tensor:
     """A signal (rows, ...) at the result of a graph, brought to the picture operation by operation."""
-    steps = {op.index: step(graph, op) for op in graph.operations[1:] if op.carries}
+    reversibles = {op.index: make_reversible(graph, op) for op in graph.operations[1:] if op.carries}
     memory: dict[int, Any] = {}
     with torch.inference_mode():
         graph.run(
             picture,
             graph.output,
             observe=lambda op, values: (
-                memory.update({op.index: remember(steps[op.index], values, rule)})
-                if op.index in steps
+                memory.update({op.index: remember(reversibles[op.index], values, rule)})
+                if op.index in reversibles
                 else None
             ),
         )
@@ -53,8 +53,8 @@ def down(graph: Graph, picture: Tensor, signal: Tensor, rule: Rule) -> Tensor:
         for index in range(graph.output, 0, -1):
             if index in signals:
                 whole = torch.stack(signals.pop(index)).sum(0)
-                back = reverse(steps[index], whole, memory[index], rule)
-                carriers = [i for i in steps[index].operation.inputs if graph.operations[i].carries]
+                back = reverse(reversibles[index], whole, memory[index], rule)
+                carriers = [i for i in reversibles[index].operation.inputs if graph.operations[i].carries]
                 for source, part in zip(carriers, back, strict=True):
                     signals.setdefault(source, []).append(part.clone())
         return torch.stack(signals[0]).sum(0)

@@ -18,10 +18,10 @@ ZEROS = {
 }  # levels; of the other displays none stands for 0
 
 
-Margins = tuple[int, int, int, int]  # rows or columns that are not seen: top, left, bottom, right
+Outside = tuple[int, int, int, int]  # rows or columns that are not seen: top, left, bottom, right
 
 
-def fitted_panel(panel: Pixels, outside: Margins, cell: tuple[int, int], zero: float | None) -> Pixels:
+def fitted_panel(panel: Pixels, outside: Outside, cell: tuple[int, int], zero: float | None) -> Pixels:
     """A panel at the size it has on the page, what is not seen hatched anew.
 
     ``zero``: the level that stands for 0 in a signal; reduced, it keeps its contrast.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from layerscope.drawing.canvas import FAINT, Canvas, Heading, Page, page_image
 from layerscope.drawing.encoding import encode_pdf, encode_png
-from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
+from layerscope.drawing.panels import ZEROS, Outside, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
 from layerscope.drawing.sprites import read_sprite
 
@@ -42,7 +42,7 @@ class FilterDrawn:
     channel: int
     value: float
     file: Path | None
-    outside: tuple[Margins, ...]
+    outside: tuple[Outside, ...]
 
 
 @dataclass(frozen=True)

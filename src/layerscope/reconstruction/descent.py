@@ -25,10 +25,10 @@ from layerscope.network.tracing import computing
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.rules import (
     DECONVNET,
+    Reversible,
     Rule,
-    Step,
     check,
-    make_steps,
+    make_reversibles,
     normalises_by_batch,
     overwrites,
     remember,
@@ -160,15 +160,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Way:
-    """All the ways down from the seeds: the steps, and the segments they fall into, from the top."""
+    """All the ways down from the seeds: operations made ready, and the segments they fall into, from the top."""
 
-    steps: Mapping[int, Step]
+    reversibles: Mapping[int, Reversible]
     segments: tuple[Segment, ...]
     prepared: Mapping[int, Callable[[Tensor], Tensor]]  #: for the forward pass
 
 
 @dataclass(frozen=True)
-class Signal:
+class Piece:
     """Rows of signal at one operation: whose they are (indices of seeds) and their values (rows, ...).
 
     ``borrowed``: the values are the forward pass's, to be read only.
@@ -183,7 +183,7 @@ def way_of(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
     """What lies between the seeds' operations and the pixels. Raises UnsupportedOperationError."""
     reached = {0, *way_down(graph, tops, rule)}
     return Way(
-        make_steps(graph, reached - {0}, rule),
+        make_reversibles(graph, reached - {0}, rule),
         tuple(_segments(graph, sorted(reached, reverse=True), itemsize)),
         prepare_forward(graph, max(tops), frozenset(tops)),
     )
@@ -241,13 +241,13 @@ def _one_picture(
     memory: dict[int, Any] = {}
 
     def observe(operation: Operation, values: Mapping[int, Any]) -> None:
-        if operation.index in way.steps:
-            memory[operation.index] = remember(way.steps[operation.index], values, rule)
+        if operation.index in way.reversibles:
+            memory[operation.index] = remember(way.reversibles[operation.index], values, rule)
 
     results = network.graph.run(picture, max(tops), frozenset(tops), observe, way.prepared)
 
-    def start(row: int) -> Signal:
-        return Signal((row,), seed_signal(seeds[row], results[tops[row]]), borrowed=True)
+    def start(row: int) -> Piece:
+        return Piece((row,), seed_signal(seeds[row], results[tops[row]]), borrowed=True)
 
     return _Descent(way, rule, memory, tops, start, budget).run()
 
@@ -261,7 +261,7 @@ class _Descent:
         rule: Rule,
         memory: Mapping[int, Any],
         tops: Sequence[int],
-        start: Callable[[int], Signal],
+        start: Callable[[int], Piece],
         budget: int,
     ) -> None:
         self.way, self.rule, self.memory, self.tops, self.start = way, rule, memory, tops, start
@@ -276,24 +276,24 @@ class _Descent:
         pixels: dict[int, Tensor] = {}
         for first in range(len(self.way.segments)):
             while self.waiting[first]:
-                pieces: list[tuple[int, Signal | None]] = [(first, None)]
+                pieces: list[tuple[int, Piece | None]] = [(first, None)]
                 while pieces:
-                    number, signal = pieces.pop()
-                    signal = self._through(number, signal)
+                    number, piece = pieces.pop()
+                    piece = self._through(number, piece)
                     if number + 1 == len(self.way.segments):
-                        pixels.update(zip(signal.rows, signal.values, strict=True))
+                        pixels.update(zip(piece.rows, piece.values, strict=True))
                     else:
-                        pieces.extend((number + 1, part) for part in _split(signal, self.room[number + 1]))
+                        pieces.extend((number + 1, part) for part in _split(piece, self.room[number + 1]))
         return pixels
 
-    def _through(self, number: int, signal: Signal | None) -> Signal:
+    def _through(self, number: int, piece: Piece | None) -> Piece:
         """Take a piece, and the rows that wait in this segment as far as there is room, to the segment's end."""
         segment = self.way.segments[number]
-        alive: dict[int, list[Signal]] = {}
+        alive: dict[int, list[Piece]] = {}
         free = self.room[number]
-        if signal is not None:
-            alive[segment.top] = [signal]
-            free -= len(signal.rows)
+        if piece is not None:
+            alive[segment.top] = [piece]
+            free -= len(piece.rows)
         for row in self.waiting[number][: max(0, free)]:
             alive.setdefault(self.tops[row], []).append(self.start(row))
         del self.waiting[number][: max(0, free)]
@@ -309,42 +309,44 @@ class _Descent:
         (parts,) = alive.values()
         return _join(parts)
 
-    def _back(self, index: int, here: Signal) -> Iterator[tuple[int, Signal]]:
+    def _back(self, index: int, here: Piece) -> Iterator[tuple[int, Piece]]:
         """The signal of an operation at each of its inputs."""
-        step = self.way.steps[index]
-        given = here.values.clone() if here.borrowed and overwrites(step, self.rule) else here.values
-        back = reverse(step, given, self.memory[index], self.rule)
-        for source, values in zip(compress(step.operation.inputs, step.carries), back, strict=True):
+        reversible = self.way.reversibles[index]
+        given = here.values.clone() if here.borrowed and overwrites(reversible, self.rule) else here.values
+        back = reverse(reversible, given, self.memory[index], self.rule)
+        for source, values in zip(
+            compress(reversible.operation.inputs, reversible.carries), back, strict=True
+        ):
             same = values.untyped_storage().data_ptr() == here.values.untyped_storage().data_ptr()
-            yield source, Signal(here.rows, values, here.borrowed and same)
+            yield source, Piece(here.rows, values, here.borrowed and same)
 
 
-def _split(signal: Signal, most: int) -> list[Signal]:
+def _split(piece: Piece, most: int) -> list[Piece]:
     """Pieces of at most so many rows, the last first."""
-    starts = range(0, len(signal.rows), most)
+    starts = range(0, len(piece.rows), most)
     return [
-        replace(signal, rows=signal.rows[i : i + most], values=signal.values[i : i + most])
+        replace(piece, rows=piece.rows[i : i + most], values=piece.values[i : i + most])
         for i in reversed(starts)
     ]
 
 
-def _join(parts: Sequence[Signal]) -> Signal:
+def _join(parts: Sequence[Piece]) -> Piece:
     """One signal of several that meet: rows with the same owner are added, the others stand side by side."""
     joined = parts[0]
     for part in parts[1:]:
         if part.rows == joined.rows:
-            joined = Signal(joined.rows, joined.values + part.values)
+            joined = Piece(joined.rows, joined.values + part.values)
         elif not set(part.rows) & set(joined.rows):
-            joined = Signal(joined.rows + part.rows, torch.cat([joined.values, part.values]))
+            joined = Piece(joined.rows + part.rows, torch.cat([joined.values, part.values]))
         else:
             joined = _add_rows(joined, part)
     return joined
 
 
-def _add_rows(one: Signal, other: Signal) -> Signal:
+def _add_rows(one: Piece, other: Piece) -> Piece:
     rows = tuple(dict.fromkeys(one.rows + other.rows))
     values = one.values.new_zeros((len(rows), *one.values.shape[1:]))
     for part in (one, other):
         places = torch.tensor([rows.index(row) for row in part.rows], device=values.device)
         values.index_add_(0, places, part.values)
-    return Signal(rows, values)
+    return Piece(rows, values)

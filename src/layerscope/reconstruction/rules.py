@@ -54,7 +54,7 @@ RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
 
 
 @dataclass(frozen=True)
-class Step:
+class Reversible:
     """An operation made ready to be reversed. ``sources``: the shapes of its inputs, without batch."""
 
     operation: Operation
@@ -67,12 +67,14 @@ class Step:
     rectified: bool = False  #: this rectifier is given none: what is above it has done its work
 
 
-def step(graph: Graph, operation: Operation, *, rectifies: bool = False, rectified: bool = False) -> Step:
+def make_reversible(
+    graph: Graph, operation: Operation, *, rectifies: bool = False, rectified: bool = False
+) -> Reversible:
     """Make an operation ready to be reversed; the rest is for those who know what is above and below it."""
     arguments = {name: graph.with_tensors(value) for name, value in operation.arguments.items()}
     inputs = [graph.operations[index] for index in operation.inputs]
     sources, carries = tuple(i.shape for i in inputs), tuple(i.carries for i in inputs)
-    made = Step(operation, arguments, sources, carries, rectifies=rectifies, rectified=rectified)
+    made = Reversible(operation, arguments, sources, carries, rectifies=rectifies, rectified=rectified)
     if operation.kind not in ("conv2d", "max_pool2d"):
         return made
     axes = windows(graph, operation)
@@ -84,14 +86,15 @@ def step(graph: Graph, operation: Operation, *, rectifies: bool = False, rectifi
     )
 
 
-def make_steps(graph: Graph, operations: Iterable[int], rule: Rule) -> dict[int, Step]:
-    """All the steps of a way down: a rectifier's work is done by the convolution above it where there is one."""
+def make_reversibles(graph: Graph, operations: Iterable[int], rule: Rule) -> dict[int, Reversible]:
+    """All operations of a way down: a rectifier's work is done by the convolution above it where there is one."""
     reached = frozenset(operations)
     above = {index: _convolution_above(graph, index, reached) for index in reached if rule.clamp}
     rectified = {index: conv for index, conv in above.items() if conv is not None}
     doing = frozenset(rectified.values())
     return {
-        i: step(graph, graph.operations[i], rectifies=i in doing, rectified=i in rectified) for i in reached
+        i: make_reversible(graph, graph.operations[i], rectifies=i in doing, rectified=i in rectified)
+        for i in reached
     }
 
 
@@ -164,49 +167,51 @@ def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
             )
 
 
-def remember(step: Step, values: Mapping[int, Any], rule: Rule) -> Any:
+def remember(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Any:
     """What the way back will need of the forward pass; ``values`` holds the inputs and the result."""
-    reversal = _REVERSALS.get(step.operation.kind)
+    reversal = _REVERSALS.get(reversible.operation.kind)
     if reversal is not None:
-        return reversal.remember(step, values, rule)
-    if _is_linear(step.operation):
-        return _constants(step, values, rule)
-    return {index: values[index] for index in step.operation.inputs}
+        return reversal.remember(reversible, values, rule)
+    if _is_linear(reversible.operation):
+        return _constants(reversible, values, rule)
+    return {index: values[index] for index in reversible.operation.inputs}
 
 
-def reverse(step: Step, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor, ...]:
+def reverse(reversible: Reversible, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor, ...]:
     """The signal (rows, *shape of the result) at each input that carries one, in the order of the inputs.
 
     Overwrites the signal it is given where `overwrites` says so; no two parts of what it returns share memory.
     """
-    reversal = _REVERSALS.get(step.operation.kind)
+    reversal = _REVERSALS.get(reversible.operation.kind)
     if reversal is not None:
-        return reversal.back(step, signal, memory, rule)
-    return _adjoint(step, signal, memory)
+        return reversal.back(reversible, signal, memory, rule)
+    return _adjoint(reversible, signal, memory)
 
 
-def _forget(step: Step, values: Mapping[int, Any], rule: Rule) -> None:
+def _forget(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> None:
     """Nothing of the forward pass is needed."""
 
 
-def _constants(step: Step, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
+def _constants(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
     """The inputs that no signal goes back to: numbers, masks, tensors made without the picture."""
     return {
-        i: values[i] for i, carries in zip(step.operation.inputs, step.carries, strict=True) if not carries
+        i: values[i]
+        for i, carries in zip(reversible.operation.inputs, reversible.carries, strict=True)
+        if not carries
     }
 
 
-def _conv_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    assert step.transposed is not None
-    return (step.transposed(signal, rectify=step.rectifies),)
+def _conv_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    assert reversible.transposed is not None
+    return (reversible.transposed(signal, rectify=reversible.rectifies),)
 
 
-def _linear_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    return (signal @ step.arguments["weight"],)
+def _linear_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    return (signal @ reversible.arguments["weight"],)
 
 
-def _norm_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    arguments = step.arguments
+def _norm_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    arguments = reversible.arguments
     variance = arguments["running_var"]
     variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
     scale = torch.rsqrt(variance + arguments["eps"])
@@ -215,76 +220,86 @@ def _norm_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Te
     return (signal * scale.to(signal.dtype).view(-1, *[1] * (signal.ndim - 2)),)
 
 
-def _mask(step: Step, values: Mapping[int, Any], rule: Rule) -> Tensor | None:
+def _mask(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Tensor | None:
     if not rule.mask:
         return None
-    result = values[step.operation.index]
+    result = values[reversible.operation.index]
     bounds = {"relu": (0, math.inf), "relu6": (0, 6)}
-    low, high = bounds.get(step.operation.kind) or (step.arguments["min_val"], step.arguments["max_val"])
+    arguments = reversible.arguments
+    low, high = bounds.get(reversible.operation.kind) or (arguments["min_val"], arguments["max_val"])
     passed: Tensor = (result > low) & (result < high)
     return passed
 
 
-def _rectifier_back(step: Step, signal: Tensor, memory: Tensor | None, rule: Rule) -> tuple[Tensor, ...]:
-    if rule.clamp and not step.rectified:
+def _rectifier_back(
+    reversible: Reversible, signal: Tensor, memory: Tensor | None, rule: Rule
+) -> tuple[Tensor, ...]:
+    if rule.clamp and not reversible.rectified:
         signal = rectify_(signal)
     return (signal if memory is None else signal.mul_(memory),)
 
 
-def _switches(step: Step, values: Mapping[int, Any], rule: Rule) -> Switches:
-    assert step.windows is not None
-    return find_switches(values[step.operation.inputs[0]], values[step.operation.index], *step.windows)
+def _switches(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Switches:
+    assert reversible.windows is not None
+    operation = reversible.operation
+    return find_switches(values[operation.inputs[0]], values[operation.index], *reversible.windows)
 
 
-def _pool_back(step: Step, signal: Tensor, memory: Switches, rule: Rule) -> tuple[Tensor, ...]:
+def _pool_back(reversible: Reversible, signal: Tensor, memory: Switches, rule: Rule) -> tuple[Tensor, ...]:
     return (unpool(signal, memory, rule.overlap),)
 
 
-def _add_back(step: Step, signal: Tensor, memory: dict[int, Any], rule: Rule) -> tuple[Tensor, ...]:
-    broadcast = any(shape != step.operation.shape for shape in step.sources)
-    if broadcast or isinstance(step.operation.target, partial):  # partial: a factor alpha
-        return _adjoint(step, signal, memory)
-    return (signal, *(signal.clone() for _ in range(sum(step.carries) - 1)))
+def _add_back(
+    reversible: Reversible, signal: Tensor, memory: dict[int, Any], rule: Rule
+) -> tuple[Tensor, ...]:
+    broadcast = any(shape != reversible.operation.shape for shape in reversible.sources)
+    if broadcast or isinstance(reversible.operation.target, partial):  # partial: a factor alpha
+        return _adjoint(reversible, signal, memory)
+    return (signal, *(signal.clone() for _ in range(sum(reversible.carries) - 1)))
 
 
-def _cat_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    axis = step.arguments["dim"] % signal.ndim
-    parts = torch.split(signal, [shape[axis - 1] for shape in step.sources], dim=axis)
-    return tuple(compress(parts, step.carries))
+def _cat_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    axis = reversible.arguments["dim"] % signal.ndim
+    parts = torch.split(signal, [shape[axis - 1] for shape in reversible.sources], dim=axis)
+    return tuple(compress(parts, reversible.carries))
 
 
-def _reshape_back(step: Step, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    return (signal.reshape(-1, *step.sources[0]),)
+def _reshape_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
+    return (signal.reshape(-1, *reversible.sources[0]),)
 
 
-def _adjoint(step: Step, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
+def _adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
     """Torch's own derivative, at the remembered inputs or, for a linear operation, anywhere."""
     rows = signal.shape[0]
     if rows > 1 and any(isinstance(value, int) for value in memory.values()):  # the number of pictures: one
-        parts = [_adjoint(step, row, memory) for row in torch.split(signal, 1)]
+        parts = [_adjoint(reversible, row, memory) for row in torch.split(signal, 1)]
         return tuple(torch.cat(part) for part in zip(*parts, strict=True))
-    carriers = list(compress(zip(step.operation.inputs, step.sources, strict=True), step.carries))
+    carriers = list(
+        compress(zip(reversible.operation.inputs, reversible.sources, strict=True), reversible.carries)
+    )
     zero = signal.new_zeros(1)
     points = [memory.get(i, zero.expand(1, *shape)).expand(rows, *shape) for i, shape in carriers]
 
     def forward(*inputs: Tensor) -> Tensor:
         given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
-        result: Tensor = step.operation.target(*(fill(a, given.__getitem__) for a in step.arguments.values()))
+        result: Tensor = reversible.operation.target(
+            *(fill(a, given.__getitem__) for a in reversible.arguments.values())
+        )
         return result
 
     pull = torch.func.vjp(forward, *points)[1]
     return tuple(part.clone() if 0 in part.stride() else part for part in pull(signal))
 
 
-def overwrites(step: Step, rule: Rule) -> bool:
+def overwrites(reversible: Reversible, rule: Rule) -> bool:
     """Whether `reverse` works in the memory of the signal it is given."""
-    return step.operation.kind in RECTIFIERS and (rule.mask or not step.rectified)
+    return reversible.operation.kind in RECTIFIERS and (rule.mask or not reversible.rectified)
 
 
 @dataclass(frozen=True)
 class _Reversal:
-    back: Callable[[Step, Tensor, Any, Rule], tuple[Tensor, ...]]
-    remember: Callable[[Step, Mapping[int, Any], Rule], Any] = _forget
+    back: Callable[[Reversible, Tensor, Any, Rule], tuple[Tensor, ...]]
+    remember: Callable[[Reversible, Mapping[int, Any], Rule], Any] = _forget
 
 
 _REVERSALS: Mapping[str, _Reversal] = {

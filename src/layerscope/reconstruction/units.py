@@ -1,8 +1,8 @@
-"""Single units back to pixels, in the window they see: the portraits of filters.
+"""Single units back to pixels, in the footprint they see.
 
-Units whose windows are alike go down as one batch, whichever pictures they are of. What the way back needs of the
+Units whose footprints are alike go down as one batch, whichever pictures they are of. What the way back needs of the
 forward pass is either cut out of one pass over the unit's picture, which all its units share, or comes from a pass
-over nothing but the window: for each picture the one that multiplies less.
+over nothing but the unit's patch of it: for each picture the one that multiplies less.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from layerscope.network.graph import Operation
 from layerscope.network.network import Network, Unit
 from layerscope.network.tracing import computing
 from layerscope.reconstruction.descent import Way, default_chunk_bytes, way_down, way_of
-from layerscope.reconstruction.rules import DECONVNET, Rule, remember
-from layerscope.reconstruction.window_rules import (
-    Descent,
+from layerscope.reconstruction.footprint_rules import (
+    FootprintWay,
     Narrow,
     fit,
     multiplications,
@@ -35,14 +34,15 @@ from layerscope.reconstruction.window_rules import (
     take_whole,
     taken_whole,
 )
-from layerscope.reconstruction.windows import Path, Track, trace
+from layerscope.reconstruction.footprints import Path, Track, trace
+from layerscope.reconstruction.rules import DECONVNET, Rule, remember
 
 _WAITING_BYTES = 512 << 20  # what units that wait for others like them may hold
 
 Pictures = (
     Tensor | Callable[[int], Tensor]
 )  #: preprocessed: (pictures, channels, height, width), or one by index
-ForwardOver = Literal["auto", "picture", "window"]
+ForwardOver = Literal["auto", "picture", "patch"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def stream_units(
 
     They come as they are done, not in order. Each picture is asked for once, in the order of their indices; give
     all layers in one call, so that they share it. ``forward``: where the switches come from, a pass over the
-    ``picture``, over the unit's ``window``, or whichever is less work; they agree but for rounding.
+    ``picture``, over the unit's ``patch`` of it, or whichever is less work; they agree but for rounding.
     """
     wanted = tuple(units)
     for at in wanted:
@@ -112,9 +112,9 @@ def stream_units(
         )
     budget = chunk_bytes or default_chunk_bytes(network)
     way = way_of(network.graph, sorted(set(tops.values())), rule, network.dtype.itemsize)
-    plans = _Plans(network, rule, way)
-    spots = [plans.spot(place, at, tops[at.unit.layer]) for place, at in enumerate(wanted)]
-    return _Portraits(plans, pictures, forward, budget).run(spots)
+    ways = _Ways(network, rule, way)
+    spots = [ways.spot(place, at, tops[at.unit.layer]) for place, at in enumerate(wanted)]
+    return _Batches(ways, pictures, forward, budget).run(spots)
 
 
 def check_rule(network: Network, layers: Iterable[str], rule: Rule) -> None:
@@ -145,7 +145,7 @@ def _check(network: Network, pictures: Pictures, at: UnitAt) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Spot:
-    """A unit and the windows it sees. ``seed``: where it is in the window of its own operation, ``top``."""
+    """A unit and the footprints it sees. ``seed``: where it is in the footprint of its own operation, ``top``."""
 
     place: int
     at: UnitAt
@@ -155,28 +155,30 @@ class _Spot:
     seed: tuple[int, ...]
 
 
-class _Plans:
+class _Ways:
     """The ways down that units need, each made once."""
 
     def __init__(self, network: Network, rule: Rule, way: Way) -> None:
         self.network, self.rule, self.way = network, rule, way
         self.whole = taken_whole(network.graph, network.geometry, rule)
         self.paths: dict[tuple[int, int, int], Path] = {}
-        self.descents: dict[tuple[int, Track, Track], Descent] = {}
+        self.made: dict[tuple[int, Track, Track], FootprintWay] = {}
 
     def spot(self, place: int, at: UnitAt, top: int) -> _Spot:
-        """A unit with its windows."""
+        """A unit with its footprints."""
         row, column = at.unit.row or 0, at.unit.column or 0
         rows, columns = (self._path(top, axis, position) for axis, position in enumerate((row, column)))
         seed = (at.unit.channel, row - rows.starts[top], column - columns.starts[top])
         return _Spot(place, at, top, rows, columns, seed[: len(self.network.graph.operations[top].shape)])
 
-    def descent(self, spot: _Spot) -> Descent:
+    def below(self, spot: _Spot) -> FootprintWay:
         """The way down from a unit."""
         key = spot.top, spot.rows.track, spot.columns.track
-        if key not in self.descents:
-            self.descents[key] = Descent(spot.top, {i: self._narrow(i, *key[1:]) for i in key[1].length if i})
-        return self.descents[key]
+        if key not in self.made:
+            self.made[key] = FootprintWay(
+                spot.top, {i: self._narrow(i, *key[1:]) for i in key[1].length if i}
+            )
+        return self.made[key]
 
     def box(self, spot: _Spot) -> Box:
         """The receptive field of a unit; the whole picture where its layer has none of one size."""
@@ -187,12 +189,14 @@ class _Plans:
 
     def picture_cost(self, last: int) -> int:
         """Multiplications of a pass over a whole picture."""
-        return sum(multiplications(step) for index, step in self.way.steps.items() if index <= last)
+        return sum(
+            multiplications(reversible) for index, reversible in self.way.reversibles.items() if index <= last
+        )
 
-    def window_cost(self, spot: _Spot) -> float:
-        """Multiplications of a pass over a unit's window; infinite where there can be none."""
-        descent = self.descent(spot)
-        return inf if descent.reads_constants else descent.multiplications
+    def patch_cost(self, spot: _Spot) -> float:
+        """Multiplications of a pass over a unit's patch; infinite where there can be none."""
+        way = self.below(spot)
+        return inf if way.reads_constants else way.multiplications
 
     def _path(self, top: int, axis: int, position: int) -> Path:
         key = top, axis, position
@@ -201,21 +205,21 @@ class _Plans:
         return self.paths[key]
 
     def _narrow(self, index: int, rows: Track, columns: Track) -> Narrow:
-        step = self.way.steps[index]
+        reversible = self.way.reversibles[index]
         if index in self.whole:
-            return take_whole(step)
-        return narrow(self.network.graph, step, self.prepared.get(index), rows, columns)
+            return take_whole(reversible)
+        return narrow(self.network.graph, reversible, self.prepared.get(index), rows, columns)
 
     @cached_property
     def prepared(self) -> Mapping[int, object]:
-        """The convolutions of passes over pictures, without the rectification that some of those do: for windows."""
+        """The convolutions of passes over pictures, without the rectification that some of those do: for footprints."""
         ways = self.way.prepared
         return {index: way.made if isinstance(way, Rectified) else way for index, way in ways.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A unit ready to go down: its window of the picture, or its activation and what a pass left behind."""
+    """A unit ready to go down: its patch of the picture, or its activation and what a pass left behind."""
 
     spot: _Spot
     pixels: Tensor | None = None
@@ -228,15 +232,15 @@ class _Waiting:
         return _size(self.pixels) + _size(self.memory)
 
 
-_Key = tuple[int, Track, Track, bool]  # top, rows, columns, whether the pass is over the window
+_Key = tuple[int, Track, Track, bool]  # top, rows, columns, whether the pass is over the patch
 
 
-class _Portraits:
-    """One call: pictures one by one, units waiting until a batch of them with like windows is full."""
+class _Batches:
+    """One call: pictures one by one, units waiting until a batch of them with like footprints is full."""
 
-    def __init__(self, plans: _Plans, pictures: Pictures, forward: ForwardOver, budget: int) -> None:
-        self.plans, self.pictures, self.forward, self.budget = plans, pictures, forward, budget
-        self.network, self.rule = plans.network, plans.rule
+    def __init__(self, ways: _Ways, pictures: Pictures, forward: ForwardOver, budget: int) -> None:
+        self.ways, self.pictures, self.forward, self.budget = ways, pictures, forward, budget
+        self.network, self.rule = ways.network, ways.rule
         self.waiting: dict[_Key, list[_Waiting]] = {}
         self.held = 0
 
@@ -262,51 +266,47 @@ class _Portraits:
         return units + (self._pass_over(picture, shared, last) if shared else [])
 
     def _last_shared(self, spots: Sequence[_Spot]) -> int:
-        """How far a pass over their whole picture should go: units above it pass over their window."""
+        """How far a pass over their whole picture should go: units above it pass over their patch."""
         tops = sorted({spot.top for spot in spots})
         if self.forward == "picture":
             return tops[-1]
-        windows = {top: sum(self.plans.window_cost(s) for s in spots if s.top == top) for top in tops}
-        if self.forward == "window":
-            if inf in windows.values():
-                name = next(s.at.unit.layer for s in spots if windows[s.top] == inf)
+        patches = {top: sum(self.ways.patch_cost(s) for s in spots if s.top == top) for top in tops}
+        if self.forward == "patch":
+            if inf in patches.values():
+                name = next(s.at.unit.layer for s in spots if patches[s.top] == inf)
                 raise NetworkError(
                     f"{name} reads numbers that the network makes in each pass; use forward='picture' or 'auto'"
                 )
             return -1
 
         def cost(last: int) -> float:
-            return self.plans.picture_cost(last) + sum(windows[top] for top in tops if top > last)
+            return self.ways.picture_cost(last) + sum(patches[top] for top in tops if top > last)
 
         return min((*reversed(tops), -1), key=cost)
 
     def _pass_over(self, picture: Tensor, spots: Sequence[_Spot], last: int) -> list[_Waiting]:
         """One pass over a picture, and each unit's part of what it leaves behind."""
-        steps, memory = self.plans.way.steps, dict[int, Any]()
+        reversibles, memory = self.ways.way.reversibles, dict[int, Any]()
 
         def observe(operation: Operation, values: Mapping[int, Any]) -> None:
-            if operation.index in steps:
-                memory[operation.index] = remember(steps[operation.index], values, self.rule)
+            if operation.index in reversibles:
+                memory[operation.index] = remember(reversibles[operation.index], values, self.rule)
 
         keep = frozenset(spot.top for spot in spots)
-        results = self.network.graph.run(picture, last, keep, observe, self.plans.way.prepared)
+        results = self.network.graph.run(picture, last, keep, observe, self.ways.way.prepared)
         return [self._cut(spot, memory, results[spot.top]) for spot in spots]
 
     def _cut(self, spot: _Spot, memory: Mapping[int, Any], result: Tensor) -> _Waiting:
         place = (spot.at.unit.channel, spot.at.unit.row, spot.at.unit.column)[: result.ndim - 1]
-        steps = self.plans.descent(spot).steps
-        cut = {index: here.cut(memory[index], spot.rows, spot.columns) for index, here in steps.items()}
+        narrows = self.ways.below(spot).narrows
+        cut = {index: here.cut(memory[index], spot.rows, spot.columns) for index, here in narrows.items()}
         return _Waiting(spot, None, result[(0, *place)].clone(), cut)
 
     def _enter(self, unit: _Waiting) -> list[tuple[int, UnitReconstruction]]:
         """Let a unit wait; what its batch gives if that is full now."""
         spot = unit.spot
-        descent = self.plans.descent(spot)
-        room = (
-            1
-            if descent.reads_constants
-            else self.budget // (descent.row_numbers * self.network.dtype.itemsize)
-        )
+        way = self.ways.below(spot)
+        room = 1 if way.reads_constants else self.budget // (way.row_numbers * self.network.dtype.itemsize)
         key = spot.top, spot.rows.track, spot.columns.track, unit.pixels is not None
         self.waiting.setdefault(key, []).append(unit)
         self.held += unit.bytes
@@ -317,35 +317,35 @@ class _Portraits:
         """Take a batch down."""
         units = self.waiting.pop(key)
         self.held -= _bytes(units)
-        descent = self.plans.descent(units[0].spot)
+        way = self.ways.below(units[0].spot)
         seeds = torch.tensor([unit.spot.seed for unit in units], device=self.network.device).unbind(1)
         rows = torch.arange(len(units), device=self.network.device)
         pixels = [unit.pixels for unit in units if unit.pixels is not None]
         if pixels:
-            result, memory = descent.forward(torch.cat(pixels), self.rule)
+            result, memory = way.forward(torch.cat(pixels), self.rule)
             activations = result[(rows, *seeds)]
         else:
             activations = torch.stack([unit.activation for unit in units if unit.activation is not None])
             memory = {
                 index: here.join([unit.memory[index] for unit in units], self.network.dtype)
-                for index, here in descent.steps.items()
+                for index, here in way.narrows.items()
             }
-        signal = activations.new_zeros((len(units), *descent.shape))
+        signal = activations.new_zeros((len(units), *way.shape))
         signal = signal.contiguous(memory_format=torch.channels_last) if signal.ndim == 4 else signal
         signal[(rows, *seeds)] = activations
-        return self._crop(units, descent.back(signal, memory, self.rule))
+        return self._crop(units, way.back(signal, memory, self.rule))
 
     def _crop(self, units: Sequence[_Waiting], signals: Tensor) -> list[tuple[int, UnitReconstruction]]:
         signals = signals.to("cpu", torch.promote_types(signals.dtype, torch.float32)).contiguous()
         return [
             (unit.spot.place, UnitReconstruction(unit.spot.at, box, _over(box, unit.spot, signal)))
             for unit, signal in zip(units, signals, strict=True)
-            for box in (self.plans.box(unit.spot),)
+            for box in (self.ways.box(unit.spot),)
         ]
 
 
 def _over(box: Box, spot: _Spot, signal: Tensor) -> Tensor:
-    """A signal over a unit's window of the picture, over its box."""
+    """A signal over a unit's patch of the picture, over its box."""
     rows, columns = spot.rows.span(0), spot.columns.span(0)
     margins = columns.start - box.left, box.right - columns.stop, rows.start - box.top, box.bottom - rows.stop
     return fit(signal, margins)

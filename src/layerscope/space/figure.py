@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from layerscope.drawing.canvas import FAINT, INK, Canvas, Heading, Page, fitted, text_width
-from layerscope.drawing.panels import ZEROS, Margins, fitted_panel
+from layerscope.drawing.panels import ZEROS, Outside, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
 from layerscope.errors import DisplayError
 from layerscope.space.pictures import PlaneDrawn
@@ -56,7 +56,7 @@ class Answer:
     activation: float
     contrast: float | None = None
     sprite: Pixels | None = None
-    outside: tuple[Margins, ...] = ()
+    outside: tuple[Outside, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from layerscope.drawing.canvas import Page
-from layerscope.drawing.panels import Margins
+from layerscope.drawing.panels import Outside
 from layerscope.drawing.render import Pixels
 from layerscope.drawing.sprites import read_sprite
 from layerscope.errors import UnsupportedOperationError
@@ -193,7 +193,7 @@ def _portraits(study: Study, network: Network, space: Space, chosen: Sequence[Ch
     return found
 
 
-def _outside(row: Mapping[str, Any], layer: Layer, size: tuple[int, ...]) -> tuple[Margins, ...]:
+def _outside(row: Mapping[str, Any], layer: Layer, size: tuple[int, ...]) -> tuple[Outside, ...]:
     """Of each panel, how many rows and columns are not seen at the top, left, bottom and right."""
     places = zip(row["rows"], row["columns"], strict=True)
     return tuple(view_of(layer, *place, size).unseen for place in places)

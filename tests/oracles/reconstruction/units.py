@@ -1,4 +1,4 @@
-"""The slow way to a unit's window: crop the whole pixel by pixel, count what is read position by position."""
+"""The slow way to a unit's footprint: crop the whole pixel by pixel, count what is read position by position."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cropped(whole: Tensor, box: Box) -> Tensor:
 
 
 def reads(first: int, last: int, kernel: int, stride: int, pad: int, length: int) -> set[int]:
-    """Positions of a map that the outputs ``first`` to ``last`` (included) of a window read."""
+    """Positions of a map that the outputs ``first`` to ``last`` (included) of an operation read."""
     return {
         i * stride - pad + tap
         for i in range(first, last + 1)

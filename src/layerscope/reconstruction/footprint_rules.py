@@ -1,6 +1,6 @@
-"""Operations on the window that a unit sees: forward, what the way back needs of it, and back.
+"""Operations on the footprint that a unit sees: forward, what the way back needs of it, and back.
 
-An operation is cut down to its window by changing its shapes and its padding; how a signal goes back through it
+An operation is cut down to its footprint by changing its shapes and its padding; how a signal goes back through it
 stays the business of the rules. The batch axis holds units, each with what its own picture left behind.
 """
 
@@ -21,11 +21,11 @@ from layerscope.network.convolution import Prepared
 from layerscope.network.geometry import Geometry, Window
 from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill
 from layerscope.network.receptive_fields import POINTWISE, map_size, windows
-from layerscope.reconstruction.rules import Rule, Step, remember, reverse
+from layerscope.reconstruction.footprints import Path, Track
+from layerscope.reconstruction.rules import Reversible, Rule, remember, reverse
 from layerscope.reconstruction.switches import Switches, apart, taps
-from layerscope.reconstruction.windows import Path, Track
 
-_WINDOWED = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d", "narrow"}
+_LOCAL = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d", "narrow"}
 _BY_CHANNEL = frozenset({"conv2d", "batch_norm", "prelu"})  # their tensors say nothing of rows and columns
 
 Margins = tuple[
@@ -34,15 +34,15 @@ Margins = tuple[
 
 
 def taken_whole(graph: Graph, geometry: Geometry, rule: Rule) -> dict[int, tuple[int, ...]]:
-    """The operations that cannot be cut down to a window, and their inputs that carry a signal.
+    """The operations that cannot be cut down to a footprint, and their inputs that carry a signal.
 
-    Where the last of overlapping pool windows wins, that may be one with no signal, from outside any window.
+    Where the last of overlapping pool windows wins, that may be one with no signal, from outside any footprint.
     """
     return {
         operation.index: tuple(i for i in operation.inputs if graph.operations[i].carries)
         for operation in graph.operations[1:]
         if operation.carries
-        and not (_has_windows(graph, geometry, operation) and not _wins(graph, operation, rule))
+        and not (_has_footprint(graph, geometry, operation) and not _wins(graph, operation, rule))
     }
 
 
@@ -51,11 +51,11 @@ def _wins(graph: Graph, operation: Operation, rule: Rule) -> bool:
     return overwrites and not apart(*windows(graph, operation))
 
 
-def _has_windows(graph: Graph, geometry: Geometry, operation: Operation) -> bool:
+def _has_footprint(graph: Graph, geometry: Geometry, operation: Operation) -> bool:
     edges, inputs = geometry.nodes[operation.index].edges, [graph.operations[i] for i in operation.inputs]
     readers = [reader for edge in edges for reader in (edge.rows, edge.columns)]
     return (
-        operation.kind in _WINDOWED
+        operation.kind in _LOCAL
         and all(isinstance(reader, Window) and reader.stride > 0 for reader in readers)
         and {edge.source for edge in edges} == set(operation.inputs)
         and all(o.carries and o.batch_first and len(o.shape) == 3 for o in (operation, *inputs))
@@ -85,8 +85,8 @@ def _divisor(graph: Graph, operation: Operation) -> int | None:
     return prod(w.kernel for w in axes) if within and not padded else None
 
 
-def _narrowed_arguments(step: Step, graph: Graph, pads: tuple[int, int]) -> dict[str, Any]:
-    arguments, operation = dict(step.arguments), step.operation
+def _narrowed_arguments(reversible: Reversible, graph: Graph, pads: tuple[int, int]) -> dict[str, Any]:
+    arguments, operation = dict(reversible.arguments), reversible.operation
     if operation.kind in ("conv2d", "max_pool2d", "avg_pool2d"):
         arguments["padding"] = list(pads)
     if operation.kind in ("max_pool2d", "avg_pool2d"):
@@ -98,9 +98,9 @@ def _narrowed_arguments(step: Step, graph: Graph, pads: tuple[int, int]) -> dict
 
 @dataclass(frozen=True, eq=False)
 class Narrow:
-    """An operation cut down to a window. ``margins``: what to add to each input's window before it reads it."""
+    """An operation cut down to a footprint. ``margins``: what to add to each input's footprint before it reads it."""
 
-    step: Step
+    reversible: Reversible
     margins: tuple[Margins, ...]
     whole: bool = False
     prepared: Prepared | None = None  #: a quicker way forward
@@ -108,30 +108,32 @@ class Narrow:
     @cached_property
     def fill(self) -> float:
         """What padding is: nothing a maximum would choose, or zero."""
-        return -inf if self.step.operation.kind == "max_pool2d" else 0.0
+        return -inf if self.reversible.operation.kind == "max_pool2d" else 0.0
 
     def forward(self, inputs: Sequence[Tensor], *, in_place: bool) -> Tensor:
         """The result for fitted inputs; ``in_place``: the first one is needed no more."""
-        operation = self.step.operation
+        operation = self.reversible.operation
         if in_place and operation.kind == "relu":
             return torch.relu_(inputs[0])
         if self.prepared is not None:
             return self.prepared(inputs[0])
         given = iter(inputs)
         result: Tensor = operation.target(
-            *(fill(a, lambda _: next(given)) for a in self.step.arguments.values())
+            *(fill(a, lambda _: next(given)) for a in self.reversible.arguments.values())
         )
         return result
 
     def back(self, signal: Tensor, memory: Any, rule: Rule) -> list[tuple[int, Tensor]]:
-        """The signal at the window of each input that carries one."""
-        parts = reverse(self.step, signal, memory, rule)
-        carriers = compress(zip(self.step.operation.inputs, self.margins, strict=True), self.step.carries)
+        """The signal at the footprint of each input that carries one."""
+        parts = reverse(self.reversible, signal, memory, rule)
+        carriers = compress(
+            zip(self.reversible.operation.inputs, self.margins, strict=True), self.reversible.carries
+        )
         return [(source, fit(part, _negative(m))) for (source, m), part in zip(carriers, parts, strict=True)]
 
     def cut(self, memory: Any, rows: Path, columns: Path) -> Any:
         """A unit's part of what a pass over its whole picture left behind, in memory of its own."""
-        index = self.step.operation.index
+        index = self.reversible.operation.index
         if isinstance(memory, Mapping):
             return {i: self._cut_input(value, i, rows, columns) for i, value in memory.items()}
         values = memory.found if isinstance(memory, Switches) else memory
@@ -141,19 +143,19 @@ class Narrow:
         """What the units of a batch left behind, as one."""
         first = parts[0]
         if isinstance(first, Mapping):
-            carriers = set(compress(self.step.operation.inputs, self.step.carries))
+            carriers = set(compress(self.reversible.operation.inputs, self.reversible.carries))
             return {
                 i: torch.cat([p[i] for p in parts]) if i in carriers else value for i, value in first.items()
             }
         if first is None:
             return None
         joined = torch.cat([part.contiguous(memory_format=torch.channels_last) for part in parts])
-        return self._switches(joined, dtype) if self.step.operation.kind == "max_pool2d" else joined
+        return self._switches(joined, dtype) if self.reversible.operation.kind == "max_pool2d" else joined
 
     def _switches(self, found: Tensor, dtype: torch.dtype) -> Switches:
-        assert self.step.windows is not None
-        masks = tuple((found == tap).to(dtype) for tap in range(len(taps(*self.step.windows))))
-        return Switches(masks, *self.step.windows, map_size(self.step.sources[0]))
+        assert self.reversible.windows is not None
+        masks = tuple((found == tap).to(dtype) for tap in range(len(taps(*self.reversible.windows))))
+        return Switches(masks, *self.reversible.windows, map_size(self.reversible.sources[0]))
 
     def _cut_map(self, values: Tensor, index: int, rows: Path, columns: Path) -> Tensor:
         return values if self.whole else values[..., rows.span(index), columns.span(index)]
@@ -161,19 +163,19 @@ class Narrow:
     def _cut_input(self, value: Any, index: int, rows: Path, columns: Path) -> Any:
         if not isinstance(value, Tensor) or index not in rows.starts:
             return value  # a constant
-        margins = self.margins[self.step.operation.inputs.index(index)]
+        margins = self.margins[self.reversible.operation.inputs.index(index)]
         return fit(self._cut_map(value, index, rows, columns), margins, self.fill).clone()
 
 
-def take_whole(step: Step) -> Narrow:
+def take_whole(reversible: Reversible) -> Narrow:
     """An operation that is not cut down."""
     nothing = (0, 0, 0, 0)
-    return Narrow(step, tuple(nothing for _ in step.operation.inputs), whole=True)
+    return Narrow(reversible, tuple(nothing for _ in reversible.operation.inputs), whole=True)
 
 
-def narrow(graph: Graph, step: Step, prepared: object, rows: Track, columns: Track) -> Narrow:
-    """Cut an operation down to the windows of two tracks. ``prepared``: what is known to be quicker forward."""
-    operation = step.operation
+def narrow(graph: Graph, reversible: Reversible, prepared: object, rows: Track, columns: Track) -> Narrow:
+    """Cut an operation down to the footprints of two tracks. ``prepared``: what is known to be quicker forward."""
+    operation = reversible.operation
     index = operation.index
     reaches = [(rows.reach[index, i], columns.reach[index, i]) for i in operation.inputs]
     pads = (0, 0)
@@ -184,32 +186,35 @@ def narrow(graph: Graph, step: Step, prepared: object, rows: Track, columns: Tra
     )
     sources = tuple(
         (*shape[:-2], rows.length[i] + m[2] + m[3], columns.length[i] + m[0] + m[1])
-        for shape, i, m in zip(step.sources, operation.inputs, margins, strict=True)
+        for shape, i, m in zip(reversible.sources, operation.inputs, margins, strict=True)
     )
     shape = (*operation.shape[:-2], rows.length[index], columns.length[index])
     target = torch.ops.aten.conv2d.default if operation.kind == "conv2d" else operation.target
-    arguments = _narrowed_arguments(step, graph, pads)
+    arguments = _narrowed_arguments(reversible, graph, pads)
     made = replace(
-        step, operation=replace(operation, shape=shape, target=target), arguments=arguments, sources=sources
+        reversible,
+        operation=replace(operation, shape=shape, target=target),
+        arguments=arguments,
+        sources=sources,
     )
     made = _with_pads(made, pads)
     quick = replace(prepared, axes=made.windows) if isinstance(prepared, Prepared) and made.windows else None
     return Narrow(made, margins, prepared=quick)
 
 
-def _with_pads(step: Step, pads: tuple[int, int]) -> Step:
-    if step.windows is None:
-        return step
-    rows, columns = (replace(window, pad=pad) for window, pad in zip(step.windows, pads, strict=True))
-    if step.transposed is None:
-        return replace(step, windows=(rows, columns))
-    flipped = step.transposed.flipped
+def _with_pads(reversible: Reversible, pads: tuple[int, int]) -> Reversible:
+    if reversible.windows is None:
+        return reversible
+    rows, columns = (replace(window, pad=pad) for window, pad in zip(reversible.windows, pads, strict=True))
+    if reversible.transposed is None:
+        return replace(reversible, windows=(rows, columns))
+    flipped = reversible.transposed.flipped
     if flipped is not None:
         flipped = replace(flipped, axes=(_flipped(rows), _flipped(columns)))
     transposed = replace(
-        step.transposed, axes=(rows, columns), size=map_size(step.sources[0]), flipped=flipped
+        reversible.transposed, axes=(rows, columns), size=map_size(reversible.sources[0]), flipped=flipped
     )
-    return replace(step, windows=(rows, columns), transposed=transposed)
+    return replace(reversible, windows=(rows, columns), transposed=transposed)
 
 
 def _flipped(window: Window) -> Window:
@@ -218,44 +223,44 @@ def _flipped(window: Window) -> Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
-    """The way down of units whose windows are alike: its operations from the top, each cut down."""
+class FootprintWay:
+    """The way down of units whose footprints are alike: its operations from the top, each cut down."""
 
     top: int
-    steps: dict[int, Narrow]  #: by operation, the top first, the picture left out
+    narrows: dict[int, Narrow]  #: by operation, the top first, the picture left out
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the top's window: where a signal starts."""
-        return self.steps[self.top].step.operation.shape
+        """Of the top's footprint: where a signal starts."""
+        return self.narrows[self.top].reversible.operation.shape
 
     @cached_property
     def multiplications(self) -> int:
         """What one unit costs, forward; about as much again on the way down."""
-        return sum(multiplications(narrow.step) for narrow in self.steps.values())
+        return sum(multiplications(narrow.reversible) for narrow in self.narrows.values())
 
     @cached_property
     def reads_constants(self) -> bool:
         """Whether something is read that was not made of pixels: it may hold the number of pictures, one."""
-        return any(not all(narrow.step.carries) for narrow in self.steps.values())
+        return any(not all(narrow.reversible.carries) for narrow in self.narrows.values())
 
     @cached_property
     def row_numbers(self) -> int:
         """The most numbers that one unit holds in any one operation: what it reads and writes."""
-        steps = (narrow.step for narrow in self.steps.values())
-        return max((prod(s.operation.shape) + sum(map(prod, s.sources)) for s in steps), default=1)
+        reversibles = (narrow.reversible for narrow in self.narrows.values())
+        return max((prod(s.operation.shape) + sum(map(prod, s.sources)) for s in reversibles), default=1)
 
     def forward(self, pictures: Tensor, rule: Rule) -> tuple[Tensor, dict[int, Any]]:
-        """The top's result for windows of pictures, and what the way back needs of all below it."""
+        """The top's result for footprints of pictures, and what the way back needs of all below it."""
         values: dict[int, Tensor] = {0: pictures}
         memory: dict[int, Any] = {}
-        for index in reversed(self.steps):
-            here = self.steps[index]
-            inputs = here.step.operation.inputs
+        for index in reversed(self.narrows):
+            here = self.narrows[index]
+            inputs = here.reversible.operation.inputs
             fitted = [fit(values[i], m, here.fill) for i, m in zip(inputs, here.margins, strict=True)]
             result = here.forward(fitted, in_place=self._may_overwrite(index))
             memory[index] = remember(
-                here.step, {**dict(zip(inputs, fitted, strict=True)), index: result}, rule
+                here.reversible, {**dict(zip(inputs, fitted, strict=True)), index: result}, rule
             )
             values[index] = result
             for i in set(inputs):
@@ -266,34 +271,34 @@ class Descent:
     @cached_property
     def _last_reader(self) -> Mapping[int, int]:
         return {
-            i: max(n for n in self.steps if i in self.steps[n].step.operation.inputs)
-            for narrow in self.steps.values()
-            for i in narrow.step.operation.inputs
+            i: max(n for n in self.narrows if i in self.narrows[n].reversible.operation.inputs)
+            for narrow in self.narrows.values()
+            for i in narrow.reversible.operation.inputs
         }
 
     def _may_overwrite(self, index: int) -> bool:
-        inputs = self.steps[index].step.operation.inputs
-        below = self.steps.get(inputs[0])
-        readers = [n for n in self.steps if inputs[0] in self.steps[n].step.operation.inputs]
-        return below is not None and readers == [index] and below.step.operation.kind in OWN_MEMORY
+        inputs = self.narrows[index].reversible.operation.inputs
+        below = self.narrows.get(inputs[0])
+        readers = [n for n in self.narrows if inputs[0] in self.narrows[n].reversible.operation.inputs]
+        return below is not None and readers == [index] and below.reversible.operation.kind in OWN_MEMORY
 
     def back(self, signal: Tensor, memory: Mapping[int, Any], rule: Rule) -> Tensor:
-        """A signal (units, ...) at the top's window, at the window of the pictures; may overwrite it."""
+        """A signal (units, ...) at the top's footprint, at the footprint of the pictures; may overwrite it."""
         alive = {self.top: signal}
-        for index, here in self.steps.items():
+        for index, here in self.narrows.items():
             if index in alive:
                 for source, part in here.back(alive.pop(index), memory[index], rule):
                     alive[source] = alive[source] + part if source in alive else part
         return alive[0]
 
 
-def multiplications(step: Step) -> int:
+def multiplications(reversible: Reversible) -> int:
     """What a convolution or linear operation multiplies for one picture; nothing else counts."""
-    operation = step.operation
-    if operation.kind not in ("conv2d", "linear") or not isinstance(step.arguments["weight"], Tensor):
+    operation = reversible.operation
+    if operation.kind not in ("conv2d", "linear") or not isinstance(reversible.arguments["weight"], Tensor):
         return 0
     positions = prod(operation.shape[-2:]) if operation.kind == "conv2d" else prod(operation.shape[:-1])
-    return int(step.arguments["weight"].numel()) * positions
+    return int(reversible.arguments["weight"].numel()) * positions
 
 
 def fit(values: Tensor, margins: Margins, fill: float = 0.0) -> Tensor:

@@ -1,4 +1,4 @@
-"""The window that a position sees, operation by operation, beside one counted by hand."""
+"""The footprint that a position sees, operation by operation, beside one counted by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from layerscope.errors import GeometryError
 from layerscope.network.geometry import Edge, Geometry, Node, Window
-from layerscope.reconstruction.windows import Reach, trace
+from layerscope.reconstruction.footprints import Reach, trace
 from tests.oracles.reconstruction.units import reads
 
 # A picture of 11, then (kernel, stride, pad, size of the result): a ceil-mode pool makes 6 of 11.
@@ -24,7 +24,7 @@ def chain() -> Geometry:
 
 @pytest.mark.parametrize("node", [1, 2, 3, 4])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_windows_hold_what_is_read(node: int, axis: int) -> None:
+def test_footprints_hold_what_is_read(node: int, axis: int) -> None:
     for position in range(CHAIN[node - 1][3]):
         path = trace(chain(), {}, node, axis, position)
         first = last = position
@@ -64,7 +64,7 @@ def branches() -> Geometry:
     )
 
 
-def test_a_window_holds_all_that_branches_read() -> None:
+def test_a_footprint_holds_all_that_branches_read() -> None:
     path = trace(branches(), {}, 4, 0, 4)
     assert path.span(0) == slice(1, 8)
     assert path.track.reach[1, 0] == Reach(0, 0)
@@ -84,7 +84,7 @@ def test_what_is_taken_whole_is_whole_from_there_down() -> None:
     assert path.track.reach[2, 0] == Reach(0, 0)
 
 
-def test_a_window_wholly_in_the_padding_reads_nothing_of_the_map() -> None:
+def test_a_footprint_wholly_in_the_padding_reads_nothing_of_the_map() -> None:
     geometry = Geometry((Node((4, 4)), Node((6, 6), (Edge(0, Window(1, 1, 1), Window(1, 1, 1)),))))
     start, end = (trace(geometry, {}, 1, 0, position) for position in (0, 5))
     assert start.span(0) == slice(0, 1)
@@ -93,7 +93,7 @@ def test_a_window_wholly_in_the_padding_reads_nothing_of_the_map() -> None:
     assert end.track.reach[1, 0] == Reach(before=-1, after=1)
 
 
-def test_what_sees_everything_has_no_window() -> None:
+def test_what_sees_everything_has_no_footprint() -> None:
     pool = Window(kernel=4, stride=0)
     geometry = Geometry((Node((4, 4)), Node((1, 1), (Edge(0, pool, pool),))))
     with pytest.raises(GeometryError, match="take it whole"):

@@ -1,7 +1,7 @@
-"""The window of every operation that one position of a layer sees, down to the picture. Integers only, no torch.
+"""The footprint of every operation that one position of a layer sees, down to the picture. Integers only, no torch.
 
 Rows and columns never mix, so everything is said once for one axis and used twice. Unlike a receptive field, a
-window is cut off where the map ends: what lies outside is padding, and nobody needs to compute it.
+footprint is cut off where the map ends: what lies outside is padding, and nobody needs to compute it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from layerscope.network.geometry import Geometry, Reader, Window
 
 @dataclass(frozen=True)
 class Reach:
-    """One axis of how a window reads its input's window: what it needs ``before`` and ``after`` it.
+    """One axis of how a footprint reads its input's footprint: what it needs ``before`` and ``after`` it.
 
     Positive: that many positions of padding. Negative: so many positions at that end are read by others only.
     """
@@ -29,7 +29,7 @@ class Reach:
 class Track:
     """One axis of a way down, wherever it starts: positions with equal tracks are computed alike, as one batch.
 
-    ``lengths``: (operation, length of its window). ``reaches``: (operation, input, reach).
+    ``lengths``: (operation, length of its footprint). ``reaches``: (operation, input, reach).
     """
 
     lengths: tuple[tuple[int, int], ...]
@@ -37,24 +37,24 @@ class Track:
 
     @cached_property
     def length(self) -> Mapping[int, int]:
-        """Length of each operation's window."""
+        """Length of each operation's footprint."""
         return dict(self.lengths)
 
     @cached_property
     def reach(self) -> Mapping[tuple[int, int], Reach]:
-        """How each operation (first) reads the window of each of its inputs (second)."""
+        """How each operation (first) reads the footprint of each of its inputs (second)."""
         return {(index, source): reach for index, source, reach in self.reaches}
 
 
 @dataclass(frozen=True)
 class Path:
-    """One axis of the way down from one position: a track, and where each operation's window starts."""
+    """One axis of the way down from one position: a track, and where each operation's footprint starts."""
 
     track: Track
     starts: Mapping[int, int]
 
     def span(self, index: int) -> slice:
-        """The positions of an operation's map that its window holds."""
+        """The positions of an operation's map that its footprint holds."""
         return slice(self.starts[index], self.starts[index] + self.track.length[index])
 
 
@@ -63,9 +63,9 @@ def trace(
 ) -> Path:
     """What one position of an operation sees, along rows (``axis`` 0) or columns (1).
 
-    Where several read the same operation its window is the smallest that holds what all of them read. Operations
+    Where several read the same operation its footprint is the smallest that holds what all of them read. Operations
     in ``whole`` (their inputs beside them), and these inputs, are taken with all of their positions. Raises
-    GeometryError for an operation outside ``whole`` that has no window.
+    GeometryError for an operation outside ``whole`` that has no footprint.
     """
     spans = {node: (position, position + 1)}
     order = []
@@ -100,7 +100,7 @@ def _reads(
 
 def _read(reader: Reader, span: tuple[int, int]) -> tuple[int, int]:
     if not isinstance(reader, Window) or reader.stride == 0:
-        raise GeometryError("an operation whose positions all see the same has no window; take it whole")
+        raise GeometryError("an operation whose positions all see the same has no footprint; take it whole")
     first = span[0] * reader.stride - reader.pad
     last = (span[1] - 1) * reader.stride - reader.pad + (reader.kernel - 1) * reader.dilation + 1
     return first, last
