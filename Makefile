@@ -35,6 +35,7 @@ lowest: .venv-lowest/.ready
 bench: .venv/.dev
 	$(BIN)/python benchmarks/reconstruct.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/units.py
 	$(BIN)/python benchmarks/space.py

@@ -47,6 +47,10 @@ class EngineError(LayerscopeError):
     """The place where shards should be computed cannot be reached, or failed."""
 
 
+class NetworkWarning(UserWarning):
+    """Something of a network is left out; the command line prints it as one line."""
+
+
 def said(error: Exception) -> str:
     """What an exception says, on one line and without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 import torchvision.models as tv
 from torch import Tensor, nn
 
-from layerscope.errors import NetworkError
+from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.network.capture import capture
 from layerscope.network.graph import Graph
 from layerscope.network.tracing import quiet
@@ -287,6 +287,39 @@ def test_what_cannot_be_read_is_refused_in_one_line(name: str, capfd: pytest.Cap
         capture(module, (3, 8, 8))
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+class Steep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clamp(min=0) * 2
+
+    @staticmethod
+    def backward(ctx: Any, signal: Tensor) -> Tensor:
+        return signal * 5
+
+
+class SteepModule(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = Steep.apply(x)
+        return y
+
+
+def test_a_backward_of_its_own_is_said_not_to_be_used() -> None:
+    with pytest.warns(
+        NetworkWarning, match="^Steep, used in '1', has a backward of its own, which is not"
+    ) as said:
+        graph = capture(nn.Sequential(conv(), SteepModule(), SteepModule()), (3, 8, 8))
+    assert len(said) == 1
+    assert "\n" not in str(said[0].message)
+    assert [operation.kind for operation in graph.operations] == [
+        "input",
+        "conv2d",
+        "clamp",
+        "mul",
+        "clamp",
+        "mul",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit")

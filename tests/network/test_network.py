@@ -346,3 +346,19 @@ def test_a_crop_fits_whatever_the_shapes() -> None:
     assert Preprocessing(resize=None, height=50, width=100).crop(photograph(100, 50)).tobytes() == (
         photograph(100, 50).tobytes()
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.ReLU6(), "relu6"),
+        (nn.Hardtanh(0, 6), "relu6"),
+        (nn.Hardtanh(), "hardtanh -1 to 1"),
+        (nn.Hardtanh(0, 0.5), "hardtanh 0 to 0.5"),
+    ],
+)
+def test_a_hardtanh_is_a_relu6_only_from_0_to_6(module: nn.Module, words: str) -> None:
+    network = Network.from_module(
+        nn.Sequential(nn.Conv2d(3, 4, 3), module), preprocessing=Preprocessing(resize=None, height=8, width=8)
+    )
+    assert [layer.operation for layer in network.layers] == [f"conv 3x3 + {words}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from layerscope.cli.options import OneLineErrors, build_options, building, say
 from layerscope.cli.reconstruct import reconstruct
 from layerscope.cli.space import space
 from layerscope.cli.study import study
+from layerscope.errors import NetworkWarning
 
 
 @click.group(
@@ -27,6 +29,12 @@ def main() -> None:
     NETWORK is alexcnn or vggcnn (the paper's), any torchvision classifier by name (`layerscope networks` lists
     them), or package.module:factory, a function of yours that returns a torch module.
     """
+    plain = warnings.formatwarning
+
+    def in_one_line(message: Any, category: type[Warning], *where: Any) -> str:
+        return f"{message}\n" if issubclass(category, NetworkWarning) else plain(message, category, *where)
+
+    warnings.formatwarning = in_one_line  # type: ignore[assignment]
 
 
 @main.command()
