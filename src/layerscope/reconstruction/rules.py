@@ -273,7 +273,7 @@ def _adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) 
     if torch.is_inference_mode_enabled():  # where torch 2.9 gives zeros
         with torch.inference_mode(False):
             known = {i: value.clone() if isinstance(value, Tensor) else value for i, value in memory.items()}
-            return _adjoint(step, signal.clone(), known)
+            return _adjoint(reversible, signal.clone(), known)
     rows = signal.shape[0]
     if rows > 1 and any(isinstance(value, int) for value in memory.values()):  # the number of pictures: one
         parts = [_adjoint(reversible, row, memory) for row in torch.split(signal, 1)]
