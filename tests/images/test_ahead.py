@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import DisplayError, ImageError, NetworkError
 from layerscope.images.ahead import Ready, read_ahead
 from layerscope.images.decoding import load_image
 from layerscope.images.sets import ImageSet, Loaded, open_images
@@ -117,7 +117,23 @@ def test_what_cannot_be_prepared_is_a_bad_picture_if_it_says_so() -> None:
     assert [ready.reason for ready in read_ahead(numbered(2), range(2), narrow)] == [None, "too wide; cut it"]
 
 
-@pytest.mark.parametrize("error", [NetworkError("2 channels"), KeyError("x"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [OverflowError("too long"), ValueError("no such\nsize"), ZeroDivisionError("by 0")]
+)
+def test_what_a_picture_makes_of_its_preparation_is_its_reason(error: Exception) -> None:
+    def fail(image: Image.Image) -> int:
+        if image.width == 2:
+            raise error
+        return image.width
+
+    reasons = [ready.reason for ready in read_ahead(numbered(3), range(3), fail)]
+    said = " ".join(str(error).split())
+    assert reasons == [None, f"2 x 2, cannot be prepared ({said}); leave it out", None]
+
+
+@pytest.mark.parametrize(
+    "error", [NetworkError("2 channels"), DisplayError("no"), KeyError("x"), MemoryError()]
+)
 def test_other_errors_go_up(error: Exception) -> None:
     def fail(image: Image.Image) -> int:
         if image.width == 3:

@@ -14,7 +14,15 @@ from PIL import ExifTags, Image, ImageFile
 
 from layerscope.errors import ImageError
 from layerscope.images import decoding as images
-from layerscope.images.decoding import MAX_PIXELS, BadImage, Picture, load_image, read_images
+from layerscope.images.decoding import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    BadImage,
+    Picture,
+    encoded_image,
+    load_image,
+    read_images,
+)
 from tests.support.pictures import LOG, WRITABLE, noise, png, reason, saved, tiff, written
 
 
@@ -126,6 +134,35 @@ class TestSize:
             path = saved(noise(10, 9), tmp_path / f"a.{suffix}")
             assert load_image(path).size == (10, 9)
         assert Image.MAX_IMAGE_PIXELS == 10
+
+
+class TestBytes:
+    """Files of zeros alone, with no room on disk."""
+
+    @staticmethod
+    def sparse(path: Path, size: int, start: bytes = b"") -> Path:
+        written(path, start)
+        with path.open("r+b") as file:
+            file.truncate(size)
+        return path
+
+    @pytest.mark.parametrize("start", [b"", b"\xff\xd8\xff\xe0"])
+    def test_more_than_the_limit_is_never_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes
+    ) -> None:
+        path = self.sparse(tmp_path / "a.jpg", MAX_BYTES + 1, start)
+        monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened"))
+        assert (
+            reason(path)
+            == f"{MAX_BYTES + 1} bytes are more than the limit of {MAX_BYTES}; save it smaller, or compressed"
+        )
+        with pytest.raises(ImageError, match="536870911 bytes are more"):
+            encoded_image(path)
+
+    def test_a_small_limit_of_pixels_leaves_that_of_bytes(self, tmp_path: Path) -> None:
+        path = saved(noise(3, 3), tmp_path / "a.png")
+        data = path.read_bytes()
+        assert load_image(self.sparse(path, 10_000, data), max_pixels=9).size == (3, 3)
 
 
 class TestPillowIsLeftAlone:

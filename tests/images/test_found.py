@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
 
 from layerscope.errors import ImageError
+from layerscope.images.decoding import FORMATS, load_image
 from layerscope.images.finding import SUFFIXES, find_images
 from layerscope.images.names import picture_names
-from tests.support.pictures import reason
+from tests.support.pictures import noise, reason
 
 
 class TestFind:
@@ -33,6 +35,53 @@ class TestFind:
         (tmp_path / f"a{suffix}").touch()
         (tmp_path / f"b{suffix.upper()}").touch()
         assert len(find_images([tmp_path])) == 2
+
+    def test_the_suffixes_are_those_of_the_formats_that_are_read(self) -> None:
+        """Of Pillow's own list, but for what has no defined white (pfm)."""
+        Image.init()
+        endings = {e for e, name in Image.registered_extensions().items() if name in {*FORMATS, "MPO"}}
+        assert endings - {".pfm"} == SUFFIXES
+
+    @pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".mpo"}))
+    def test_a_picture_saved_under_each_suffix_is_read(self, tmp_path: Path, suffix: str) -> None:
+        picture = noise().convert({".pgm": "L", ".pbm": "1"}.get(suffix, "RGB"))
+        picture.save(tmp_path / f"a{suffix}")
+        (found,) = find_images([tmp_path])
+        assert load_image(found).size == picture.size
+
+    def test_a_picture_of_several_in_one_file_is_read(self, tmp_path: Path) -> None:
+        noise().save(tmp_path / "a.mpo", save_all=True, append_images=[noise(seed=1)])
+        (found,) = find_images([tmp_path])
+        assert load_image(found).size == noise().size
+
+    def test_what_is_passed_over_is_said_by_kinds(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("a.png", "b.heic", "c.HEIC", "d.txt", "LICENSE", ".hidden", "x.\x1b[2J"):
+            (tmp_path / name).touch()
+        find_images([tmp_path, tmp_path / "d.txt"])
+        (record,) = caplog.records
+        kinds = "2 .heic, 1 without an ending, 1 .\\x1b[2j, 1 .txt"
+        assert record.getMessage() == f"{tmp_path}: passed over 5 files: {kinds}"
+
+    def test_many_kinds_are_counted_and_one_file_is_one(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for place in ("many", "one"):
+            (tmp_path / place).mkdir()
+            (tmp_path / place / "a.png").touch()
+        for letter in "abcdefgh":
+            (tmp_path / "many" / f"x.{letter}").touch()
+        (tmp_path / "one" / "x.txt").touch()
+        find_images([tmp_path / "many", tmp_path / "one"])
+        many, one = caplog.messages
+        assert many.endswith("passed over 8 files: 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 3 other kinds")
+        assert one.endswith("passed over 1 file: 1 .txt")
+
+    def test_nothing_passed_over_is_not_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (tmp_path / "a.png").touch()
+        find_images([tmp_path])
+        assert caplog.records == []
 
     def test_a_named_file_is_taken_whatever_its_name(self, tmp_path: Path) -> None:
         odd = [tmp_path / name for name in (".hidden", "picture", "notes.txt")]

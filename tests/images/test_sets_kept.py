@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tarfile
+import tracemalloc
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,10 @@ import torch
 from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 
-from layerscope.images.decoding import decode_image
+from layerscope.errors import ImageError
+from layerscope.images.decoding import MAX_BYTES, decode_image
 from layerscope.images.sets import open_images
+from layerscope.images.tar_shards import Span, read_span
 from tests.support.image_sources import Items, encoded, fault, folder, pixels, shard, shows
 from tests.support.pictures import noise, written
 
@@ -87,6 +90,39 @@ class TestShards:
         pytest.importorskip("webdataset")
         path = shard(tmp_path / "a.tar", members)
         assert fault(lambda: open_images(path)).startswith(said.format(path))
+
+    def test_a_shard_without_its_end(self, tmp_path: Path) -> None:
+        """Between members, in a header, and with a header that is damaged: tarfile takes each for the end."""
+        pytest.importorskip("webdataset")
+        members = {f"{n}.png": encoded(n) for n in range(4)}
+        whole = shard(tmp_path / "a.tar", members).read_bytes()
+        with tarfile.open(tmp_path / "a.tar") as tar:
+            third = tar.getmembers()[2].offset
+        damaged = whole[:third] + bytes([whole[third] ^ 1]) + whole[third + 1 :]
+        for number, data in enumerate((whole[:third], whole[: third + 200], damaged)):
+            cut = written(tmp_path / f"{number}.tar", data)
+            with pytest.raises(
+                ImageError, match=f"no end of the archive at byte {third}: it is cut off"
+            ) as caught:
+                open_images(cut)
+            assert str(caught.value).startswith(str(cut))
+        last = max(i for i, byte in enumerate(whole) if byte) // 512 * 512 + 512
+        assert len(open_images(written(tmp_path / "padded.tar", whole[: last + 512]))) == 4
+
+    @pytest.mark.parametrize(
+        "braces", ["{0..99999999999}", "{0..999}{0..9999}", "{5..-99999999}", "{0..9999999..2}"]
+    )
+    def test_braces_that_stand_for_too_many_are_not_expanded(self, braces: str) -> None:
+        tracemalloc.start()
+        with pytest.raises(ImageError, match="shards, over 1000000; correct the braces"):
+            open_images(f"x{braces}.tar")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000
+
+    def test_a_member_larger_than_any_picture_is_not_read(self, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match="bytes are more than the limit"):
+            read_span(written(tmp_path / "a.tar", b""), Span(0, MAX_BYTES + 1))
 
     def test_a_shard_that_is_none(self, tmp_path: Path) -> None:
         pytest.importorskip("webdataset")

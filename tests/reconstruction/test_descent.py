@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from layerscope.network.network import Network, Unit
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class, Reconstructions, Seed, reconstruct
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT, RULES, Rule
+from layerscope.reconstruction.units import UnitAt, reconstruct_units
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.reconstruction.hooked import whole_layer
 from tests.support.descent import Function, lively, noise, small_network
@@ -285,6 +287,43 @@ def test_wrong_pictures_are_refused_before_any_work(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuses(monkeypatch, noise(*shape), ["c1"], f"batch x 3x79x63, not {'x'.join(map(str, shape))}")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool, torch.complex64])
+def test_pictures_that_are_no_floats_are_refused(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses(monkeypatch, noise(1, 3, *SIZE).to(dtype), ["c1"], f"one tensor of floats, not {dtype}; ")
+
+
+@pytest.mark.parametrize(
+    ("pictures", "what"),
+    [
+        (None, "NoneType"),
+        ([torch.zeros(3, *SIZE)], "list"),
+        (torch.zeros(1, 3, *SIZE).numpy(), "ndarray"),
+        (torch.zeros(1, 3, *SIZE).to_sparse(), "torch.sparse_coo"),
+        (torch.zeros(1, 3, *SIZE, device="meta"), "a meta tensor, which has no values"),
+        (torch.nested.nested_tensor([torch.zeros(3, *SIZE)], layout=torch.jagged), "a nested tensor"),
+    ],
+)
+def test_pictures_that_are_no_tensor_with_values_are_refused(
+    pictures: Any, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuses(monkeypatch, pictures, ["c1"], f"one tensor of floats, not {what}; ")
+
+
+@pytest.mark.parametrize("seeds", [3, None, ["c1", 3], [("c1", 0)], [["c1"]], b"c1"])
+def test_seeds_of_another_kind_are_refused(seeds: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses(monkeypatch, noise(1, 3, *SIZE), seeds, "is no seed; give the name of a layer, a Unit or a Class")
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", None, Rule])
+def test_a_rule_of_another_kind_is_refused(rule: Any) -> None:
+    network, pictures = alex(), noise(1, 3, *SIZE)
+    words = "is no rule; give DECONVNET, GUIDED or GRADIENT"
+    with pytest.raises(NetworkError, match=words):
+        reconstruct(network, pictures, "c1", rule=rule)
+    with pytest.raises(NetworkError, match=words):
+        reconstruct_units(network, pictures, [UnitAt(0, Unit("c1", 0, 1, 1))], rule=rule)
 
 
 def refuses(monkeypatch: pytest.MonkeyPatch, pictures: Tensor, seeds: list[Seed], words: str) -> None:

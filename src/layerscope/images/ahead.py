@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from PIL import Image
 
-from layerscope.errors import ImageError
+from layerscope.errors import ImageError, LayerscopeError, said
 from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
 
@@ -46,9 +46,10 @@ def read_ahead(
 ) -> Generator[Ready[T], None, None]:
     """Loads and prepares pictures in ``workers`` threads, and yields them in the order of ``indices``.
 
-    At most ``ahead`` pictures are under way or waiting. An ImageError becomes the reason in its picture's place;
-    any other exception goes up as soon as the picture now due is done. Closing the iterator, as leaving a loop
-    over it does, drops what has not begun and waits for the at most ``workers`` pictures that have.
+    At most ``ahead`` pictures are under way or waiting. An ImageError becomes the reason in its picture's place,
+    and so does what its size or values make of preparing it (an overflow, a value refused). Any other exception, lack
+    of memory among them, goes up as soon as the picture now due is done. Closing the iterator, as leaving a loop over
+    it does, drops what has not begun and waits for the at most ``workers`` pictures that have.
     """
     if ahead < 1:
         raise ValueError(f"{ahead} pictures ahead: at least 1 must be under way")
@@ -81,6 +82,16 @@ def _failed(future: Future[Ready[T]]) -> bool:
 def _read(images: ImageSet, index: int, prepare: Callable[[Image.Image], T]) -> Ready[T]:
     try:
         loaded = images.load(index)
-        return Ready(index, prepare(loaded.image), loaded.digest, *loaded.image.size, None)
+        return Ready(index, _prepared(loaded.image, prepare), loaded.digest, *loaded.image.size, None)
     except ImageError as error:
         return Ready(index, None, "", 0, 0, str(error))
+
+
+def _prepared(image: Image.Image, prepare: Callable[[Image.Image], T]) -> T:
+    try:
+        return prepare(image)
+    except LayerscopeError:
+        raise
+    except (ArithmeticError, ValueError) as error:
+        size = f"{image.width} x {image.height}"
+        raise ImageError(f"{size}, cannot be prepared ({said(error)}); leave it out") from error

@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from layerscope.errors import ImageError, said, shown
+from layerscope.errors import ImageError, one_line, said, shown
 
 _LOG = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""The endings, in lower case, of the files looked for in folders."""
+SUFFIXES = frozenset(
+    ".apng .avif .avifs .bmp .gif .jfif .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+)
+"""The endings, in lower case, of the files looked for in folders: those of the formats that are read."""
+
+_KINDS = 5  # of files passed over that are named
 
 
 def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
@@ -22,6 +27,7 @@ def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     A named file is taken whatever its ending; a folder is searched to its bottom for SUFFIXES in any case.
     Hidden entries of a folder and whole folders of results of ours are left out, the latter with a warning; links
     are followed, and no folder is entered twice.
+    How many other files a folder has, and of which kinds, is logged as a warning.
     Raises ImageError for a place that is absent, a folder that may not be read, or one without any picture.
     """
     found: dict[str, Path] = {}
@@ -38,7 +44,8 @@ def _pictures_at(path: Path) -> tuple[Path, ...]:
         raise ImageError(f"{shown(path)}: cannot be reached ({said(error)}); check the path") from error
     if not is_folder:
         return (path,)
-    pictures = tuple(_pictures_below(path))
+    others: Counter[str] = Counter()
+    pictures = tuple(_pictures_below(path, others))
     if not pictures:
         looked_for = " ".join(sorted(SUFFIXES))
         held = (
@@ -47,10 +54,21 @@ def _pictures_at(path: Path) -> tuple[Path, ...]:
             else f"no picture ({looked_for})"
         )
         raise ImageError(f"{shown(path)}: {held} in this folder; name the files")
+    if others:
+        _LOG.warning("%s: passed over %s", shown(path), _counted(others))
     return pictures
 
 
-def _pictures_below(top: Path) -> Iterator[Path]:
+def _counted(endings: Counter[str]) -> str:
+    """How many files, and of which kinds, the most frequent first: ``3 files: 2 .heic, 1 without an ending``."""
+    kinds = sorted(endings.items(), key=lambda kind: (-kind[1], kind[0]))
+    parts = [f"{count} {ending or 'without an ending'}" for ending, count in kinds[:_KINDS]]
+    parts += [f"{len(kinds) - _KINDS} other kinds"] if len(kinds) > _KINDS else []
+    files = "file" if endings.total() == 1 else "files"
+    return one_line(f"{endings.total()} {files}: {', '.join(parts)}")
+
+
+def _pictures_below(top: Path, others: Counter[str]) -> Iterator[Path]:
     """Depth first with a list instead of recursion, so that the depth of the tree does not matter."""
     entered: set[str] = set()
     waiting = [(top, True)]
@@ -59,6 +77,8 @@ def _pictures_below(top: Path) -> Iterator[Path]:
         if not is_folder:
             if path.suffix.lower() in SUFFIXES:
                 yield path
+            else:
+                others[path.suffix.lower()] += 1
         elif (real := os.path.realpath(path)) not in entered:
             entered.add(real)
             inside = _entries(path)

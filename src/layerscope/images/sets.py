@@ -154,7 +154,9 @@ def _labels_from(texts: Sequence[str | None], places: Sequence[str]) -> _Labelle
         return None, None
     gap = next((place for text, place in zip(texts, places, strict=True) if text is None), None)
     if gap is not None:
-        raise ImageError(f"{gap}: no label, though others have one; give each its label, or -1 if unknown")
+        raise ImageError(
+            f"{shown(gap)}: no label, though others have one; give each its label, or -1 if unknown"
+        )
     written = [str(text) for text in texts]
     if all(re.fullmatch(r"-1|[0-9]+", text) for text in set(written)):
         return tuple(map(int, written)), None

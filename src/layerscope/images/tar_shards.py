@@ -7,15 +7,20 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from layerscope.errors import ImageError, said, shown
+from layerscope.errors import ImageError, one_line, said, shown
+from layerscope.images.decoding import check_bytes
 from layerscope.images.finding import SUFFIXES
 
 __all__ = ["Sample", "Span", "expand_shards", "read_span", "shard_samples"]
 
 _META = re.compile(r"__[^/]*__($|/)")  # members that WebDataset keeps for itself
+
+_RANGE = re.compile(r"\{(-?\d{1,99})\.\.(-?\d{1,99})(?:\.\.(-?\d{1,99}))?\}")
+MAX_SHARDS = 1_000_000  #: that one pattern may stand for
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,14 @@ def expand_shards(pattern: str) -> list[Path]:
         raise ImageError(
             f"{shown(pattern)}: pictures are read in any order, so from disk; copy the shards here"
         )
+    ranges = [
+        max(1, abs(int(last) - int(first)) // max(1, abs(int(step or 1))))
+        for first, last, step in _RANGE.findall(pattern)
+    ]
+    if (count := prod(ranges)) > MAX_SHARDS:
+        raise ImageError(
+            f"{shown(pattern)}: stands for some {count} shards, over {MAX_SHARDS}; correct the braces"
+        )
     try:
         return [Path.cwd() / place for place in _webdataset("shardlists").expand_urls(pattern)]
     except (AssertionError, ValueError) as error:  # a variable that is not set; braces that do not close
@@ -62,7 +75,8 @@ def shard_samples(shard: Path) -> list[Sample]:
     group = _webdataset("tariterators").group_by_keys
     try:
         with shard.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            samples = (_sample(fields, file) for fields in group(_members(tar)))
+            samples = [_sample(fields, file) for fields in group(_members(tar))]
+            _check_end(file, tar)
             return [sample for sample in samples if sample is not None]
     except ImageError as error:
         raise ImageError(f"{shown(str(shard))}: {error}") from error
@@ -74,8 +88,17 @@ def shard_samples(shard: Path) -> list[Sample]:
         raise ImageError(f"{shown(str(shard))}: cannot be read ({said(error)}); {remedy}") from error
 
 
+def _check_end(file: BinaryIO, tar: tarfile.TarFile) -> None:
+    """The archive ends in zeros; tarfile also takes the end of the file for it, or a header it cannot read."""
+    if _bytes(file, Span(tar.offset, tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
+        raise ImageError(
+            f"no end of the archive at byte {tar.offset}: it is cut off or damaged; copy it again"
+        )
+
+
 def read_span(shard: Path, span: Span) -> bytes:
     """The bytes of one member; raises ImageError, with the reason alone, if they are no longer there."""
+    check_bytes(span.size)
     try:
         with shard.open("rb") as file:
             encoded = _bytes(file, span)
@@ -111,7 +134,7 @@ def _sample(fields: dict[str, Any], file: BinaryIO) -> Sample | None:
         return None
     if len(pictures) != 1:
         raise ImageError(
-            f"sample {shown(key)} has several pictures ({', '.join(endings):.60}); keep one of each"
+            f"sample {shown(key)} has several pictures ({one_line(', '.join(endings)):.60}); keep one of each"
         )
     label = _bytes(file, fields["cls"]).decode(errors="replace").strip() if "cls" in fields else None
     return Sample(key, fields[pictures[0]], label)

@@ -128,9 +128,7 @@ class Network:
             tensor.is_floating_point() and torch.promote_types(tensor.dtype, wanted) != wanted
             for tensor in exact.tensors.values()
         )
-        tensors = dict(_moved(exact.tensors, device, wanted))
-        stays = all(tensors[name] is tensor for name, tensor in exact.tensors.items())
-        graph = exact if stays else replace(exact, tensors=tensors)
+        graph = replace(exact, tensors=dict(_moved(exact.tensors, device, wanted)))
         return replace(self, graph=graph, exact=exact if rounds else None)
 
     def find_layer(self, name: str) -> Layer | None:
@@ -209,7 +207,15 @@ class Network:
         return {name: found[index] for name, index in results.items()}
 
     def prepare(self, pictures: Tensor) -> Tensor:
-        """Preprocessed pictures on the network's device, in its precision, channels-last. Checks their shape."""
+        """Preprocessed pictures on the network's device, in its precision, channels-last.
+
+        Raises NetworkError for what is no tensor of real floats with values, or of another shape.
+        """
+        if fault := _not_floats(pictures):
+            raise NetworkError(
+                f"{self.name} takes pictures as one tensor of floats, not {fault}; "
+                "network.preprocessing.apply makes one of a picture, torch.stack a batch"
+            )
         if pictures.ndim != 4 or tuple(pictures.shape[1:]) != self.input_shape:
             expected = "x".join(map(str, self.input_shape))
             got = "x".join(map(str, pictures.shape))
@@ -272,6 +278,17 @@ class Network:
             tuple(Prediction(int(i), names[int(i)], float(v)) for v, i in zip(row, found, strict=True))
             for row, found in zip(values, indices, strict=True)
         )
+
+
+def _not_floats(pictures: object) -> str:
+    """What is wrong with something given as preprocessed pictures, if it is no tensor of floats with values."""
+    if not isinstance(pictures, Tensor):
+        return type(pictures).__qualname__
+    if not pictures.is_floating_point():
+        return f"{pictures.dtype}"
+    if pictures.layout != torch.strided or pictures.is_nested:
+        return "a nested tensor" if pictures.is_nested else f"{pictures.layout}"
+    return "a meta tensor, which has no values" if pictures.is_meta else ""
 
 
 def _moved(

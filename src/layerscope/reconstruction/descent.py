@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layerscope.errors import NetworkError
+from layerscope.errors import NetworkError, one_line
 from layerscope.network.convolution import prepare_forward
 from layerscope.network.graph import Graph, Operation
 from layerscope.network.network import Network, Unit
@@ -88,7 +88,7 @@ def reconstruct(
     pictures = network.prepare(pictures)
     if not pictures.isfinite().all():
         raise NetworkError("pictures hold values that are not finite; preprocess them from whole pictures")
-    seeds = (seeds,) if isinstance(seeds, (str, Unit, Class)) else tuple(dict.fromkeys(seeds))
+    seeds = _each_seed(seeds)
     tops = [_top(network, seed) for seed in seeds]
     precision = torch.promote_types(network.dtype, torch.float32)
     layout = torch.channels_last
@@ -105,6 +105,19 @@ def reconstruct(
                     signals[row][i] = values
                 done()
     return Reconstructions(network.name, rule, dict(zip(seeds, signals, strict=True)))
+
+
+def _each_seed(seeds: Seed | Iterable[Seed]) -> tuple[Seed, ...]:
+    """The seeds, each once, in the order given; raises NetworkError for what is none."""
+    several: tuple[Any, ...] = (
+        tuple(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else (seeds,)
+    )
+    for seed in several:
+        if not isinstance(seed, (str, Unit, Class)):
+            raise NetworkError(
+                f"{one_line(repr(seed)):.60} is no seed; give the name of a layer, a Unit or a Class, or several"
+            )
+    return tuple(dict.fromkeys(several))
 
 
 def default_chunk_bytes(network: Network) -> int:
@@ -191,6 +204,8 @@ def way_of(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
 
 def way_down(graph: Graph, tops: Iterable[int], rule: Rule) -> set[int]:
     """Operations from some of them down to the pixels. Raises UnsupportedOperationError where the rule has nothing."""
+    if not isinstance(rule, Rule):
+        raise NetworkError(f"rule={one_line(repr(rule)):.60} is no rule; give DECONVNET, GUIDED or GRADIENT")
     reached = set(tops)
     for operation in reversed(graph.operations):
         if operation.index in reached:
