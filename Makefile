@@ -36,6 +36,8 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/reconstruct.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/compare.py --grid 7 --pictures 128
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/units.py

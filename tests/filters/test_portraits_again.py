@@ -80,6 +80,16 @@ def test_a_network_in_another_precision_is_the_studys(study: Study, dtype: torch
         check_network(study, other.to(dtype=dtype))
 
 
+def test_weights_are_hashed_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, other = (network_of(study, "alexcnn") for _ in range(2))
+    check_network(study, network)
+    monkeypatch.setattr("layerscope.network.graph.hashlib.sha256", lambda *_: 1 / 0)
+    for again in (network, network.to("cpu"), network.to(dtype=torch.float32)):
+        check_network(study, again)
+    with pytest.raises(ZeroDivisionError):  # the control
+        check_network(study, other)
+
+
 def test_filters_in_bfloat16_of_a_float32_study(study: Study) -> None:
     made = filters(study, "--layers", "c1", "--channels", "0-1", "--dtype", "bfloat16")
     assert made.exit_code == 0, made.output

@@ -41,7 +41,7 @@ class Centred:
 
     def read(self, pictures: slice | npt.NDArray[np.int64]) -> Tensor:
         """The centred vectors of some pictures, float64."""
-        return torch.from_numpy(self.values[pictures].astype(np.float64)) - self.centre
+        return torch.from_numpy(self.values[pictures].astype(np.float64, order="C")) - self.centre
 
 
 def blocks(values: Array) -> Iterator[slice]:
@@ -136,7 +136,7 @@ def cross_sums(
 ) -> CrossSums:
     """The sums of some layers with some others of the same pictures, or with those of each picture's partner.
 
-    ``exact``: all in float64; otherwise the products of matrices are float32, which is half the time.
+    ``exact``: all in float64; otherwise products are float32, which is half the time, and their sums per layer float64.
     """
     wide, values = torch.float64, one[0].values
     kind = wide if exact else torch.float32
@@ -147,8 +147,8 @@ def cross_sums(
     squares, mixed, norms = torch.zeros((3, len(one), len(other)), dtype=wide)
     powers, other_powers = torch.zeros(len(one), dtype=wide), torch.zeros(len(other), dtype=wide)
     for block in blocks(values):
-        x = [layer.read(block) for layer in one]
-        y = [layer.read(block if partners is None else partners[block]) for layer in other]
+        x = [layer.read(block).to(kind) for layer in one]
+        y = [layer.read(block if partners is None else partners[block]).to(kind) for layer in other]
         _add(products, x, y)
         if many:
             _add(pooled, [_mean(part) for part in x], [_mean(part) for part in y])
@@ -162,7 +162,7 @@ def cross_sums(
 
 
 def _add(products: Tensor, x: Sequence[Tensor], y: Sequence[Tensor]) -> None:
-    left, right = (torch.cat(list(parts), dim=2).flatten(0, 1).to(products.dtype) for parts in (x, y))
+    left, right = (torch.cat(list(parts), dim=2).flatten(0, 1) for parts in (x, y))
     products.addmm_(left.T, right, alpha=1 / x[0].shape[1])
 
 
@@ -189,11 +189,11 @@ def each_picture(sums: CrossSums, *, exact: bool = True) -> Iterator[tuple[slice
     kind = torch.float64 if exact else torch.float32
     products = sums.products.to(kind)
     for block in blocks(sums.one[0].values):
-        x, y = [layer.read(block) for layer in sums.one], [layer.read(block) for layer in sums.other]
-        right = torch.cat(y, dim=2).to(kind)
+        x, y = ([layer.read(block).to(kind) for layer in side] for side in (sums.one, sums.other))
+        right = torch.cat(y, dim=2)
         whole = torch.empty(len(x), len(y), len(right), dtype=torch.float64)
         for i, rows in enumerate(_spans(sums.one)):
-            seen = (x[i].to(kind) @ products[rows]).mul_(right)
+            seen = (x[i] @ products[rows]).mul_(right)
             for j, span in enumerate(columns):
                 whole[i, j] = seen[:, :, span].sum((1, 2), dtype=torch.float64)
         yield block, whole / x[0].shape[1] - squares_of(x, y)

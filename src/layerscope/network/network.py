@@ -128,7 +128,9 @@ class Network:
             tensor.is_floating_point() and torch.promote_types(tensor.dtype, wanted) != wanted
             for tensor in exact.tensors.values()
         )
-        graph = replace(exact, tensors=dict(_moved(exact.tensors, device, wanted)))
+        tensors = dict(_moved(exact.tensors, device, wanted))
+        stays = all(tensors[name] is tensor for name, tensor in exact.tensors.items())
+        graph = exact if stays else replace(exact, tensors=tensors)
         return replace(self, graph=graph, exact=exact if rounds else None)
 
     def find_layer(self, name: str) -> Layer | None:

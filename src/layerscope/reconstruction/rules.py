@@ -270,6 +270,10 @@ def _reshape_back(reversible: Reversible, signal: Tensor, memory: None, rule: Ru
 
 def _adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
     """Torch's own derivative, at the remembered inputs or, for a linear operation, anywhere."""
+    if torch.is_inference_mode_enabled():  # where torch 2.9 gives zeros
+        with torch.inference_mode(False):
+            known = {i: value.clone() if isinstance(value, Tensor) else value for i, value in memory.items()}
+            return _adjoint(reversible, signal.clone(), known)
     rows = signal.shape[0]
     if rows > 1 and any(isinstance(value, int) for value in memory.values()):  # the number of pictures: one
         parts = [_adjoint(reversible, row, memory) for row in torch.split(signal, 1)]
@@ -288,7 +292,8 @@ def _adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) 
         return result
 
     pull = torch.func.vjp(forward, *points)[1]
-    return tuple(part.clone() if 0 in part.stride() else part for part in pull(signal))
+    plain = signal.contiguous()  # torch 2.14 differentiates instance norm wrongly for one channels-last row
+    return tuple(part.clone() if 0 in part.stride() else part for part in pull(plain))
 
 
 def overwrites(reversible: Reversible, rule: Rule) -> bool:

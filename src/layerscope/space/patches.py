@@ -17,6 +17,7 @@ from layerscope.network.network import Network
 from layerscope.network.views import box_at
 from layerscope.progress import Told
 from layerscope.study.folder import Study
+from layerscope.study.names import file_names
 from layerscope.study.pictures import find_pictures
 from layerscope.study.sources import check_network
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
@@ -56,13 +57,14 @@ def draw_patches(
     _refuse_changed(study, good, swept.pictures)
     results = swept.results[sample.name]
     table, found = results["patches"], {}
+    files = file_names(layer.name for layer in network.layers)
     assert isinstance(table, pa.Table)
     for target in sample.targets(network):
         own = table.filter(pc.equal(table["layer"], target.name))
         assert target.layer is not None
         found[target.name] = Patches(
             _placed(own, good, target.layer, network.input_shape[1:]),
-            np.asarray(results[f"patches/{target.name}"]),
+            np.asarray(results[f"patches/{files[target.name]}"]),
         )
     return found
 

@@ -88,7 +88,8 @@ def check_network(study: Study, network: Network) -> None:
     """Raise StudyError unless the network is the one of its name in the study: architecture, weights, inputs."""
     study.network(network.name)
     known = study.manifest["inputs"]["networks"][network.name]
-    same = network.to("cpu", getattr(torch, known["dtype"]))
+    dtype = getattr(torch, known["dtype"])
+    same = network if network.dtype == dtype else network.to("cpu", dtype)  # which keeps the digest it has
     if same.graph.digest != known["digest"]:
         raise StudyError(
             f"{network.name} has another architecture or other weights than in {study.path}; load those"

@@ -6,7 +6,6 @@ byte, as if nothing had happened.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from layerscope.study.manifest import (
     publish_result,
     write_manifest,
 )
+from layerscope.study.names import network_folder
 from layerscope.sweep.begun import Begun, inputs_of, refuse_other_inputs
 from layerscope.sweep.checkpoints import Checkpoints, Shard
 from layerscope.sweep.engine import Advance, Engine, Job, Local, surroundings
@@ -104,7 +104,7 @@ class _Making:
     @cached_property
     def folders(self) -> tuple[str, ...]:
         """Where the results of each network go, below the study's folder."""
-        return tuple(re.sub(r"[^A-Za-z0-9_@+.-]", "_", network.name) for network in self.networks)
+        return tuple(network_folder(network.name) for network in self.networks)
 
     @cached_property
     def inputs(self) -> dict[str, Any]:

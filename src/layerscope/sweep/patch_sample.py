@@ -19,6 +19,7 @@ import torch
 
 from layerscope.errors import GeometryError, LayerscopeError
 from layerscope.network.network import Network
+from layerscope.study.names import file_names
 from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
 
 Where = Literal["all", "inside", "auto"]
@@ -98,7 +99,8 @@ class PatchSample(Reducer):
         """The table (layer, picture, row, column) and the vectors, both by rising key."""
         seen = [t for t in self.targets(network) if t.name in states]
         rows = [_rows(t, states[t.name]) for t in seen]
-        vectors = {f"patches/{t.name}": np.asarray(states[t.name]["vectors"]) for t in seen}
+        files = file_names(layer.name for layer in network.layers)
+        vectors = {f"patches/{files[t.name]}": np.asarray(states[t.name]["vectors"]) for t in seen}
         return {"patches": pa.concat_tables([_SCHEMA.empty_table(), *rows]), **vectors}
 
     def _first(self, state: Mapping[str, npt.NDArray[Any]]) -> State:
