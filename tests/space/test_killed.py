@@ -46,7 +46,7 @@ def prepare(top: str) -> Attempt:
         study, images = textured(Path(top)) if begin else (Study.open(path), pictures())
         plan = replace(PLAN, seed=1, cells=100) if begin else PLAN
         with undrawn() if begin else nullcontext():
-            make_spaces(study, small(), images, ["p1"], options=plan, progress=tell)
+            make_spaces(study, small(), images, ["p1"], options=plan, progress=lambda done: tell(done.stage))
 
     def pictures() -> ImageSet:
         return open_images(Path(top) / "photos", labels="folders")
