@@ -55,7 +55,10 @@ Found = dict[str, npt.NDArray[np.int64]]
 
 
 def write_pictures(folder: Path, count: int) -> None:
-    """Crops of scikit-image's photographs at random places and scales, 500x375, as JPEG files."""
+    """Crops of scikit-image's photographs at random places and scales, as JPEG files.
+
+    256x256: larger ones layerscope and torchvision prepare within a grey level, these the same to the bit.
+    """
     import skimage
 
     data = Path(skimage.__file__).parent / "data"
@@ -64,10 +67,9 @@ def write_pictures(folder: Path, count: int) -> None:
     (folder / "pictures").mkdir()
     for number in range(count):
         photograph = photographs[number % len(photographs)]
-        width = chance.uniform(0.25, 0.9) * min(photograph.width, photograph.height * 4 / 3)
-        left = chance.uniform(0, photograph.width - width)
-        top = chance.uniform(0, photograph.height - width * 3 / 4)
-        crop = photograph.resize((500, 375), box=(left, top, left + width, top + width * 3 / 4))
+        side = chance.uniform(0.25, 0.9) * min(photograph.size)
+        left, top = chance.uniform(0, photograph.width - side), chance.uniform(0, photograph.height - side)
+        crop = photograph.resize((256, 256), box=(left, top, left + side, top + side))
         crop.save(folder / "pictures" / f"{number:05d}.jpg", quality=90)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -18,9 +19,10 @@ from layerscope.errors import ImageError, NetworkError
 Interpolation = Literal["bilinear", "bicubic"]
 
 PIXELS = "2"
-"""Counts the ways in which a picture became pixels; 1 resized all of it, in the order of axes that Pillow chose."""
+"""Counts the ways in which a picture became pixels; 1 was Pillow's resize, whose order of axes goes by the shape."""
 
 _REACH = 2  # pixels to each side that a filter reads, at most, where it does not reduce
+_WHOLE = 16  # times the pixels that are seen: larger ones are not resized as a whole
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -61,27 +63,40 @@ class Preprocessing:
     def crop(self, picture: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at its size, RGB, or L of a picture in L.
 
-        Made of the pixels under it alone, however long the picture is; within a grey level, for pictures of a few
-        pixels two, of torchvision's resize of the whole and centre crop. Raises ImageError for a
-        picture without pixels.
+        Within a grey level of Pillow's resize and centre crop. Of a long thin picture, which would be huge as a whole,
+        only what lies under it is resized. Raises ImageError for a picture without pixels.
         """
         width, height = picture.size
         if not width * height:
             raise ImageError(f"{width} x {height}: it has no pixels; leave it out")
+        shown = picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
         covering = max(self.width / width, self.height / height)
         scale = max(covering, (self.resize or 0) / min(width, height))
-        left, right = _seen(width, max(self.width, int(width * scale + 1e-9)), self.width)
-        top, bottom = _seen(height, max(self.height, int(height * scale + 1e-9)), self.height)
-        shown, kind = (
-            picture if picture.mode in ("RGB", "L") else picture.convert("RGB"),
-            _FILTERS[self.interpolation],
+        down, across = (
+            max(self.height, int(height * scale + 1e-9)),
+            max(self.width, int(width * scale + 1e-9)),
         )
-        # Columns, then rows: bicubic clips what overshoots in between, and Pillow's own order goes by the shape.
-        margin = math.ceil(_REACH * max(1.0, (bottom - top) / self.height)) + 1
-        first, last = max(0, math.floor(top) - margin), min(height, math.ceil(bottom) + margin)
-        strip = shown.crop((0, first, width, last)) if (first, last) != (0, height) else shown
-        strip = strip.resize((self.width, last - first), kind, box=(left, 0, right, last - first))
-        return strip.resize((self.width, self.height), kind, box=(0, top - first, self.width, bottom - first))
+        top, left = round((down - self.height) / 2), round((across - self.width) / 2)
+        if down * across > _WHOLE * self.height * self.width:
+            columns = left * width / across, (left + self.width) * width / across
+            rows = top * height / down, (top + self.height) * height / down
+            return self._resize_part(shown, rows, columns)
+        pixels = torch.from_numpy(np.atleast_3d(np.array(shown))).permute(2, 0, 1)[None]
+        whole = F.interpolate(pixels, (down, across), mode=self.interpolation, antialias=True)[0]
+        seen = whole[:, top : top + self.height, left : left + self.width].permute(1, 2, 0)
+        return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
+
+    def _resize_part(
+        self, shown: Image.Image, rows: tuple[float, float], columns: tuple[float, float]
+    ) -> Image.Image:
+        """From where to where it is seen. Columns, then rows: bicubic clips what overshoots in between."""
+        margin = math.ceil(_REACH * max(1.0, (rows[1] - rows[0]) / self.height)) + 1
+        first, last = max(0, math.floor(rows[0]) - margin), min(shown.height, math.ceil(rows[1]) + margin)
+        kind, end = _FILTERS[self.interpolation], min(columns[1], shown.width)
+        strip = shown.crop((0, first, shown.width, last))
+        strip = strip.resize((self.width, last - first), kind, box=(columns[0], 0, end, last - first))
+        below = min(rows[1] - first, last - first)
+        return strip.resize((self.width, self.height), kind, box=(0, rows[0] - first, self.width, below))
 
     def picture(self, values: Tensor) -> npt.NDArray[np.uint8]:
         """The input (channels, height, width) as the pixels it came from, (height, width, channels) in 0..255."""
@@ -89,12 +104,6 @@ class Preprocessing:
         pixels = pixels * torch.tensor(self.deviation) + torch.tensor(self.mean)
         shown: npt.NDArray[np.uint8] = pixels.mul(255).round().clamp(0, 255).byte().numpy()
         return shown
-
-
-def _seen(size: int, resized: int, wanted: int) -> tuple[float, float]:
-    """Where the ``wanted`` pixels in the middle of ``resized`` begin and end among the ``size`` they are made of."""
-    first = round((resized - wanted) / 2)
-    return first * size / resized, min((first + wanted) * size / resized, size)
 
 
 @lru_cache(16)
