@@ -164,12 +164,12 @@ def embedded(bench: Bench, vectors: npt.NDArray[np.float32]) -> Bench:
     with clock("writing patches"):
         bench = bench.add("patches", {"patches": patches.table, "vectors": vectors})
     with clock("PCA"):
-        reduction = project(vectors, Tsne())
+        projection = project(vectors, Tsne())
     with clock(REPLACING):
-        affinities = relate(reduction.values, Tsne())
+        affinities = relate(projection.values, Tsne())
     with clock("writing components and affinities"):
         names = {f"affinities/{name}": getattr(affinities, name) for name in ("indptr", "indices", "data")}
-        bench = bench.add("neighbours", {"components": reduction.values, **names})
+        bench = bench.add("neighbours", {"components": projection.values, **names})
     return bench.add("embedding", {"embedding": np.load(bench.folder / "points.npy")})
 
 
@@ -189,7 +189,7 @@ def planes(bench: Bench) -> Bench:
     with clock("measures"):
         embedded = Embedded(
             *(space.vectors, points, space.pictures, made),
-            affinities=(affinities.indptr, affinities.indices, affinities.data),
+            affinities=affinities,
         )
         truth = truth_table(measure_truth(embedded))
     described = {"grid.json": json.dumps(asdict(grid)).encode(), "region_of": groups, "truth": truth}

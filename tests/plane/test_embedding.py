@@ -109,7 +109,7 @@ def test_divergence_is_that_of_the_points(
     )
     assert (
         made.layout.kl
-        < planes.divergence(dense(made.affinities), made.reduction.values[:, :2].tolist()) - 0.1
+        < planes.divergence(dense(made.affinities), made.projection.values[:, :2].tolist()) - 0.1
     )
 
 
@@ -135,7 +135,7 @@ def test_the_same_bits_again_and_from_kept_stages(
     assert first.layout.points.tobytes() == again.layout.points.tobytes()
     assert first.layout.kl == again.layout.kl
     mapped = reopened(first, tmp_path)
-    for kept in (Kept(mapped.reduction), Kept(mapped.reduction, mapped.affinities)):
+    for kept in (Kept(mapped.projection), Kept(mapped.projection, mapped.affinities)):
         resumed = embed(vectors, QUICK, kept=kept)
         assert resumed.layout.points.tobytes() == first.layout.points.tobytes()
     assert embed(vectors, replace(QUICK, seed=1)).layout.points.tobytes() != first.layout.points.tobytes()
@@ -153,7 +153,7 @@ def reopened(done: Embedding, folder: Path) -> Embedding:
 
     return replace(
         done,
-        reduction=again(done.reduction, "values", "mean", "axes"),
+        projection=again(done.projection, "values", "mean", "axes"),
         affinities=again(done.affinities, "indptr", "indices", "data"),
         layout=again(done.layout, "points"),
     )
@@ -163,13 +163,13 @@ def test_vectors_may_be_mapped_from_disk(tmp_path: Path) -> None:
     vectors, _, done = made()
     np.save(tmp_path / "vectors.npy", vectors)
     mapped = project(np.load(tmp_path / "vectors.npy", mmap_mode="r"), QUICK)
-    assert mapped.values.tobytes() == done.reduction.values.tobytes()
+    assert mapped.values.tobytes() == done.projection.values.tobytes()
 
 
 def test_kept_stages_are_used() -> None:
     vectors, _, done = made()
-    fewer = Projection(done.reduction.values[:, :3], done.reduction.mean, done.reduction.axes[:3])
-    assert embed(vectors, QUICK, kept=Kept(fewer)).reduction is fewer
+    fewer = Projection(done.projection.values[:, :3], done.projection.mean, done.projection.axes[:3])
+    assert embed(vectors, QUICK, kept=Kept(fewer)).projection is fewer
     assert embed(vectors, QUICK, kept=Kept(None, done.affinities)).affinities is done.affinities
 
 
@@ -181,7 +181,7 @@ def test_progress_rises_to_one_and_stops_nothing() -> None:
         told.append(progress)
         return True  # as a progress bar does
 
-    layout = lay_out(done.affinities, done.reduction.values, QUICK, tell)
+    layout = lay_out(done.affinities, done.projection.values, QUICK, tell)
     shares = [one.share for one in told]
     assert (shares[0], shares[-1], len(shares)) == (0, 1, 17)
     assert shares == sorted(shares)
@@ -200,7 +200,7 @@ def test_an_interruption_gets_out_and_leaves_everything_as_it_was(calls: int) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lay_out(done.affinities, done.reduction.values, QUICK, interrupt)
+        lay_out(done.affinities, done.projection.values, QUICK, interrupt)
     assert len(told) == calls
     assert np.array_equal(done.affinities.data, before)
 
@@ -214,7 +214,7 @@ def test_what_is_placed_again_lands_where_it_was(tmp_path: Path) -> None:
     kept = reopened(done, tmp_path)
     points = kept.layout.points
     told: list[Progress] = []
-    there = place(vectors, kept.reduction, points, QUICK, told.append)
+    there = place(vectors, kept.projection, points, QUICK, told.append)
     assert there.dtype == np.float32
     apart = np.linalg.norm(there - points, axis=1)
     near = cKDTree(points).query(points, 11)[0][:, 10]
@@ -229,12 +229,12 @@ def test_new_vectors_land_among_their_like() -> None:
     vectors, labels, done = made()
     rng = np.random.default_rng(5)
     new = np.maximum(vectors[:100] + rng.normal(size=(100, 24)) * 0.3, 0).astype(np.float32)
-    there = place(new, done.reduction, done.layout.points, QUICK)
+    there = place(new, done.projection, done.layout.points, QUICK)
     near = cKDTree(done.layout.points).query(there, 10)[1]
     assert (labels[near] == labels[:100, None]).mean() > 0.95
-    assert place(new, done.reduction, done.layout.points, QUICK).tobytes() == there.tobytes()
-    assert np.allclose(place(new[:3], done.reduction, done.layout.points, QUICK), there[:3], atol=1e-3)
-    assert place(new[:0], done.reduction, done.layout.points, QUICK).shape == (0, 2)
+    assert place(new, done.projection, done.layout.points, QUICK).tobytes() == there.tobytes()
+    assert np.allclose(place(new[:3], done.projection, done.layout.points, QUICK), there[:3], atol=1e-3)
+    assert place(new[:0], done.projection, done.layout.points, QUICK).shape == (0, 2)
 
 
 def test_placing_that_is_interrupted_gets_out() -> None:
@@ -244,15 +244,15 @@ def test_placing_that_is_interrupted_gets_out() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        place(vectors[:5], done.reduction, done.layout.points, QUICK, interrupt)
+        place(vectors[:5], done.projection, done.layout.points, QUICK, interrupt)
 
 
 def test_only_vectors_of_the_same_layer_are_placed() -> None:
     _, _, done = made()
     with pytest.raises(LayerscopeError, match="23 channels among those of 24"):
-        place(np.zeros((2, 23)), done.reduction, done.layout.points, QUICK)
+        place(np.zeros((2, 23)), done.projection, done.layout.points, QUICK)
     with pytest.raises(LayerscopeError, match="patch 1 is not finite"):
-        place(np.full((2, 24), [[0], [np.nan]]), done.reduction, done.layout.points, QUICK)
+        place(np.full((2, 24), [[0], [np.nan]]), done.projection, done.layout.points, QUICK)
 
 
 # ------------------------------------------------------------------ odd input
@@ -295,7 +295,7 @@ def test_odd_vectors_are_embedded(name: str) -> None:
     assert done.layout.points.shape == (len(vectors), 2)
     assert np.isfinite(done.layout.points).all()
     assert np.isfinite(done.layout.kl)
-    assert np.isfinite(place(vectors[:4], done.reduction, done.layout.points, QUICK)).all()
+    assert np.isfinite(place(vectors[:4], done.projection, done.layout.points, QUICK)).all()
 
 
 def test_equal_vectors_lie_together() -> None:
@@ -354,7 +354,7 @@ def test_options_out_of_range(option: str, value: float) -> None:
 def test_opentsne_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, _, done = made()
     monkeypatch.setitem(sys.modules, "openTSNE", None)
-    for stage in (lambda: embed(vectors), lambda: place(vectors, done.reduction, done.layout.points, QUICK)):
+    for stage in (lambda: embed(vectors), lambda: place(vectors, done.projection, done.layout.points, QUICK)):
         with pytest.raises(LayerscopeError, match=r"pip install 'layerscope\[space\]'"):
             stage()
 
@@ -365,5 +365,5 @@ def test_ten_thousand_patches() -> None:
     done = embed(vectors)
     assert done.layout.method == "fft"
     assert purity(done.layout.points, labels) > 0.95
-    there = place(vectors[:200], done.reduction, done.layout.points, Tsne())
+    there = place(vectors[:200], done.projection, done.layout.points, Tsne())
     assert np.median(np.linalg.norm(there - done.layout.points[:200], axis=1)) < 0.2

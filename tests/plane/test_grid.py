@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope import LayerscopeError
-from layerscope.plane.grid import EMPTY, Grid, arrange, fill, share_repeated, share_shown
+from layerscope.plane.grid import EMPTY, Grid, Plane, arrange, fill, share_repeated, share_shown
 from tests.oracles.plane import planes
 
 Points = npt.NDArray[np.float32]
@@ -141,7 +141,7 @@ def test_one_to_one_keeps_neighbours_and_shuffled_points_do_not() -> None:
     points = scattered(3_000)
     grid = Grid.around(points)
 
-    def apart(shown: Points, plane: npt.NDArray[np.int32]) -> float:
+    def apart(shown: Points, plane: Plane) -> float:
         """Mean distance between the points of cells side by side."""
         full = (plane[:, :-1] >= 0) & (plane[:, 1:] >= 0)
         return float(np.linalg.norm(shown[plane[:, :-1][full]] - shown[plane[:, 1:][full]], axis=1).mean())

@@ -12,6 +12,7 @@ from sklearn.manifold import trustworthiness
 
 from layerscope.errors import TruthError
 from layerscope.plane.distances import Vectors
+from layerscope.plane.embedding import Affinities
 from layerscope.plane.grid import EMPTY, Grid, arrange, fill
 from layerscope.plane.scores import NORM, distance_preservation
 from layerscope.plane.truth import Effort, Embedded, Measure, measure_truth, truth_table
@@ -32,7 +33,7 @@ def clusters(total: int = 60, seed: int = 0, kinds: int = 4, noise: float = 0.5)
     rows = np.repeat(np.arange(total), 8)
     columns = (rows + random.integers(1, total, 8 * total)) % total
     weights: Any = coo_array((random.random(8 * total), (rows, columns)), (total, total)).tocsr()
-    affinities = (weights.indptr, weights.indices, weights.data)
+    affinities = Affinities(weights.indptr, weights.indices, weights.data)
     return Embedded(vectors, points, random.integers(0, total // 5 + 1, total), planes, classes, affinities)
 
 
@@ -66,7 +67,7 @@ def test_the_embedding_as_the_twin_sees_it(seed: int) -> None:
     peer = trustworthiness(vectors, points, n_neighbors=k)
     assert measures["trustworthiness", "embedding"].value == pytest.approx(peer, abs=1e-12)
     assert patches.affinities is not None
-    indptr, indices, data = patches.affinities
+    indptr, indices, data = patches.affinities.indptr, patches.affinities.indices, patches.affinities.data
     dense = csr_array((data, indices, indptr)).toarray()
     kl = measures["KL divergence", "embedding"]
     assert kl.value == pytest.approx(truth.divergence(dense, points), rel=1e-9)
@@ -205,7 +206,7 @@ def test_little_to_measure(total: int, kind: str) -> None:
         "one": arrange(points, grid),
         "none": np.full((2, 2), EMPTY, np.int32),
     }
-    zeros: Any = (np.zeros(total + 1, int), np.zeros(0, int), np.zeros(0))
+    zeros = Affinities(np.zeros(total + 1, int), np.zeros(0, int), np.zeros(0))
     ids = np.zeros(total, int)
     measures = found(Embedded(vectors[kind].astype(np.float32), points, ids, planes, ids - 1, zeros))
     assert measures["KL divergence", "embedding"].value is None

@@ -13,7 +13,8 @@ from PIL import Image
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
-from layerscope.space.tiles import BLANK, Plane, Tiling, plane_pixels, plane_tiles
+from layerscope.plane.grid import Plane
+from layerscope.space.tiles import BLANK, Tiling, plane_pixels, plane_tiles
 from tests.oracles.space import tiling as oracle
 
 SMALL = Tiling(16, "png")

@@ -15,7 +15,7 @@ from PIL import Image
 from layerscope.choices import DISPLAYS
 from layerscope.disk.whole import written_whole
 from layerscope.drawing.encoding import encode_png
-from layerscope.errors import DisplayError, ImageError
+from layerscope.errors import DisplayError, ImageError, said
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Signal: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -214,7 +214,7 @@ def read_png(path: Path) -> tuple[Pixels, dict[str, str]]:
             pixels, mode = np.asarray(image), image.mode
             text = {key: str(value) for key, value in getattr(image, "text", {}).items()}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"cannot read {path} as a PNG: {error}; write it again") from error
+        raise ImageError(f"cannot read {path} as a PNG: {said(error)}; write it again") from error
     if mode not in _CHANNELS_OF_MODE:
         raise ImageError(f"{path} is a PNG of mode {mode}, not one of ours; open it as an image instead")
     return pixels.reshape(*pixels.shape[:2], _CHANNELS_OF_MODE[mode]), text

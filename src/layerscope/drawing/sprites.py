@@ -15,7 +15,7 @@ from PIL import Image
 
 from layerscope.drawing.encoding import JPEG_SIDE, encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
-from layerscope.errors import ImageError
+from layerscope.errors import ImageError, said
 
 PNG_SIDE = 32  #: panels up to so many pixels high and wide are kept as PNG, larger ones as JPEG
 _QUALITY = 90
@@ -80,5 +80,5 @@ def read_sprite(path: Path) -> Pixels:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(
-            f"cannot read the portrait {path}: {error}; remove it and run the same again"
+            f"cannot read the portrait {path}: {said(error)}; remove it and run the same again"
         ) from error

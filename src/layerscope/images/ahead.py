@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import Generic, TypeVar
 
 from PIL import Image
 
+from layerscope.ahead import made_ahead
 from layerscope.errors import ImageError, LayerscopeError, said
 from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
@@ -53,33 +53,12 @@ def read_ahead(
     """
     if ahead < 1:
         raise ValueError(f"{ahead} pictures ahead: at least 1 must be under way")
-    failed: list[Future[Ready[T]]] = []
-
-    def begin(index: int) -> Future[Ready[T]]:
-        future = threads.submit(_read, images, index, prepare)
-        future.add_done_callback(lambda done: failed.append(done) if _failed(done) else None)
-        return future
-
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="pictures")
-    rest = iter(indices)
-    with DECODING:
-        try:
-            waiting = deque(begin(index) for index in islice(rest, ahead))
-            while waiting:
-                ready = waiting.popleft().result()
-                for early in failed:
-                    early.result()
-                waiting.extend(begin(index) for index in islice(rest, 1))
-                yield ready
-        finally:
-            threads.shutdown(cancel_futures=True)
+    with DECODING, closing(made_ahead(partial(_read, images, prepare), indices, workers, ahead)) as made:
+        for _, ready in made:
+            yield ready
 
 
-def _failed(future: Future[Ready[T]]) -> bool:
-    return not future.cancelled() and future.exception() is not None
-
-
-def _read(images: ImageSet, index: int, prepare: Callable[[Image.Image], T]) -> Ready[T]:
+def _read(images: ImageSet, prepare: Callable[[Image.Image], T], index: int) -> Ready[T]:
     try:
         loaded = images.load(index)
         return Ready(index, _prepared(loaded.image, prepare), loaded.digest, *loaded.image.size, None)

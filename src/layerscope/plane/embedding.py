@@ -113,7 +113,7 @@ class Layout:
 class Kept:
     """Stages that were finished before."""
 
-    reduction: Projection | None = None
+    projection: Projection | None = None
     affinities: Affinities | None = None
 
 
@@ -121,7 +121,7 @@ class Kept:
 class Embedding:
     """All stages of an embedding, and the options it was made with."""
 
-    reduction: Projection
+    projection: Projection
     affinities: Affinities
     layout: Layout
     options: Tsne
@@ -136,9 +136,11 @@ def embed(
     """
     options = Tsne() if options is None else options
     kept = Kept() if kept is None else kept
-    reduction = kept.reduction or project(vectors, options)
-    affinities = kept.affinities or relate(reduction.values, options)
-    return Embedding(reduction, affinities, lay_out(affinities, reduction.values, options, progress), options)
+    projection = kept.projection or project(vectors, options)
+    affinities = kept.affinities or relate(projection.values, options)
+    return Embedding(
+        projection, affinities, lay_out(affinities, projection.values, options, progress), options
+    )
 
 
 def project(vectors: Real, options: Tsne) -> Projection:
@@ -206,7 +208,7 @@ def lay_out(affinities: Affinities, values: Floats, options: Tsne, progress: Tol
 
 def place(
     vectors: Real,
-    reduction: Projection,
+    projection: Projection,
     points: Floats,
     options: Tsne,
     progress: Told | None = None,
@@ -218,15 +220,15 @@ def place(
     """
     _opentsne()
     _check_finite(vectors)
-    if vectors.shape[1] != len(reduction.mean):
+    if vectors.shape[1] != len(projection.mean):
         raise EmbeddingError(
-            f"vectors of {vectors.shape[1]} channels among those of {len(reduction.mean)}; take the same layer"
+            f"vectors of {vectors.shape[1]} channels among those of {len(projection.mean)}; take the same layer"
         )
     if not len(vectors):
         return np.empty((0, 2), np.float32)
     with _threads(options.threads):
-        values = _onto(vectors, reduction.mean, reduction.axes)
-        return _placed(values, reduction.values, points, options, progress)
+        values = _onto(vectors, projection.mean, projection.axes)
+        return _placed(values, projection.values, points, options, progress)
 
 
 def _placed(values: Floats, old: Floats, points: Floats, options: Tsne, progress: Told | None) -> Floats:

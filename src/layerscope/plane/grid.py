@@ -21,7 +21,7 @@ _LONGEST = 8  #: a grid is at most so many times as long as it is wide
 _ROUNDING = 1e-9  #: of a distance or of a cell: far more than two ways of computing it differ by
 
 Points = npt.NDArray[np.floating[Any]]
-Plane = npt.NDArray[np.int32]
+Plane = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.plane.distances import Real, Vectors, Whole
+from layerscope.plane.embedding import Affinities
 from layerscope.plane.grid import EMPTY, Plane
 from layerscope.plane.libraries import library
-
-Triples = tuple[Whole, Whole, Real]  #: a sparse matrix by rows (CSR): indptr, indices, data
 
 NORM = 16  #: the p of DPQ: the nearest cells count most, as in the authors' own comparisons
 _FLAT = 1e-6  #: gains below are rounding
@@ -58,13 +57,13 @@ def _alike(labels: Whole, has: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.bincount(codes, weights=has).astype(np.int64)[codes]
 
 
-def divergences(affinities: Triples, layouts: Sequence[Real], rows: Whole) -> list[float] | None:
+def divergences(affinities: Affinities, layouts: Sequence[Real], rows: Whole) -> list[float] | None:
     """KL(P || Q) in nats for each of the layouts, which have the same points in other orders; None if P is zero.
 
     P is made to add up to one. q is 1 / (1 + squared distance) over Z, its sum over all pairs; with only some of
     the rows Z is estimated from their sums.
     """
-    weight = float(affinities[2].sum(dtype=np.float64))
+    weight = float(affinities.data.sum(dtype=np.float64))
     if weight <= 0:
         return None
     points = layouts[0]
@@ -82,9 +81,9 @@ def _kernel_sum(points: Real, rows: Whole) -> float:
     return float(np.reciprocal(squares, out=squares).sum()) - len(rows)
 
 
-def _costs(affinities: Triples, layouts: Sequence[Real], weight: float) -> npt.NDArray[np.float64]:
+def _costs(affinities: Affinities, layouts: Sequence[Real], weight: float) -> npt.NDArray[np.float64]:
     """Sum of p * log(p * (1 + squared distance)) for each layout, some affinities at a time."""
-    indptr, indices, data = affinities
+    indptr, indices, data = affinities.indptr, affinities.indices, affinities.data
     totals = np.zeros(len(layouts))
     rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
     for start in range(0, len(data), _TERMS):

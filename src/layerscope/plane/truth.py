@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from layerscope.errors import TruthError
 from layerscope.plane.distances import Real, Vectors, Whole, least
+from layerscope.plane.embedding import Affinities
 from layerscope.plane.grid import EMPTY, Plane, Points, share_repeated, share_shown
 from layerscope.plane.nearest import nearest
 from layerscope.plane.scores import (
-    Triples,
     adjacent,
     chance,
     distance_preservation,
@@ -61,7 +61,7 @@ class Embedded:
     pictures: Whole
     planes: Mapping[str, Plane] = field(default_factory=dict)
     classes: Whole | None = None
-    affinities: Triples | None = None
+    affinities: Affinities | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -368,7 +368,7 @@ def _check_shapes(patches: Embedded) -> None:
         "points": (patches.points.shape, (total, 2)),
         "pictures": (patches.pictures.shape, (total,)),
         "classes": (None if classes is None else classes.shape, (total,)),
-        "affinities (indptr)": (None if affinities is None else affinities[0].shape, (total + 1,)),
+        "affinities (indptr)": (None if affinities is None else affinities.indptr.shape, (total + 1,)),
     }
     for name, (shape, wanted) in shapes.items():
         if shape not in (None, wanted):

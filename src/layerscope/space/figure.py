@@ -17,8 +17,9 @@ from layerscope.drawing.canvas import FAINT, INK, Canvas, Heading, Page, fitted,
 from layerscope.drawing.panels import ZEROS, Outside, fitted_panel
 from layerscope.drawing.render import Pixels, show_signal
 from layerscope.errors import DisplayError
+from layerscope.plane.grid import Plane
 from layerscope.space.pictures import PlaneDrawn
-from layerscope.space.tiles import BLANK, Plane, check_plane, plane_pixels
+from layerscope.space.tiles import BLANK, check_plane, plane_pixels
 from layerscope.space.zooms import CellBox, cell_of
 
 __all__ = ["Answer", "Pick", "Zoom", "space_page"]

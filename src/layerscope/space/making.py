@@ -182,17 +182,17 @@ class _Maker:
     def _neighbours(self, study: Study) -> dict[str, Any]:
         tell(self._told, "neighbours")
         vectors = Space(study.network(self.network.name), self.layer).vectors
-        reduction = project(vectors, self.options.tsne)
-        affinities = relate(reduction.values, self.options.tsne)
+        projection = project(vectors, self.options.tsne)
+        affinities = relate(projection.values, self.options.tsne)
         return {
-            **{"components": reduction.values, "mean": reduction.mean, "axes": reduction.axes},
+            **{"components": projection.values, "mean": projection.mean, "axes": projection.axes},
             **{f"affinities/{name}": getattr(affinities, name) for name in ("indptr", "indices", "data")},
         }
 
     def _embedding(self, study: Study) -> dict[str, Any]:
         results = study.network(self.network.name)
-        reduction, affinities = read_projection(results, self.folder), read_affinities(results, self.folder)
-        laid = lay_out(affinities, reduction.values, self.options.tsne, self._told)
+        projection, affinities = read_projection(results, self.folder), read_affinities(results, self.folder)
+        laid = lay_out(affinities, projection.values, self.options.tsne, self._told)
         about = {"kl": laid.kl, "method": laid.method, "patches": len(laid.points)}
         return {"embedding": laid.points, "embedding.json": (json.dumps(about, indent=1) + "\n").encode()}
 
@@ -218,7 +218,7 @@ class _Maker:
         affinities = read_affinities(results, self.folder)
         measured = Embedded(
             *(space.vectors, points, space.pictures, planes, space.classes),
-            affinities=(affinities.indptr, affinities.indices, affinities.data),
+            affinities=affinities,
         )
         return {**found, "truth": truth_table(measure_truth(measured))}
 

@@ -20,7 +20,8 @@ from layerscope.drawing.encoding import JPEG_SIDE, encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
-from layerscope.space.tiles import Plane, check_plane, plane_pixels
+from layerscope.plane.grid import Plane
+from layerscope.space.tiles import check_plane, plane_pixels
 
 __all__ = ["Groups", "PlaneDrawn", "contact_sheet", "embedding_page", "plane_file", "plane_page"]
 

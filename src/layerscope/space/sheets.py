@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from layerscope.ahead import made_ahead
 from layerscope.disk.tables import Content
 from layerscope.drawing.canvas import Page, figure_files, page_image
 from layerscope.drawing.encoding import encode_png
@@ -27,7 +28,7 @@ from layerscope.space.pictures import (
     plane_page,
 )
 from layerscope.space.space import Space
-from layerscope.space.tiles import Tiling, made_ahead, plane_tiles
+from layerscope.space.tiles import Tiling, plane_tiles
 
 _FILTERS = 5  # named in a region's caption
 
@@ -58,7 +59,7 @@ def space_sheets(space: Space, cells: Pixels, progress: Told | None) -> Iterator
         yield from _tiles(plane, cells, f"plane_{name}", progress)
     drawn = itertools.chain(_outlined(space, cells, regions), _contacts(space, cells, regions))
     pages = ((stem, page_image(page), page.dpi) for stem, page in drawn)
-    for (stem, *_), content in made_ahead(_encoded, pages, 1):
+    for (stem, *_), content in made_ahead(_encoded, pages, 1, 6):
         yield f"{stem}.png", content
 
 

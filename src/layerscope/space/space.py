@@ -262,8 +262,8 @@ class Space:
 
     def place(self, vectors: Array) -> npt.NDArray[np.float64]:
         """Where new vectors (M, channels) of the layer lie on the plane, (M, 2): x and y in cells."""
-        reduction = read_projection(self.results, self.folder)
-        return self._in_cells(place(vectors, reduction, self.points, Tsne(**self.options["tsne"])))
+        projection = read_projection(self.results, self.folder)
+        return self._in_cells(place(vectors, projection, self.points, Tsne(**self.options["tsne"])))
 
     def _plane(self, arrangement: str | None) -> npt.NDArray[np.int32]:
         name = arrangement or self.arrangement

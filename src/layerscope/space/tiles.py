@@ -7,30 +7,25 @@ is made of the four above it, so the plane is never in memory whole.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from layerscope.ahead import made_ahead
 from layerscope.drawing.encoding import encode_jpeg, encode_png
 from layerscope.drawing.render import Pixels
 from layerscope.errors import DisplayError
 from layerscope.network.geometry import Box
-
-__all__ = ["BLANK", "Plane", "Tiling", "check_plane", "plane_pixels", "plane_tiles"]
+from layerscope.plane.grid import Plane
 
 BLANK = np.uint8(244)  #: the grey of a cell without a patch
 _QUALITY = 85
 _BRANCH = 2  # levels below the plane's own at which a branch is made in one go: 16 tiles of the plane
 _WAITING = 6  # branches made ahead of who takes them; 1.5 MB each
 
-Plane = npt.NDArray[np.integer]  #: (rows, columns): the number of the patch in each cell, -1 for none
 File = tuple[str, bytes]
 T = TypeVar("T")
 A = TypeVar("A")
@@ -152,7 +147,7 @@ class _Pyramid:
         level = max(0, len(self.sizes) - 1 - _BRANCH)
         halves: dict[tuple[int, int], Image.Image] = {}
         places = self.tiling.places(*self.sizes[level])
-        for place, (files, half) in made_ahead(lambda at: self._branch(level, at), places, threads):
+        for place, (files, half) in made_ahead(lambda at: self._branch(level, at), places, threads, _WAITING):
             yield from files
             halves[place] = half
         while level > 0:
@@ -207,22 +202,3 @@ class _Pyramid:
     def _file(self, level: int, place: tuple[int, int], image: Image.Image) -> File:
         content = encode_jpeg(image, _QUALITY) if self.tiling.form == "jpg" else encode_png(image)
         return self.tiling.name(self.stem, level, place), content
-
-
-def made_ahead(make: Callable[[A], T], arguments: Iterable[A], threads: int) -> Iterator[tuple[A, T]]:
-    """Each argument with what is made of it, in order, a few ahead in threads."""
-    rest = iter(arguments)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
-
-    def begin(argument: A) -> tuple[A, Future[T]]:
-        return argument, pool.submit(make, argument)
-
-    try:
-        waiting = deque(begin(argument) for argument in islice(rest, _WAITING))
-        while waiting:
-            argument, future = waiting.popleft()
-            made = future.result()
-            waiting.extend(begin(following) for following in islice(rest, 1))
-            yield argument, made
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import DisplayError
+from layerscope.plane.grid import Plane
 from layerscope.plane.regions import Region
-from layerscope.space.tiles import Plane
 
 __all__ = ["CellBox", "cell_of", "pick_patches", "spread_boxes", "zoom_box"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from layerscope.disk.locks import LOCK
 from layerscope.disk.tables import measure, read_table, shape_of
 from layerscope.disk.whole import PARTIAL
-from layerscope.errors import StudyError
+from layerscope.errors import StudyError, said
 from layerscope.study.manifest import BEGUN, MANIFEST, PICTURES, WORK, read_manifest
 from layerscope.study.notes import noted
 
@@ -84,7 +84,7 @@ def _wrong_file(path: Path, about: Mapping[str, Any]) -> str:
     try:
         found = measure(path)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {said(error)}"
     if found.size != about["bytes"]:
         how = "truncated" if found.size < about["bytes"] else "longer than it was"
         return f"{how}: {found.size} bytes, not {about['bytes']}"
@@ -94,8 +94,8 @@ def _wrong_file(path: Path, about: Mapping[str, Any]) -> str:
         shape = shape_of(path)
     except StudyError as error:
         return _without_path(error, path)
-    said = {name: about.get(name) for name in shape}
-    return "" if shape == said else f"holds {shape}, and {MANIFEST} says {said}"
+    listed = {name: about.get(name) for name in shape}
+    return "" if shape == listed else f"holds {shape}, and {MANIFEST} says {listed}"
 
 
 def _counts(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Fault]:

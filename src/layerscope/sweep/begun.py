@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.disk.tables import publish_json, read_json
-from layerscope.errors import StudyError
+from layerscope.errors import StudyError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.study.manifest import BEGUN, FORMAT, PARTS, WORK, lacking
@@ -114,7 +114,7 @@ def _reducer_input(reducer: Reducer) -> dict[str, Any]:
         json.dumps(options)
     except (TypeError, ValueError) as error:
         raise StudyError(
-            f"the options of reducer {reducer.name} are no JSON ({error}); give them as numbers, text and lists"
+            f"the options of reducer {reducer.name} are no JSON ({said(error)}); give them as numbers, text and lists"
         ) from error
     return {"kind": type(reducer).__qualname__, "options": options}
 

@@ -19,7 +19,7 @@ import torch
 
 from layerscope.disk.locks import LOCK, lock
 from layerscope.disk.whole import remove_partials, written
-from layerscope.errors import StudyError
+from layerscope.errors import StudyError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
@@ -84,7 +84,7 @@ def _prepare(out: Path) -> None:
         held = {path.name for path in out.iterdir()}
     except OSError as error:
         raise StudyError(
-            f"{out} cannot be made or read: {error.strerror}; name a folder that can be written"
+            f"{out} cannot be made or read: {said(error)}; name a folder that can be written"
         ) from error
     if held - {LOCK, WORK} and MANIFEST not in held and not (out / BEGUN).exists():
         raise StudyError(f"{out} holds other files ({min(held)}); name a new folder, or an empty one")

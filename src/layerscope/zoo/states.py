@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from layerscope.errors import WeightsError
+from layerscope.errors import WeightsError, named
 
 StateKind = Literal["state-dict", "flax-convolutions"]
 
@@ -77,7 +77,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {_line(error)}") from error
+        raise WeightsError(f"{path} is not a readable safetensors file: {named(error)}") from error
 
 
 def _torch_file(path: Path) -> object:
@@ -163,10 +163,6 @@ def _unflat(path: Path, found: str) -> WeightsError:
     return WeightsError(f"{path} is not a flat dict of tensors: {found}; save the network's state_dict()")
 
 
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".split("\n")[0].strip()
-
-
 class _ArraysOnly(pickle.Unpickler):
     """Rebuilds numpy arrays, under numpy's old and new names, and refuses to look up anything else."""
 
@@ -189,7 +185,7 @@ def _flax_convolutions(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:
             return _renamed(_ArraysOnly(file).load())
     except Exception as error:  # a broken pickle can raise anything
-        raise WeightsError(f"{path} is not a file of convolutions by flax: {_line(error)}") from error
+        raise WeightsError(f"{path} is not a file of convolutions by flax: {named(error)}") from error
 
 
 def _renamed(content: Mapping[str, Mapping[str, Mapping[str, object]]]) -> dict[str, Tensor]:
