@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_error_and_the_rest_goes_on_later(
 ) -> None:
     gallery, files = Gallery(tmp_path / "out", (network,), FEW), pictures(tmp_path, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, "save", filling_up(room_for))
+        patch.setattr(Path, "write_bytes", filling_up(room_for))
         with pytest.raises(
             OutputError, match=r"alexcnn cannot be written: No space left on device; make room"
         ) as error:
@@ -293,16 +293,16 @@ def test_a_full_disk_is_one_error_and_the_rest_goes_on_later(
     assert unlike(tmp_path / "out", tmp_path / "fresh") == []
 
 
-def filling_up(pictures_left: int) -> Callable[..., None]:
-    save, left = Image.Image.save, iter(range(pictures_left))
+def filling_up(files_left: int) -> Callable[[Path, bytes], int]:
+    write, left = Path.write_bytes, iter(range(files_left))
 
-    def saved(image: Image.Image, where: Path, **how: Any) -> None:
+    def written(path: Path, data: bytes) -> int:
         if next(left, None) is None:
-            where.write_bytes(b"half")
+            write(path, b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(image, where, **how)
+        return write(path, data)
 
-    return saved
+    return written
 
 
 @pytest.mark.parametrize(
