@@ -349,6 +349,7 @@ def speak_up() -> None:
     logging.getLogger("elsewhere").warning("logged")
     logging.getLogger("torch.elsewhere").warning("logged under torch")
     warnings.warn("warned", stacklevel=1)
+    warnings.warn_explicit("warned by torch", UserWarning, "elsewhere.py", 1, "torch.elsewhere")
     print("printed", file=sys.stderr)
 
 
@@ -356,8 +357,9 @@ def test_other_threads_are_heard_while_a_module_is_read(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sys.stderr
-    with pytest.warns(UserWarning, match="warned"):
+    with pytest.warns(UserWarning) as warned:
         capture(Chatty(), (3, 8, 8))
+    assert [str(warning.message) for warning in warned] == ["warned", "warned by torch"]
     assert sys.stderr is before
     heard = capsys.readouterr().err
     assert "printed" in heard

@@ -106,18 +106,15 @@ def _names(graph: Graph, groups: list[list[int]]) -> dict[int, str]:
     """A name for each group, by its first operation; the second use of a module is ``name@2``."""
     names: dict[int, str] = {}
     uses: dict[str, int] = {}
+    outer = {path[:at] for path in graph.modules for at, letter in enumerate(path) if letter == "."}
     for group in groups:
         operation = graph.operations[group[0]]
         path = operation.module
-        if not path or not (_is_leaf(graph, path) or graph.modules.get(path) in group):
+        if not path or (path in outer and graph.modules.get(path) not in group):
             path = f"{path}.{operation.kind}" if path else operation.kind
         uses[path] = uses.get(path, 0) + 1
         names[group[0]] = path if uses[path] == 1 else f"{path}@{uses[path]}"
     return names
-
-
-def _is_leaf(graph: Graph, path: str) -> bool:
-    return not any(other.startswith(f"{path}.") for other in graph.modules)
 
 
 def _feeders(graph: Graph, group: list[int], owner: Mapping[int, int]) -> list[int]:
