@@ -357,7 +357,7 @@ def test_other_threads_are_heard_while_a_module_is_read(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sys.stderr
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="warned") as warned:
         capture(Chatty(), (3, 8, 8))
     assert [str(warning.message) for warning in warned] == ["warned", "warned by torch"]
     assert sys.stderr is before
