@@ -45,11 +45,14 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("published")
 def test_preprocessing_is_that_of_the_weights(network: str, name: str) -> None:
-    """Beside torchvision's own; efficientnet_b1's two differ in the filter too."""
+    """Beside torchvision's own, within one of 256 levels; efficientnet_b1's two differ in the filter too."""
     entry = tv.get_model_weights(network)[name]
     loaded = load_network(network, name)
     picture = Image.effect_mandelbrot((400, 300), (-2, -1.5, 1, 1.5), 90).convert("RGB")
-    assert_close(loaded.preprocessing.apply(picture), entry.transforms()(picture), rtol=0, atol=1e-5)
+    level = 1.001 / 255 / min(loaded.preprocessing.deviation)
+    ours, theirs = loaded.preprocessing.apply(picture), entry.transforms()(picture)
+    assert_close(ours, theirs, rtol=0, atol=level)
+    assert (ours != theirs).float().mean() < 0.01
     assert loaded.classes == tuple(entry.meta["categories"])
 
 

@@ -111,6 +111,7 @@ class _Tidier:
         self.batch = ""  # the number of pictures, as export calls it
         self.known: dict[Any, Any] = {}  # fx node -> Ref or Parameter
         self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
+        self.same: dict[Any, Any] = {}  # fx node of dropout -> the node whose very tensor it hands on
         self.parts: dict[
             Any, list[tuple[int, int, int]]
         ] = {}  # chunk-like node -> (axis, start, length) of each
@@ -175,6 +176,8 @@ class _Tidier:
             self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
         elif _changes_nothing(node, kind):
             self.known[node] = self.known[node.args[0]]
+            if "dropout" in kind:
+                self.same[node] = self.same.get(node.args[0], node.args[0])
             self._note_module(node)
         elif kind.removesuffix("_") == "squeeze":
             self._squeeze(node)
@@ -182,7 +185,9 @@ class _Tidier:
             target = _functional(node.target)
             self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
             if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
-                self.known[node.args[0]] = self.known[node]
+                changed = self.same.get(node.args[0], node.args[0])
+                for name in (changed, *(n for n, source in self.same.items() if source is changed)):
+                    self.known[name] = self.known[node]
 
     def _note_memory(self, node: Any) -> None:
         """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
