@@ -24,6 +24,7 @@ from layerscope.network.geometry import Box
 from layerscope.network.graph import Operation
 from layerscope.network.network import Network, Unit
 from layerscope.network.tracing import computing
+from layerscope.network.views import box_at
 from layerscope.reconstruction.descent import Way, default_chunk_bytes, way_down, way_of
 from layerscope.reconstruction.footprint_rules import (
     FootprintWay,
@@ -182,10 +183,9 @@ class _Ways:
 
     def box(self, spot: _Spot) -> Box:
         """The receptive field of a unit; the whole picture where its layer has none of one size."""
-        layer = self.network.layer(spot.at.unit.layer)
-        if layer.field is None:
-            return Box(0, 0, *self.network.input_shape[1:])
-        return layer.field.box(spot.at.unit.row or 0, spot.at.unit.column or 0)
+        unit = spot.at.unit
+        size = self.network.input_shape[1:]
+        return box_at(self.network.layer(unit.layer), unit.row or 0, unit.column or 0, size)
 
     def picture_cost(self, last: int) -> int:
         """Multiplications of a pass over a whole picture."""
