@@ -1,5 +1,6 @@
 """Two or more networks side by side."""
 
+from .comparison import compare_studies as compare_studies
 from .matching import Matches as Matches
 from .matching import match_filters as match_filters
 from .matching import match_partially as match_partially
@@ -11,3 +12,4 @@ from .representations import gather_representations as gather_representations
 from .similarity import Similarities as Similarities
 from .similarity import compare_layers as compare_layers
 from .sparsity import sparsity_table as sparsity_table
+from .subject import CompareOptions as CompareOptions

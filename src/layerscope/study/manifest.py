@@ -26,6 +26,7 @@ FORMAT = 1  #: of the folder; raised when a reader of the old one could not read
 MANIFEST = "study.json"
 PICTURES = "pictures.parquet"
 WORK = "work"
+SOURCES = "sources"  #: the step that says where pictures and networks are
 BEGUN = f"{WORK}/begun.json"  #: what an unfinished study is of
 
 RESERVED = frozenset({MANIFEST, PICTURES, LOCK, WORK})

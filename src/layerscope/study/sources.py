@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 
@@ -13,9 +13,8 @@ from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
 from layerscope.network.source import Options
 from layerscope.study.folder import Study
+from layerscope.study.manifest import SOURCES
 from layerscope.zoo.loading import load_network
-
-_STEP = "sources"
 
 
 def remember_sources(study: Study, networks: Sequence[Network], images: ImageSet) -> Study:
@@ -23,10 +22,10 @@ def remember_sources(study: Study, networks: Sequence[Network], images: ImageSet
 
     What was not opened from places, or not loaded by name, is not in it; what was noted of it before stays.
     """
-    known = study.steps.get(_STEP, {"images": [], "networks": {}})
+    known = study.steps.get(SOURCES, {"images": [], "networks": {}})
     loads = {n.name: asdict(n.loading) for n in networks if n.loading is not None}
     note = {"images": images.sources or known["images"], "networks": {**known["networks"], **loads}}
-    return study.add(_STEP, {}, options=note)
+    return study.add(SOURCES, {}, options=note)
 
 
 def images_of(study: Study, places: Sequence[str | os.PathLike[str]] = ()) -> ImageSet:
@@ -34,7 +33,7 @@ def images_of(study: Study, places: Sequence[str | os.PathLike[str]] = ()) -> Im
 
     Raises StudyError if the study does not say, ImageError if nothing is there.
     """
-    known = study.steps.get(_STEP, {}).get("images")
+    known = study.steps.get(SOURCES, {}).get("images")
     if not places and not known:
         raise StudyError(
             f"{study.path} does not say where its pictures are; give --images PLACE, or in Python the image set"
@@ -62,7 +61,7 @@ def network_of(
     Raises StudyError if the study does not say how, and what `load_network` raises.
     """
     study.network(name)
-    known = study.steps.get(_STEP, {}).get("networks", {}).get(name)
+    known = study.steps.get(SOURCES, {}).get("networks", {}).get(name)
     if known is None:
         raise StudyError(
             f"{study.path} does not say how {name} is loaded: it was given as a module; load it in Python, and give it"
@@ -70,7 +69,7 @@ def network_of(
     size = known["options"]["input_size"]
     options = Options(**{**known["options"], "input_size": tuple(size) if isinstance(size, list) else size})
     try:
-        return load_network(
+        network = load_network(
             known["spec"],
             weights or known["weights"],
             options=options,
@@ -82,6 +81,7 @@ def network_of(
         if weights is not None:
             raise
         raise StudyError(f"{name} of {study.path} cannot be loaded again: {error}") from error
+    return replace(network, name=name)
 
 
 def check_network(study: Study, network: Network) -> None:

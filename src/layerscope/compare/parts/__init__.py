@@ -1,0 +1,10 @@
+"""The parts of a comparison: each looks at one difference between networks, and says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from layerscope.compare.part import Part
+from layerscope.compare.parts.sparsity import SPARSITY
+
+PARTS: Mapping[str, Part] = {part.name: part for part in (SPARSITY,)}  #: in the order of the report
