@@ -1,5 +1,6 @@
 """The public names that most programs need; each is imported when it is first used. The wings have the rest."""
 
+from .compare.comparison import compare_studies as compare_studies
 from .compare.sparsity import show_sparsity as show_sparsity
 from .drawing.render import show_signal as show_signal
 from .errors import ComparisonError as ComparisonError

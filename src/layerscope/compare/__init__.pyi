@@ -1,6 +1,5 @@
 """Two or more networks side by side."""
 
-from .comparison import compare_studies as compare_studies
 from .matching import Matches as Matches
 from .matching import match_filters as match_filters
 from .matching import match_partially as match_partially
