@@ -1,6 +1,17 @@
-"""That words fit where they stand."""
+"""That words fit where they stand, and that a page is as wide as its picture."""
 
-from layerscope.drawing.canvas import broken, drawable, fitted, shortened, size_for_names, text_width
+import numpy as np
+
+from layerscope.drawing.canvas import (
+    Page,
+    broken,
+    drawable,
+    fitted,
+    page_image,
+    shortened,
+    size_for_names,
+    text_width,
+)
 
 
 def test_words_are_fitted_first_by_size_then_by_an_ellipsis() -> None:
@@ -33,3 +44,13 @@ def test_layer_names_share_a_size_at_which_their_longest_piece_fits() -> None:
 
 def test_letters_that_the_font_lacks_are_boxes() -> None:
     assert drawable("é ± 猫\n$") == "é ± □□$"
+
+
+def test_a_page_of_any_size_keeps_its_rows() -> None:
+    """8.2 inches of 200 pixels are 1639.9999999999998: a row too short would turn upright lines into slanting ones."""
+    page = Page(figsize=(8.2, 2.503), dpi=200)
+    page.add_axes((0.5, 0, 0.01, 1), facecolor="black").set(xticks=[], yticks=[])
+    pixels = np.asarray(page_image(page).convert("L"))
+    assert pixels.shape == (500, 1640)
+    assert (pixels[10:-10, 825:830] == 0).all()
+    assert (pixels[10:-10, :800] == 255).all()

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from layerscope.drawing.canvas import figure_files, text_width
-from layerscope.drawing.charts import Curve, share_chart
+from layerscope.drawing.charts import Curve, Panel, share_chart, share_panels
 from layerscope.errors import DisplayError
 
 SMALL = Curve("alexnet", ("c1", "p1", "c2"), (False, True, False), (0.6, 0.3, 0.8))
@@ -59,3 +60,19 @@ def test_one_layer_and_strange_names_are_drawn() -> None:
 def test_no_layer_is_refused() -> None:
     with pytest.raises(DisplayError, match="no convolution"):
         share_chart([Curve("linear", (), (), ())], "zeros")
+
+
+def test_intervals_are_bars_and_panels_stand_above_each_other_in_one_colour_per_network() -> None:
+    nothing = float("nan")
+    known = Curve("alexnet", ("c1", "c2"), (False, False), (0.4, 0.6), (0.3, 0.5), (0.5, 0.9))
+    few = Curve("resnet", ("a", "b"), (False, False), (0.011, nothing))
+    page = share_panels([Panel("zeros", [SMALL, known], 2.0), Panel("dead", [few])])
+    (bars,) = page.axes[0].collections
+    assert isinstance(bars, LineCollection)
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[0.3, 0.5], [0.5, 0.9]]
+    assert page.axes[0].get_position().y0 > page.axes[1].get_position().y1
+    assert page.axes[1].get_yticks().tolist() == [0, 0.01, 0.02]
+    assert [text.get_text() for text in page.texts] == ["c1", "p1", "c2", "c1", "c2"]
+    both = share_panels([Panel("zeros", [SMALL, DEEP]), Panel("dead", [DEEP])])
+    colours = [axes.lines[3 * number].get_color() for axes, number in zip(both.axes, (1, 0), strict=True)]
+    assert colours[0] == colours[1]

@@ -348,3 +348,24 @@ def test_options_say_what_the_result_depends_on() -> None:
 def test_nothing_to_look_for_is_refused(make: type) -> None:
     with pytest.raises(LayerscopeError, match=r"ask for (at least 1|1 or more)"):
         make()
+
+
+def test_zeros_are_counted_by_runs_of_neighbouring_pictures() -> None:
+    values = maps("few values", 4)
+    state = state_of(Sparsity(), values, [1], first=37, total=64)
+    zeros = [reducing.zeros([picture], c) for picture in as_arrays(values) for c in range(4)]
+    found = {run: row.tolist() for run, row in enumerate(state["runs"]) if row.any()}
+    expected: dict[int, list[int]] = {}
+    for place in range(len(values)):
+        row = expected.setdefault((37 + place) // 2, [0, 0])
+        row[0] += 1
+        row[1] += sum(zeros[4 * place : 4 * place + 4])
+    assert found == expected
+
+
+def test_what_an_older_version_began_gets_no_runs() -> None:
+    state = state_of(Sparsity(), maps("few values", 4), [1])
+    old = {name: state[name] for name in ("zeros", "count")}
+    merged = [Sparsity().merge(*pair) for pair in ((old, state), (state, old))]
+    assert [set(one) for one in merged] == [{"zeros", "count"}] * 2
+    assert (merged[0]["zeros"] == 2 * state["zeros"]).all()

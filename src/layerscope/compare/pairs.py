@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from layerscope.compare.cross_sums import Centred, CrossSums, cross_sums, each_picture
+from layerscope.compare.intervals import half_width
 
 RUNS = 32  #: of neighbouring pictures, that an interval is made from
 
@@ -127,17 +127,16 @@ class Pair:
         }
 
     def _error(self, scale: float) -> float:
-        """Half the width of the 95 % interval: the infinitesimal jackknife over runs of pictures.
+        """Half the width of the 95 % interval.
 
         A picture's influence on an HSIC is twice what it adds to the total, less the mean; on the CKA it follows by
-        the quotient's derivative. Source: Jaeckel 1972; Efron 1982, ch. 6.
+        the quotient's derivative.
         """
-        cka, runs = self.hsic / scale, len(self.spread.runs)
+        cka = self.hsic / scale
         influence = _influence(self.spread, self.total, self.pictures) / scale
         for own in (self.one, self.other):
             influence -= cka / 2 * _influence(own.spread, own.total, self.pictures) / own.hsic
-        variance = float((influence**2).sum()) * runs / (runs - 1) / self.pictures**2
-        return _student(runs - 1) * sqrt(variance)
+        return half_width((influence / self.pictures).numpy())
 
     def _heaviest(self) -> dict[str, Any]:
         found = [self.spread, self.one.spread, self.other.spread]
@@ -162,14 +161,3 @@ def _influence(spread: Spread, total: float, pictures: int) -> Tensor:
     runs = len(spread.runs)
     sizes = torch.bincount(torch.arange(pictures) * runs // pictures, minlength=runs)
     return 2 * (spread.runs - sizes * (total / pictures)) / (pictures - 1)
-
-
-def _student(freedom: int) -> float:
-    """The .975 quantile of Student's t, within 1 % from 3 degrees on. Source: Abramowitz and Stegun 26.7.5."""
-    z = NormalDist().inv_cdf(0.975)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, 1))

@@ -266,7 +266,7 @@ def save_figure(figures: Figure | Sequence[Figure], path_stem: Path) -> tuple[Pa
 
 def page_image(page: Figure) -> Image.Image:
     """A page as a picture, RGB."""
-    memory, size = io.BytesIO(), (int(page.bbox.width), int(page.bbox.height))
+    memory, size = io.BytesIO(), page.canvas.get_width_height()
     with _saving():
         page.savefig(memory, format="rgba", dpi=page.dpi, facecolor="white")
     return Image.frombuffer("RGBA", size, memory.getvalue(), "raw", "RGBA", 0, 1).convert("RGB")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from matplotlib.axes import Axes
 
@@ -18,19 +19,30 @@ COLOURS = (
     "#a8323e",
     "#6b6b6b",
 )  #: told apart by the colour-blind
-_WIDTH, _HEIGHT, _DPI = 8.2, 4.0, 200
+_WIDTH, _DPI = 8.2, 200
+_TALL, _LOW = 3.3, 1.3  # inches of a panel's height: alone or for a weight of 2.5, and for each weight of 1
 _LABEL = 7.5  # points
-_LEFT, _RIGHT, _TOP = 0.085, 0.015, 0.09  # margins, shares of the page
+_LEFT, _RIGHT = 0.085, 0.015  # margins, shares of the width
+_ABOVE, _BETWEEN, _BENEATH = (
+    26,
+    12,
+    18,
+)  # points: the legend, panels, and below them, names of layers left out
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A share in [0, 1] for each layer of a network, in the order they run. ``pools``: which of them are pools."""
+    """A share in [0, 1] for each layer of a network, in the order they run. ``pools``: which of them are pools.
+
+    ``low`` and ``high``: the ends of each one's interval, NaN or nothing where there is none.
+    """
 
     network: str
     layers: tuple[str, ...]
     pools: tuple[bool, ...]
     shares: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     @property
     def depths(self) -> tuple[float, ...]:
@@ -39,23 +51,48 @@ class Curve:
         return tuple(i / last for i in range(len(self.layers)))
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Curves of one kind of share; ``weight``: how high the panel is beside the others."""
+
+    title: str
+    curves: Sequence[Curve]
+    weight: float = 1.0
+
+
 def share_chart(curves: Sequence[Curve], title: str) -> Page:
     """Shares of layers over depth, a line for each network; circles are convolutions, squares pools.
 
-    Beneath, a row for each network names its layers, as many as there is room for.
+    Beneath, a row for each network names its layers, as many as there is room for. Bars are intervals.
     Raises DisplayError if there is no layer to show.
     """
-    curves = [curve for curve in curves if curve.layers]
+    return share_panels([Panel(title, curves, _TALL / _LOW)])
+
+
+def share_panels(panels: Sequence[Panel]) -> Page:
+    """Several such charts of the same networks, one above the other; the names of the first stand beneath them all.
+
+    The first goes from 0 to 100 %, the others as far as they must. Raises DisplayError as `share_chart`.
+    """
+    curves = [curve for curve in panels[0].curves if curve.layers]
     if not curves:
         raise DisplayError("there is no convolution and no pool to chart")
-    page = Page(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, facecolor="white")
-    beneath = (18 + _LABEL * LEADING * (len(curves) + 1)) / (72 * _HEIGHT)
-    axes = page.add_axes((_LEFT, beneath, 1 - _LEFT - _RIGHT, 1 - beneath - _TOP))
+    colours = {curve.network: COLOURS[i % len(COLOURS)] for i, curve in enumerate(panels[0].curves)}
+    beneath = _BENEATH + _LABEL * LEADING * (len(curves) + 1)
+    heights = [72 * _LOW * panel.weight for panel in panels]
+    height = (_ABOVE + sum(heights) + _BETWEEN * (len(panels) - 1) + beneath) / 72
+    page = Page(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+    top = height * 72 - _ABOVE
+    for number, (panel, high) in enumerate(zip(panels, heights, strict=True)):
+        share = (top - high) / (72 * height), high / (72 * height)
+        axes = page.add_axes((_LEFT, share[0], 1 - _LEFT - _RIGHT, share[1]))
+        for place, curve in enumerate(panel.curves):
+            _draw(axes, curve, colours.get(curve.network, COLOURS[place % len(COLOURS)]))
+        _dress(axes, panel, alone=number == 0)
+        top -= high + _BETWEEN
     for number, curve in enumerate(curves):
-        colour = COLOURS[number % len(COLOURS)]
-        _draw(axes, curve, colour)
-        _name_layers(page, axes, curve, colour, number)
-    _dress(axes, title)
+        _name_layers(page, axes, curve, colours[curve.network], number)
+    _explain(page.axes[0])
     return page
 
 
@@ -63,6 +100,8 @@ def _draw(axes: Axes, curve: Curve, colour: str) -> None:
     axes.plot(
         curve.depths, curve.shares, color=colour, linewidth=1.4, label=drawable(curve.network), zorder=3
     )
+    if curve.low:
+        axes.vlines(curve.depths, curve.low, curve.high, color=colour, linewidth=1.0, alpha=0.8, zorder=2)
     for pools, marker in ((False, "o"), (True, "s")):
         places = [
             (x, y) for x, y, p in zip(curve.depths, curve.shares, curve.pools, strict=True) if p == pools
@@ -80,9 +119,9 @@ def _draw(axes: Axes, curve: Curve, colour: str) -> None:
 
 def _name_layers(page: Page, axes: Axes, curve: Curve, colour: str, number: int) -> None:
     """Names under the axis, left out where they would meet."""
-    span = axes.get_position()
+    span, height = axes.get_position(), page.get_figheight()
     free = -1.0
-    below = (8 + _LABEL * LEADING * (number + 1)) / (72 * _HEIGHT)
+    below = (8 + _LABEL * LEADING * (number + 1)) / (72 * height)
     for name, depth in zip(curve.layers, curve.depths, strict=True):
         words = drawable(name)
         half = text_width(words, _LABEL - 1) / (72 * _WIDTH) / 2
@@ -95,14 +134,32 @@ def _name_layers(page: Page, axes: Axes, curve: Curve, colour: str, number: int)
         )
 
 
-def _dress(axes: Axes, title: str) -> None:
-    axes.set(xlim=(-0.02 / 0.96, 1 + 0.02 / 0.96), ylim=(0, 1), xticks=[])
-    axes.set_yticks([n / 5 for n in range(6)], [f"{n * 20} %" for n in range(6)])
+def _dress(axes: Axes, panel: Panel, *, alone: bool) -> None:
+    most = 1.0 if alone else _round_share(max(map(_most, panel.curves), default=0.0))
+    axes.set(
+        xlim=(-0.02 / 0.96, 1 + 0.02 / 0.96), ylim=(-0.04 * most if not alone else 0, 1.04 * most), xticks=[]
+    )
+    steps = 5 if panel.weight >= 1.5 else 2
+    ticks = [most * n / steps for n in range(steps + 1)]
+    axes.set_yticks(ticks, [f"{tick * 100:g} %" for tick in ticks])
     axes.tick_params(labelsize=_LABEL, colors=INK, length=2.5)
-    axes.set_ylabel(title, size=_LABEL + 1, color=INK)
+    axes.set_ylabel(panel.title, size=_LABEL if panel.weight < 1.5 else _LABEL + 1, color=INK)
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
+
+
+def _most(curve: Curve) -> float:
+    return max((share for share in curve.shares if not isnan(share)), default=0.0)
+
+
+def _round_share(most: float) -> float:
+    """The next of .02, .05, .1, .2, .5 and 1 that is not below."""
+    return next(step for step in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if most <= step or step == 1.0)
+
+
+def _explain(axes: Axes) -> None:
+    """The legend, above the first panel."""
     legend = [
         *axes.get_legend_handles_labels()[0],
         *axes.plot([], [], "o", color=FAINT, markersize=4.5, label="convolution"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,13 +15,16 @@ from layerscope.kernels.exact_sums import add_exactly, exact_zeros, mean_and_var
 from layerscope.network.network import Network
 from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
 
+RUNS = 32  #: of neighbouring pictures, whose zeros are counted apart: intervals are made from them
+
 
 @dataclass(frozen=True)
 class Sparsity(Reducer):
     """The share of exact zeros of each layer and of each channel; a dead channel was zero everywhere.
 
-    State: ``zeros`` per channel and ``count``, the values each channel had (int64). Results: ``sparsity``, one row
-    per layer, and ``channel_sparsity``, one per channel; shares are in [0, 1].
+    State: ``zeros`` per channel and ``count``, the values each channel had (int64); ``runs`` (RUNS, 2): pictures and
+    zeros of each run of neighbours, as long as each other within one. Results: ``sparsity``, one row per layer,
+    ``channel_sparsity``, one per channel, and ``sparsity_runs``, one per layer and run; shares are in [0, 1].
     """
 
     layers: str | tuple[str, ...] = "all"
@@ -36,12 +39,12 @@ class Sparsity(Reducer):
     def update(self, state: State | None, seen: LayerBatch) -> State:
         """Count the zeros of each channel."""
         count = np.array(len(seen.pictures) * seen.target.positions, np.int64)
-        new = {"zeros": seen.zeros.sum(axis=0), "count": count}
+        new = {"zeros": seen.zeros.sum(axis=0), "count": count, "runs": _runs(seen)}
         return new if state is None else self.merge(state, new)
 
     def merge(self, one: State, other: State) -> State:
-        """Counts add up."""
-        return {name: np.asarray(one[name] + other[name]) for name in ("zeros", "count")}
+        """Counts add up; what an older version began has no runs, and gets none."""
+        return {name: np.asarray(one[name] + other[name]) for name in one if name in other}
 
     def finish(self, states: Mapping[str, State], network: Network) -> Results:
         """Both tables; layers in the order of the network."""
@@ -51,6 +54,7 @@ class Sparsity(Reducer):
         return {
             "sparsity": pa.Table.from_pylist(layers, _LAYERS),
             "channel_sparsity": pa.concat_tables([_CHANNELS.empty_table(), *channels]),
+            **_all_runs([(t, states[t.name]) for t in seen]),
         }
 
 
@@ -73,6 +77,39 @@ _CHANNELS = pa.schema(
         ("sparsity", pa.float64()),
     ]
 )
+
+
+_RUNS = pa.schema(
+    [
+        ("layer", pa.string()),
+        ("run", pa.int32()),
+        ("pictures", pa.int64()),
+        ("count", pa.int64()),
+        ("zeros", pa.int64()),
+    ]
+)
+
+
+def _runs(seen: LayerBatch) -> npt.NDArray[np.int64]:
+    """Pictures and zeros of each run, of the seen pictures."""
+    runs = np.zeros((RUNS, 2), np.int64)
+    of = seen.pictures if seen.batch.total < RUNS else seen.pictures * RUNS // seen.batch.total
+    np.add.at(runs, of, np.stack([np.ones_like(of), seen.zeros.sum(axis=1)], axis=1))
+    return runs
+
+
+def _all_runs(seen: Sequence[tuple[Target, State]]) -> Results:
+    """The table of the runs that have a picture; none where an older version began to count."""
+    if any("runs" not in state for _, state in seen):
+        return {}
+    return {"sparsity_runs": pa.concat_tables([_RUNS.empty_table(), *(_run_rows(*one) for one in seen)])}
+
+
+def _run_rows(target: Target, state: State) -> pa.Table:
+    run = np.flatnonzero(state["runs"][:, 0]).astype(np.int32)
+    pictures, zeros = state["runs"][run].T
+    count = pictures * target.positions * target.channels
+    return pa.table([pa.repeat(target.name, len(run)), run, pictures, count, zeros], schema=_RUNS)
 
 
 def _layer_row(target: Target, state: State) -> dict[str, object]:
