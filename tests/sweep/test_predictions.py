@@ -31,7 +31,8 @@ def table(network: Network, images: ImageSet, name: str) -> list[dict[str, Any]]
 
 def errors(network: Network, labels: Sequence[int], classes: Sequence[str] | None) -> dict[str, Any]:
     """The errors for the same ten pictures, whose labels are indices of these classes."""
-    images = replace(given(noise(10), labels=labels), classes=None if classes is None else tuple(classes))
+    named = None if classes is None else tuple(classes)
+    images = replace(given(noise(10)), labels=tuple(labels), classes=named)
     (row,) = table(network, images, "prediction_errors")
     return row
 
@@ -96,3 +97,39 @@ def test_a_name_of_two_outputs_is_the_name_of_none(network: Network) -> None:
 
 def same(found: npt.NDArray[np.int64] | None, expected: Sequence[int]) -> bool:
     return found is not None and found.tolist() == list(expected)
+
+
+def ranks(network: Network, labels: Sequence[int], classes: Sequence[str] | None) -> list[tuple[Any, Any]]:
+    """Answer and rank of each of the ten pictures."""
+    named = None if classes is None else tuple(classes)
+    images = replace(given(noise(10)), labels=tuple(labels), classes=named)
+    rows = table(network, images, "prediction_ranks")
+    assert [row["picture"] for row in rows] == list(range(10))
+    return [(row["answer"], row["rank"]) for row in rows]
+
+
+def test_the_rank_of_the_right_class(network: Network) -> None:
+    whole = sweep_images(network, given(noise(10)), [Predictions(6)], settings=SMALL).results["predictions"]
+    rows = whole["predictions"]
+    assert isinstance(rows, pa.Table)
+    order = np.reshape(rows["class"].to_numpy(), (10, 6)).tolist()
+    labels = [0, 1, 2, 3, 4, 5, 0, 1, -1, 2]
+    expected = [
+        (None, None) if label < 0 else (label, order[i].index(label)) for i, label in enumerate(labels)
+    ]
+    assert ranks(network, labels, "abcdef") == expected
+    assert len({rank for _, rank in expected}) > 3
+    by_name = ["zyxwvu".index(OUTPUTS[label]) if label >= 0 else -1 for label in labels]
+    assert ranks(network, by_name, "zyxwvu") == expected
+    right = [rank == 0 for _, rank in expected if rank is not None]
+    assert errors(network, labels, "abcdef")["top1_error"] == pytest.approx(1 - np.mean(right))
+
+
+def test_ranks_of_what_nobody_can_say(network: Network) -> None:
+    assert ranks(network, [0, 1] * 5, "ab") == [(None, None)] * 10  # none of the network's classes
+    assert ranks(network, [7, *[-1] * 9], None) == [
+        (7, None),
+        *[(None, None)] * 9,
+    ]  # an output it does not have
+    assert errors(network, [7, *[-1] * 9], None)["top1_error"] == 1
+    assert table(replace(network, trunk=True), given(noise(2)), "prediction_ranks") == []

@@ -22,10 +22,11 @@ _TOP = 5  # the paper's other error: the right class is not among the first five
 class Predictions(Reducer):
     """Each picture's ``top`` classes with their probabilities, from one centred view; equals by class index.
 
-    Where labels are known, the top-1 and top-5 error. State: a row per picture. Results: the table ``predictions``,
-    and ``prediction_errors``, one row: how many pictures, how many with a label, both errors in [0, 1] (null
-    without labels, or with those of classes the network does not have), and why the network predicts nothing or its
-    predictions cannot be compared with the labels (null otherwise).
+    Where labels are known, the top-1 and top-5 error. State: a row per picture. Results: the table ``predictions``;
+    ``prediction_ranks``, where the right class stands among all, picture by picture; and ``prediction_errors``, one
+    row: how many pictures, how many with a label, both errors in [0, 1] (null without labels, or with those of
+    classes the network does not have), and why the network predicts nothing or its predictions cannot be compared
+    with the labels (null otherwise).
     """
 
     top: int = 5
@@ -67,10 +68,13 @@ class Predictions(Reducer):
         return {name: np.concatenate([one[name], other[name]]) for name in _COLUMNS}
 
     def finish(self, states: Mapping[str, State], network: Network) -> Results:
-        """One row per picture and rank; and the errors."""
+        """One row per picture and rank; one per picture; and the errors."""
         state = states.get("scores")
-        table = _SCHEMA.empty_table() if state is None else _rows(state)
-        return {"predictions": table, "prediction_errors": _errors(state, network)}
+        return {
+            "predictions": _SCHEMA.empty_table() if state is None else _rows(state),
+            "prediction_ranks": _RANKS.empty_table() if state is None else _right(state, network),
+            "prediction_errors": _errors(state, network),
+        }
 
 
 def _ranks(order: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
@@ -82,6 +86,7 @@ def _ranks(order: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> npt.NDArra
 _SCHEMA = pa.schema(
     [("picture", pa.int64()), ("rank", pa.int32()), ("class", pa.int32()), ("probability", pa.float32())]
 )
+_RANKS = pa.schema([("picture", pa.int64()), ("answer", pa.int64()), ("rank", pa.int32())])
 _ERRORS = pa.schema(
     [
         ("pictures", pa.int64()),
@@ -103,6 +108,18 @@ def _rows(state: State) -> pa.Table:
         state["probabilities"].ravel(),
     ]
     return pa.table(columns, schema=_SCHEMA)
+
+
+def _right(state: State, network: Network) -> pa.Table:
+    """Which output is right for each picture, and its rank; null where nobody can say, the rank of no output too."""
+    labels, ranks = state["labels"], state["ranks"]
+    unknown = np.full(len(labels), True) if _why_not_compared(labels, network) else labels == -1
+    columns = [
+        pa.array(state["pictures"]),
+        pa.array(labels, mask=unknown),
+        pa.array(ranks, mask=unknown | (ranks < 0)),
+    ]
+    return pa.table(columns, schema=_RANKS)
 
 
 def _errors(state: State | None, network: Network) -> pa.Table:
