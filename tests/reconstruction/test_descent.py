@@ -29,7 +29,7 @@ SIZE = (79, 63)
 @cache
 def alex() -> Network:
     torch.manual_seed(0)
-    return small_network(alexcnn(width=0.1, classes=7, input_size=SIZE), SIZE)
+    return small_network(alexcnn(width=0.1, classes=7, final_relu=True, input_size=SIZE), SIZE)
 
 
 @cache

@@ -130,7 +130,7 @@ def test_known_defect_1_what_has_no_rule_is_refused(kind: type[nn.Module]) -> No
 
 def test_known_defect_2_no_bias_on_the_way_down() -> None:
     torch.manual_seed(0)
-    module = alexcnn(width=0.1, classes=5, input_size=SIZE)
+    module = alexcnn(width=0.1, classes=5, final_relu=True, input_size=SIZE)
     pictures = noise(1, 3, *SIZE)
     _set_biases(module, -100.0)
     dark = small_network(module, SIZE)  # nothing is above zero: there is nothing to bring down

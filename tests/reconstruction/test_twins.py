@@ -58,8 +58,8 @@ def _modules(module: nn.Module) -> tuple[nn.Module, ...]:
 
 
 SMALL: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
-    "alexcnn": (lambda: alexcnn(width=0.1, classes=7, input_size=(95, 79)), (95, 79)),
-    "vggcnn": (lambda: vggcnn(width=0.1, classes=7, input_size=(65, 48)), (65, 48)),
+    "alexcnn": (lambda: alexcnn(width=0.1, classes=7, final_relu=True, input_size=(95, 79)), (95, 79)),
+    "vggcnn": (lambda: vggcnn(width=0.1, classes=7, final_relu=True, input_size=(65, 48)), (65, 48)),
     "alexnet's trunk": (lambda: torchvision.models.alexnet().features, (96, 79)),
     "vgg16's trunk": (lambda: torchvision.models.vgg16().features, (40, 33)),
 }

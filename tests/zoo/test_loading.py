@@ -285,3 +285,18 @@ def test_every_name_is_a_network() -> None:
     assert len(set(names)) == len(names) > 70
     known: dict[str, Any] = dict.fromkeys(names)
     assert not {"raft_large", "fasterrcnn_resnet50_fpn", "quantized_resnet18"} & known.keys()
+
+
+def test_scores_are_plain_and_the_reading_of_them_is_the_papers() -> None:
+    torch.manual_seed(0)
+    module = alexcnn(classes=20, width=1 / 16, input_size=64)
+    pictures = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        scores = module.eval()(pictures)
+        assert (scores < 0).any()
+        state = module.state_dict()
+        rectified = alexcnn(classes=20, width=1 / 16, input_size=64, final_relu=True).eval()
+        rectified.load_state_dict(state)
+        assert torch.equal(rectified(pictures), scores.clamp(min=0))
+    read = load_network("alexcnn", options=Options(classes=20, width=1 / 16, input_size=64))
+    assert read.layer("fc8").operation == "linear + relu"

@@ -147,7 +147,7 @@ def _paper_blueprint(name: str, options: Options) -> _Blueprint:
     preprocessing = _sized(Preprocessing(), options.input_size)
     if options.channels is not None:
         preprocessing = _for_channels(preprocessing, options.channels)
-    return _Blueprint(name, lambda: _PAPER[name](**kept), preprocessing)
+    return _Blueprint(name, lambda: _PAPER[name](**kept, final_relu=True), preprocessing)
 
 
 def _torchvision_blueprint(name: str, options: Options, entry: Any) -> _Blueprint:

@@ -67,8 +67,9 @@ VGGCNN: Blocks = (
 class PaperCNN(nn.Module):
     """The plan's convolutions and pools, then fc6, fc7 (4096 each, dropout while training) and fc8 (classes).
 
-    Takes (batch, channels, height, width), returns (batch, classes). ReLU follows every weight layer. While
-    training, fc8's is left out: a class whose score is negative would get no gradient through it.
+    Takes (batch, channels, height, width), returns (batch, classes): plain scores. ReLU follows every other weight
+    layer. In the paper one follows fc8, too: ``final_relu`` adds it, as `load_network` does where it reads one; a loss
+    needs the scores as they are.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class PaperCNN(nn.Module):
         channels: int = 3,
         width: float = 1.0,
         input_size: int | tuple[int, int] = 224,
+        final_relu: bool = False,
     ) -> None:
         super().__init__()
+        self.final_relu = final_relu
         self.trunk = tuple(part.name for part in plan)
         height, columns = (input_size, input_size) if isinstance(input_size, int) else input_size
         for part in plan:
@@ -107,7 +110,7 @@ class PaperCNN(nn.Module):
         for layer in (self.fc6, self.fc7):
             values = F.dropout(F.relu(layer(values)), training=self.training)
         scores: Tensor = self.fc8(values)
-        return scores if self.training else F.relu(scores)
+        return F.relu(scores) if self.final_relu else scores
 
 
 class PaperTrunk(nn.Module):
@@ -141,14 +144,38 @@ def _initialise(layer: nn.Module) -> None:
 
 
 def alexcnn(
-    *, classes: int = 1000, channels: int = 3, width: float = 1.0, input_size: int | tuple[int, int] = 224
+    *,
+    classes: int = 1000,
+    channels: int = 3,
+    width: float = 1.0,
+    input_size: int | tuple[int, int] = 224,
+    final_relu: bool = False,
 ) -> PaperCNN:
     """AlexNet without local response normalisation; ``width`` scales the number of filters of every layer."""
-    return PaperCNN(ALEXCNN, classes=classes, channels=channels, width=width, input_size=input_size)
+    return PaperCNN(
+        ALEXCNN,
+        classes=classes,
+        channels=channels,
+        width=width,
+        input_size=input_size,
+        final_relu=final_relu,
+    )
 
 
 def vggcnn(
-    *, classes: int = 1000, channels: int = 3, width: float = 1.0, input_size: int | tuple[int, int] = 224
+    *,
+    classes: int = 1000,
+    channels: int = 3,
+    width: float = 1.0,
+    input_size: int | tuple[int, int] = 224,
+    final_relu: bool = False,
 ) -> PaperCNN:
     """VGG-16, configuration D; ``width`` scales the number of filters of every layer."""
-    return PaperCNN(VGGCNN, classes=classes, channels=channels, width=width, input_size=input_size)
+    return PaperCNN(
+        VGGCNN,
+        classes=classes,
+        channels=channels,
+        width=width,
+        input_size=input_size,
+        final_relu=final_relu,
+    )
