@@ -63,7 +63,7 @@ clean:
 	touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/pip install --quiet --editable '.[compare,ray,space,tar]' --group dev
+	$(BIN)/pip install --quiet --editable '.[compare,ray,space,tar,train]' --group dev
 	touch $@
 
 .venv-lowest/.ready: pyproject.toml .ci/lowest.py

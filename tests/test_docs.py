@@ -83,6 +83,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "photos").mkdir()
     shutil.copy(chelsea, tmp_path / "photos")
     Image.open(chelsea).save(tmp_path / "cat.jpg")
+    for name in ("classes/cat", "classes/grass"):
+        (tmp_path / name).mkdir(parents=True)
+    for place in range(4):
+        Image.open(chelsea).crop((60 * place, 0, 60 * place + 90, 90)).save(
+            tmp_path / f"classes/cat/{place}.png"
+        )
+        Image.new("RGB", (90, 90), (60, 120 + 9 * place, 40)).save(tmp_path / f"classes/grass/{place}.png")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "figures").mkdir()
     monkeypatch.chdir(tmp_path)

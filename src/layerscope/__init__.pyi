@@ -15,6 +15,7 @@ from .errors import OutputError as OutputError
 from .errors import PlaneError as PlaneError
 from .errors import PortraitError as PortraitError
 from .errors import StudyError as StudyError
+from .errors import TrainingError as TrainingError
 from .errors import TruthError as TruthError
 from .errors import UnsupportedOperationError as UnsupportedOperationError
 from .errors import WeightsError as WeightsError

@@ -43,6 +43,10 @@ class ComparisonError(LayerscopeError):
     """Networks cannot be compared as asked."""
 
 
+class TrainingError(LayerscopeError):
+    """A network cannot be trained as asked, or no further."""
+
+
 class EngineError(LayerscopeError):
     """The place where shards should be computed cannot be reached, or failed."""
 

@@ -17,6 +17,7 @@ from layerscope.cli.options import OneLineErrors, build_options, building, say
 from layerscope.cli.reconstruct import reconstruct
 from layerscope.cli.space import space
 from layerscope.cli.study import study
+from layerscope.cli.train import train
 from layerscope.errors import NetworkWarning
 
 
@@ -136,6 +137,7 @@ main.add_command(filters)
 main.add_command(reconstruct)
 main.add_command(space)
 main.add_command(study)
+main.add_command(train)
 
 
 if __name__ == "__main__":

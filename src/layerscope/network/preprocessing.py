@@ -21,6 +21,9 @@ Interpolation = Literal["bilinear", "bicubic"]
 PIXELS = "2"
 """Counts the ways in which a picture became pixels; 1 was Pillow's resize, whose order of axes goes by the shape."""
 
+Place = tuple[float, float]
+CENTRE: Place = (0.5, 0.5)
+
 _REACH = 2  # pixels to each side that a filter reads, at most, where it does not reduce
 _WHOLE = 16  # times the pixels that are seen: larger ones are not resized as a whole
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -42,16 +45,17 @@ class Preprocessing:
         """Channels, height and width of the network's input."""
         return len(self.mean), self.height, self.width
 
-    def apply(self, picture: Image.Image) -> Tensor:
+    def apply(self, picture: Image.Image, place: Place = CENTRE) -> Tensor:
         """The input (channels, height, width), float32, for a picture of any size; grey for one channel.
 
-        Raises NetworkError for other than 1 or 3 channels: a picture does not say what the others are.
+        ``place``: as `crop` takes it. Raises NetworkError for other than 1 or 3 channels: a picture does not say what
+        the others are.
         """
         if len(self.mean) not in (1, 3):
             raise NetworkError(
                 f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
             )
-        seen = self.crop(picture if len(self.mean) == 3 else picture.convert("L"))
+        seen = self.crop(picture if len(self.mean) == 3 else picture.convert("L"), place)
         pixels, table = np.atleast_3d(np.asarray(seen)), _values(self.mean, self.deviation)
         values = np.empty(self.shape, np.float32)
         for channel in range(len(table)):
@@ -60,9 +64,10 @@ class Preprocessing:
             )  # "raise" would copy
         return torch.from_numpy(values)
 
-    def crop(self, picture: Image.Image) -> Image.Image:
+    def crop(self, picture: Image.Image, place: Place = CENTRE) -> Image.Image:
         """The part of the picture that the network sees, at its size, RGB, or L of a picture in L.
 
+        ``place``: where it lies of all places down and across, each from 0 (top, left) to 1; its middle unless given.
         Within a grey level of Pillow's resize and centre crop. Of a long thin picture, which would be huge as a whole,
         only what lies under it is resized. Raises ImageError for a picture without pixels.
         """
@@ -76,7 +81,7 @@ class Preprocessing:
             max(self.height, int(height * scale + 1e-9)),
             max(self.width, int(width * scale + 1e-9)),
         )
-        top, left = round((down - self.height) / 2), round((across - self.width) / 2)
+        top, left = round((down - self.height) * place[0]), round((across - self.width) * place[1])
         if down * across > _WHOLE * self.height * self.width:
             columns = left * width / across, (left + self.width) * width / across
             rows = top * height / down, (top + self.height) * height / down

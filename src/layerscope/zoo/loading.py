@@ -22,6 +22,7 @@ from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Loading, Options
 from layerscope.zoo.paper import PaperCNN, PaperTrunk, alexcnn, vggcnn
 from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state, unwrapped
+from layerscope.zoo.trained import described, named_classes, trained_options
 from layerscope.zoo.weights import Fetched, fetch
 
 _PAPER: Mapping[str, Callable[..., nn.Module]] = {"alexcnn": alexcnn, "vggcnn": vggcnn}
@@ -64,14 +65,16 @@ def load_network(
     state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for torchvision's networks,
     random (seed 0) for the paper's two, and what your own module or factory has. A file goes into a copy of
     your own module. Preprocessing and class names are those of the named weights, else of ``imagenet``.
-    A trunk without its fully-connected layers is a valid network, which predicts nothing.
+    A trunk without its fully-connected layers is a valid network, which predicts nothing. A file of a training of
+    ours says how its network is built and what its classes are called.
     Raises NetworkError and WeightsError.
     """
-    options = options or Options()
+    about = described(Path(weights)) if weights is not None else {}
+    options = trained_options(spec, options or Options(), about)
     blueprint = _blueprint(spec, options)
     chosen = str(weights) if weights is not None else ("imagenet" if blueprint.published else "")
     if _is_file(chosen):
-        network = _from_file(blueprint, Path(chosen))
+        network = named_classes(_from_file(blueprint, Path(chosen)), about)
     elif chosen == "" or (chosen == "random" and not blueprint.own):
         with _seeded():
             network = _network(blueprint, blueprint.build(), blueprint.own or "random, seed 0")
@@ -91,6 +94,22 @@ def _is_file(weights: str) -> bool:
     """Whether it means a file, be it there or not; other endings than those of weights if it is."""
     path = Path(weights)
     return path.suffix.lower() in WEIGHT_FILES or (weights not in _WEIGHT_NAMES and path.is_file())
+
+
+def build_module(
+    spec: str | nn.Module, *, options: Options | None = None, seed: int = 0
+) -> tuple[nn.Module, Preprocessing]:
+    """A torch module to be trained, with the random weights of a seed, and how its pictures are prepared.
+
+    ``spec``: as `load_network` takes it; a module of yours is copied, a factory of yours makes what it makes. The
+    paper's two return plain scores. Raises NetworkError.
+    """
+    blueprint = _blueprint(spec, options or Options())
+    with _seeded(seed):
+        module = _copied(blueprint) if isinstance(spec, nn.Module) else blueprint.build()
+    if isinstance(module, PaperCNN):
+        module.final_relu = False
+    return module, blueprint.preprocessing
 
 
 def read_architecture(spec: str | nn.Module, *, options: Options | None = None) -> Network:
@@ -274,10 +293,10 @@ def _network(blueprint: _Blueprint, module: nn.Module, weights: str, *, trunk: b
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
+def _seeded(seed: int = 0) -> Iterator[None]:
     """Random weights are the same in every run, and the caller's random numbers are as they were."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         yield
 
 

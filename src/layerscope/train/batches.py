@@ -1,0 +1,116 @@
+"""Batches of pictures to train on: which, in which order and how each is changed follow from seed, epoch and index."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from layerscope.ahead import made_ahead
+from layerscope.errors import ImageError, TrainingError
+from layerscope.images.decoding import DECODING
+from layerscope.images.sets import ImageSet
+from layerscope.network.preprocessing import CENTRE, Preprocessing
+
+_AHEAD = 4  # batches that wait or are being made
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures (batch, channels, height, width) with their labels; ``bad``: the reasons of those that are left out."""
+
+    pictures: Tensor
+    labels: Tensor
+    bad: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of a labelled set; ``part`` of ``parts`` processes, each of which takes its share of every batch.
+
+    What remains of an epoch after its last whole batch is left out; the next epoch has another order.
+    """
+
+    images: ImageSet
+    preprocessing: Preprocessing
+    batch: int
+    seed: int
+    workers: int = 2
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def count(self) -> int:
+        """How many there are in an epoch."""
+        return len(self.images) // self.batch
+
+    def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
+        """Those of an epoch, counted from 0, from its batch ``first`` on."""
+        order = np.random.default_rng((self.seed, number)).permutation(len(self.images))
+        kept = order[: self.count * self.batch].reshape(self.count, self.batch)[
+            first:, self.part :: self.parts
+        ]
+        yield from self._made(list(kept), number)
+
+    def centred(self) -> Generator[Batch, None, None]:
+        """All pictures in their order, each by its centre alone; the last batch may be smaller."""
+        places = np.arange(len(self.images))
+        yield from self._made(np.array_split(places, range(self.batch, len(places), self.batch)), None)
+
+    def _made(self, rows: Sequence[npt.NDArray[np.int64]], epoch: int | None) -> Generator[Batch, None, None]:
+        def make(index: int) -> Tensor | str:
+            try:
+                return self._picture(index, epoch)
+            except ImageError as error:
+                return f"{self.images.names[index]}: {error}"
+
+        indices = (int(index) for row in rows for index in row)
+        with DECODING, closing(made_ahead(make, indices, self.workers, _AHEAD * self.batch)) as made:
+            for row in rows:
+                yield self._batch([next(made) for _ in row])
+
+    def _picture(self, index: int, epoch: int | None) -> Tensor:
+        picture = self.images.load(index).image
+        if epoch is None:
+            return self.preprocessing.apply(picture, CENTRE)
+        down, across, mirrored = np.random.default_rng((self.seed, epoch, index)).random(3)
+        values = self.preprocessing.apply(picture, (float(down), float(across)))
+        return values.flip(2) if mirrored < 0.5 else values
+
+    def _batch(self, made: Sequence[tuple[int, Tensor | str]]) -> Batch:
+        good = [(index, value) for index, value in made if isinstance(value, Tensor)]
+        bad = tuple(value for _, value in made if isinstance(value, str))
+        labels = self.images.labels
+        assert labels is not None
+        shape = self.preprocessing.shape
+        pictures = torch.stack([value for _, value in good]) if good else torch.empty(0, *shape)
+        return Batch(pictures, torch.tensor([labels[index] for index, _ in good], dtype=torch.int64), bad)
+
+
+def check_labels(images: ImageSet, classes: int | None = None) -> int:
+    """How many classes the labels of a set are of. Raises TrainingError for a set that cannot be learned from.
+
+    ``classes``: how many there are in the set trained on, of which this is another.
+    """
+    where = images.description
+    if images.labels is None:
+        raise TrainingError(
+            f"{where}: no labels; give class folders, a list with labels, or shards with .cls"
+        )
+    if unknown := images.labels.count(-1):
+        raise TrainingError(f"{where}: {unknown} pictures have no label; leave them out, or label them")
+    count = len(images.classes) if images.classes is not None else max(images.labels) + 1
+    if classes is None and count < 2:
+        raise TrainingError(f"{where}: 1 class; there is nothing to tell apart")
+    if classes is not None and count > classes:
+        raise TrainingError(f"{where}: {count} classes, and {classes} in the set that is trained on")
+    empty = sorted(set(range(count)) - set(images.labels))
+    if classes is None and empty:
+        name = empty[0] if images.classes is None else images.classes[empty[0]]
+        raise TrainingError(f"{where}: no picture of class {name}; add some, or take the class out")
+    return count

@@ -1,0 +1,73 @@
+"""What a training leaves on the disk: checkpoints that it goes on from, and weights that say what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from layerscope.disk.whole import written_whole
+from layerscope.errors import TrainingError, named
+
+_ABOUT = "layerscope"  # the one entry of a file's metadata, JSON: several would come in no fixed order
+_MODULE, _MOMENTUM = "module.", "momentum."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training between two steps; ``counters`` are JSON."""
+
+    module: Mapping[str, Tensor]
+    momentum: Mapping[str, Tensor]
+    counters: Mapping[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all. Raises OutputError if it cannot be written."""
+        tensors = {_MODULE + name: tensor for name, tensor in self.module.items()}
+        tensors |= {_MOMENTUM + name: tensor for name, tensor in self.momentum.items()}
+        save_tensors(path, tensors, self.counters)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read it again. Raises TrainingError if it is damaged."""
+        try:
+            with safe_open(path, "pt") as file:
+                counters = json.loads((file.metadata() or {})[_ABOUT])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise TrainingError(
+                f"{path} is damaged: {named(error)}; remove it and run the same again: it begins anew"
+            ) from error
+        return cls(_those(tensors, _MODULE), _those(tensors, _MOMENTUM), counters)
+
+
+def _those(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """A safetensors file with a note of what it is, whole or not at all."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_whole(path) as partial:
+        save_file(plain, partial, {_ABOUT: json.dumps(about)})
+
+
+def momentum_of(module: nn.Module, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
+    """The optimiser's memory of each parameter that has one, by the parameter's name."""
+    state = ((name, optimiser.state[p].get("momentum_buffer")) for name, p in module.named_parameters())
+    return {name: memory for name, memory in state if memory is not None}
+
+
+def restore(checkpoint: Checkpoint, module: nn.Module, optimiser: torch.optim.SGD) -> None:
+    """Put module and optimiser where the checkpoint has them."""
+    module.load_state_dict(dict(checkpoint.module))
+    for name, parameter in module.named_parameters():
+        if name in checkpoint.momentum:
+            optimiser.state[parameter]["momentum_buffer"] = checkpoint.momentum[name].to(parameter.device)

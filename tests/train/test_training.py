@@ -1,0 +1,339 @@
+"""Training does what the plain loop does, and the same however often it is stopped."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from layerscope import load_network
+from layerscope.errors import TrainingError
+from layerscope.images.sets import ImageSet, open_images
+from layerscope.network.preprocessing import Preprocessing
+from layerscope.network.source import Options
+from layerscope.progress import Progress
+from layerscope.train.batches import Batches
+from layerscope.train.plan import TrainOptions
+from layerscope.train.recipes import RECIPES, Recipe, falling, one_cycle
+from layerscope.train.training import CHECKPOINT, WEIGHTS, train_network
+from tests.oracles.train.loop import train as plainly
+
+SIDE = 16
+RECIPE = Recipe("test", epochs=3, batch=4, rate=0.05, schedule=one_cycle, smoothing=0.1)
+
+
+class Small(nn.Module):
+    """Everything that a training has to keep: convolution, batch norm with its counts, dropout."""
+
+    preprocessing = Preprocessing(resize=20, height=SIDE, width=SIDE)
+
+    def __init__(self, dropout: float = 0.5, norm: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6) if norm else nn.Identity()
+        self.drop = nn.Dropout(dropout)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps = torch.relu(self.norm(self.conv(pictures))).mean((2, 3))
+        scores: Tensor = self.last(self.drop(maps))
+        return scores
+
+
+def small(**options: float | bool) -> Small:
+    torch.manual_seed(1)
+    return Small(**options)  # type: ignore[arg-type]
+
+
+def write_classes(folder: Path, each: int = 6, classes: int = 3, side: int = 20) -> Path:
+    random = np.random.default_rng(0)
+    for name in range(classes):
+        (folder / f"class{name}").mkdir(parents=True)
+        for index in range(each):
+            values = random.normal(70 + 50 * name, 20, (side, side, 3))
+            Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(
+                folder / f"class{name}" / f"{index}.png"
+            )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classes(tmp_path_factory.mktemp("train") / "classes")
+
+
+@pytest.fixture(scope="module")
+def images(folder: Path) -> ImageSet:
+    return open_images(folder, labels="folders")
+
+
+def options(**changes: object) -> TrainOptions:
+    return replace(TrainOptions(RECIPE, interval=0.0), **changes)  # type: ignore[arg-type]
+
+
+def test_the_weights_are_those_of_the_plain_loop(images: ImageSet, tmp_path: Path) -> None:
+    module = small(dropout=0.0, norm=False)
+    made = train_network(module, images, tmp_path / "out", options=options())
+    steps = RECIPE.epochs * (len(images) // RECIPE.batch)
+    expected = plainly(
+        module,
+        [images.load(i).image for i in range(len(images))],
+        list(images.labels or ()),
+        SIDE,
+        RECIPE.batch,
+        [RECIPE.rate_at(step, steps) for step in range(steps)],
+        seed=0,
+        momentum=RECIPE.momentum,
+        decay=RECIPE.decay,
+        smoothing=RECIPE.smoothing,
+    )
+    found = load_file(made.weights)
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-6)
+    assert not torch.equal(found["conv.weight"], module.conv.weight)  # which is as it was: a copy was trained
+
+
+class StoppedError(Exception):
+    """Raised in the middle of a step by whoever is told of progress."""
+
+
+@pytest.mark.parametrize("interval", [0.0, 1e9], ids=["each step kept", "each epoch kept"])
+def test_stopped_at_any_step_it_ends_with_the_same_bytes(
+    images: ImageSet, tmp_path: Path, interval: float
+) -> None:
+    whole = train_network(small(), images, tmp_path / "whole", options=options())
+    told: list[float] = []
+
+    def stop(progress: Progress) -> None:
+        told.append(progress.share)
+        raise StoppedError
+
+    for _ in range(2 * RECIPE.epochs * (len(images) // RECIPE.batch)):
+        try:
+            made = train_network(
+                small(), images, tmp_path / "parts", options=options(interval=interval),
+                progress=stop if interval == 0 or len(told) < 3 else None,
+            )  # fmt: skip
+            break
+        except StoppedError:
+            continue
+    assert len(told) >= (12 if interval == 0 else 3)
+    assert made.weights.read_bytes() == whole.weights.read_bytes()
+    assert made.log.drop(["seconds"]).equals(whole.log.drop(["seconds"]))
+    assert not (made.path / CHECKPOINT).exists()
+
+
+def test_killed_it_goes_on(folder: Path, tmp_path: Path) -> None:
+    words = ["train", "alexcnn", folder, "--labels", "folders", "--width", "0.05", "--input-size", "32"]
+    words += ["--epochs", "3", "--batch", "3", "--interval", "0", "--out"]
+    command = [sys.executable, "-m", "layerscope", *map(str, words)]
+    subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True)
+    process = subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / CHECKPOINT).exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / WEIGHTS).exists()
+    subprocess.run([*command, tmp_path / "killed"], check=True, capture_output=True)
+    one, other = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "killed"))
+    assert one == other
+
+
+def test_two_processes_reach_the_result_of_one(tmp_path: Path) -> None:
+    folder = write_classes(tmp_path / "classes", each=70, side=20)
+    (tmp_path / "nets.py").write_text(
+        "from tests.train.test_training import small\n\ndef plain():\n    return small(dropout=0.0, norm=False)\n"
+    )
+    words = [
+        "-m",
+        "layerscope",
+        "train",
+        "nets:plain",
+        folder,
+        "--labels",
+        "folders",
+        "--epochs",
+        "1",
+        "--batch",
+        "4",
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*sys.path, str(tmp_path)]),
+        "OMP_NUM_THREADS": "1",
+    }
+    alone = [sys.executable, *words, "--out", "alone"]
+    together = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *words,
+    ]
+    for command in (alone, [*together, "--out", "together"]):
+        subprocess.run(
+            list(map(str, command)), check=True, capture_output=True, env=environment, cwd=tmp_path
+        )
+    one, other = (load_file(tmp_path / name / WEIGHTS) for name in ("alone", "together"))
+    start = small(dropout=0.0, norm=False).state_dict()
+    assert all((one[name] - start[name]).abs().max() > 1e-3 for name in start)
+    for name in start:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-4)
+
+
+def test_pictures_follow_from_seed_epoch_and_index(images: ImageSet) -> None:
+    batches = Batches(images, Small.preprocessing, 4, seed=3)
+    whole = list(batches.epoch(1))
+    assert len(whole) == batches.count == 4
+    for first in range(4):
+        for a, b in zip(whole[first:], batches.epoch(1, first), strict=True):
+            assert torch.equal(a.pictures, b.pictures)
+            assert torch.equal(a.labels, b.labels)
+    halves = [list(replace(batches, part=part, parts=2).epoch(1)) for part in range(2)]
+    for batch, one, other in zip(whole, *halves, strict=True):
+        assert torch.equal(batch.pictures[0::2], one.pictures)
+        assert torch.equal(batch.pictures[1::2], other.pictures)
+    assert not torch.equal(whole[0].pictures, next(batches.epoch(0)).pictures)
+    assert not torch.equal(whole[0].pictures, next(replace(batches, seed=4).epoch(1)).pictures)
+
+
+def test_centred_batches_have_every_picture_once(images: ImageSet) -> None:
+    batches = Batches(images, Small.preprocessing, 7, seed=0)
+    found = list(batches.centred())
+    assert [len(batch.labels) for batch in found] == [7, 7, 4]
+    assert torch.cat([batch.labels for batch in found]).tolist() == list(images.labels or ())
+    expected = Small.preprocessing.apply(images.load(8).image)
+    assert torch.equal(found[1].pictures[1], expected)
+
+
+def test_weights_say_what_they_are(folder: Path, images: ImageSet, tmp_path: Path) -> None:
+    build = Options(width=0.05, input_size=32)
+    made = train_network(
+        "alexcnn", images, tmp_path / "out", options=options(build=build, keep=(2,)), validation=images
+    )
+    network = load_network("alexcnn", made.weights)
+    assert network.classes == ("class0", "class1", "class2")
+    assert network.input_shape == (3, 32, 32)
+    kept = load_network("alexcnn", made.path / "epochs" / "epoch-0002.safetensors")
+    assert kept.graph.digest != network.graph.digest
+    rows = list(csv.DictReader((made.path / "log.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["validation_error"]) == made.log["validation_error"][2].as_py()
+    assert (made.path / "curve.png").exists()
+
+
+def test_the_validation_error_is_that_of_the_weights(images: ImageSet, tmp_path: Path) -> None:
+    module = small()
+    made = train_network(module, images, tmp_path / "out", options=options(), validation=images)
+    module.load_state_dict(load_file(made.weights))
+    inputs = torch.stack([module.preprocessing.apply(images.load(i).image) for i in range(len(images))])
+    with torch.no_grad():
+        found = module.eval()(inputs).argmax(1)
+    wrong = (found != torch.tensor(images.labels)).float().mean()
+    assert made.log["validation_error"][-1].as_py() == pytest.approx(float(wrong))
+
+
+def test_a_few_pictures_are_learnt_by_heart(images: ImageSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=20, decay=0.0, smoothing=0.0)
+    made = train_network(
+        small(dropout=0.0, norm=False), images, tmp_path / "out", options=options(recipe=recipe, interval=1e9)
+    )
+    losses = made.log["loss"].to_pylist()
+    assert losses[-1] < 0.05 < losses[0]
+
+
+def test_schedules() -> None:
+    assert [falling(share) for share in (0, 0.33, 0.34, 0.7, 0.95)] == pytest.approx([1, 1, 0.1, 0.01, 0.001])
+    assert one_cycle(0.25) == 1
+    assert one_cycle(0) == pytest.approx(1 / 25)
+    rising = [one_cycle(step / 100) for step in range(26)]
+    assert rising == sorted(rising)
+    assert RECIPES["paper"].rate_at(0, 90) == 0.01
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+def refused(images: ImageSet, out: Path, **changes: object) -> str:
+    with pytest.raises(TrainingError) as caught:
+        train_network(small(), images, out, options=options(**changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_sets_that_cannot_be_learned_from(folder: Path, tmp_path: Path, images: ImageSet) -> None:
+    assert "no labels" in refused(open_images(folder), tmp_path / "out")
+    assert "1 class;" in refused(
+        open_images(write_classes(tmp_path / "one", classes=1), labels="folders"), tmp_path / "out"
+    )
+    few = open_images(write_classes(tmp_path / "few", each=1), labels="folders")
+    assert "3 pictures are fewer than a batch of 4" in refused(few, tmp_path / "out")
+    listed = tmp_path / "list.csv"
+    rows = [f"{folder / name},{label}" for name, label in zip(images.names, [0, 2] * 9, strict=True)]
+    listed.write_text("\n".join(["path,label", *rows]))
+    assert "no picture of class 1" in refused(open_images(listed), tmp_path / "out")
+    rows[0] = rows[0].rpartition(",")[0] + ",-1"
+    listed.write_text("\n".join(["path,label", *rows]))
+    assert "1 pictures have no label" in refused(open_images(listed), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_inputs_in_a_folder_that_was_begun(images: ImageSet, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = train_network(small(), images, out, options=options())
+    before = made.weights.read_bytes()
+    assert "begun with seed 0, now it is 1" in refused(images, out, seed=1)
+    assert "begun with recipe" in refused(images, out, recipe=replace(RECIPE, rate=0.1))
+    assert made.weights.read_bytes() == before
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    assert "holds other files (mine.txt)" in refused(images, tmp_path / "full")
+
+
+def test_a_loss_that_is_no_number(images: ImageSet, tmp_path: Path) -> None:
+    said = refused(images, tmp_path / "out", recipe=replace(RECIPE, rate=1e30))
+    assert "it does not converge" in said
+    assert (tmp_path / "out" / CHECKPOINT).exists()
+
+
+def test_a_checkpoint_cut_short(images: ImageSet, tmp_path: Path) -> None:
+    refused(images, tmp_path / "out", recipe=replace(RECIPE, rate=1e30))
+    path = tmp_path / "out" / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "is damaged" in refused(images, tmp_path / "out", recipe=replace(RECIPE, rate=1e30))
+
+
+def test_too_few_outputs(images: ImageSet, tmp_path: Path) -> None:
+    module = small()
+    module.last = nn.Linear(6, 2)
+    with pytest.raises(
+        TrainingError, match="Small gives 2 values a picture, and the pictures have 3 classes"
+    ):
+        train_network(module, images, tmp_path / "out", options=options())
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
+    folder = write_classes(tmp_path / "classes")
+    (folder / "class1" / "2.png").write_bytes(b"no picture")
+    images = open_images(folder, labels="folders")
+    made = train_network(small(), images, tmp_path / "out", options=options())
+    assert "class1/2.png" in made.bad[0]
+    assert len(made.bad) == 1
+
+
+def test_tensorboard(images: ImageSet, tmp_path: Path) -> None:
+    made = train_network(small(), images, tmp_path / "out", options=options(tensorboard=True))
+    assert list((made.path / "tensorboard").glob("events*"))
