@@ -6,6 +6,7 @@ largest share that any single picture has in it.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,6 +61,22 @@ class Similarities:
         """A column of the table as (layers, other layers), NaN where it is null."""
         values: npt.NDArray[np.float64] = self.table[column].to_numpy().astype(np.float64)
         return values.reshape(len(self.one.layers), len(self.other.layers))
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """All of it but the representations, as plain arrays that `of_arrays` takes."""
+        memory = io.BytesIO()
+        with pa.ipc.new_stream(memory, self.table.schema) as stream:
+            stream.write_table(self.table)
+        found = {} if self.correlations is None else {"correlations": self.correlations}
+        return {"table": np.frombuffer(memory.getvalue(), np.uint8), **found}
+
+    @classmethod
+    def of_arrays(
+        cls, one: Representations, other: Representations, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> Similarities:
+        """What `arrays` gave, of the same representations."""
+        table = pa.ipc.open_stream(arrays["table"].tobytes()).read_all()
+        return cls(one, other, table, arrays.get("correlations"))
 
     @cached_property
     def best(self) -> Mapping[str, str | None]:

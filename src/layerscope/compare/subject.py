@@ -28,9 +28,11 @@ from layerscope.progress import Told, of
 from layerscope.reconstruction.rules import DECONVNET, Rule
 from layerscope.study.folder import Study
 from layerscope.study.manifest import WORK
+from layerscope.study.names import network_folder
 from layerscope.study.pictures import find_pictures, read_again
 from layerscope.study.sources import check_network, images_of, network_of
 
+MOST_PAIRS = 200_000_000  #: of channels whose correlations are held at once: 800 MB
 T = TypeVar("T")
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -106,18 +108,16 @@ class Subject:
         return {one.network: one for one in gathered}
 
     def similarities(self, one: str, other: str) -> Similarities:
-        """Of all layers of two networks."""
-        key = (one, other)
-        if key not in self._similarities:
-            told = of(f"{one}, {other}", self.progress)
-            self._similarities[key] = compare_layers(
-                self.representations[one], self.representations[other], progress=told
-            )
-        return self._similarities[key]
+        """Of all layers of two networks; kept. Correlations of their channels where those are MOST_PAIRS at most."""
+        first, second = self.representations[one], self.representations[other]
+        few = first.channels * second.channels <= MOST_PAIRS
 
-    @cached_property
-    def _similarities(self) -> dict[tuple[str, str], Similarities]:
-        return {}
+        def make() -> Arrays:
+            told = of(f"{one}, {other}", self.progress)
+            return compare_layers(first, second, correlations=few, progress=told).arrays()
+
+        kept = self.kept("similarities", {"grid": self.options.grid})
+        return Similarities.of_arrays(first, second, kept.get(pair_name(one, other), make))
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -154,6 +154,11 @@ class Subject:
             network = network_of(self.study, name, device=self.device, dtype=dtype)
         check_network(self.study, network)
         return network
+
+
+def pair_name(one: str, other: str) -> str:
+    """Two networks in the name of a file; no network has the character between them."""
+    return f"{network_folder(one)}~{network_folder(other)}"
 
 
 class Kept:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from layerscope.compare.part import Part
+from layerscope.compare.parts.similarity import SIMILARITY
 from layerscope.compare.parts.sparsity import SPARSITY
 
-PARTS: Mapping[str, Part] = {part.name: part for part in (SPARSITY,)}  #: in the order of the report
+PARTS: Mapping[str, Part] = {
+    part.name: part for part in (SPARSITY, SIMILARITY)
+}  #: in the order of the report
