@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -14,8 +15,10 @@ from matplotlib.patches import Rectangle
 from layerscope.drawing.render import Panel, Pixels, read_png, show_signal
 from layerscope.errors import DisplayError, OutputError
 from layerscope.gallery.figure import (
+    Head,
     PictureRows,
     Row,
+    Truth,
     architecture_figure,
     reconstruction_figure,
     save_figure,
@@ -55,6 +58,13 @@ def row(
     return Row(title, picture(*size, 0), panels, predictions, note)
 
 
+def judged(layers: tuple[str, ...], place: int | None, size: tuple[int, int] = (16, 16)) -> Row:
+    """With a word or two on each panel, and the right class at a place."""
+    heads = tuple(Head(f"{10 * n + 3} px", n / len(layers)) for n in range(len(layers)))
+    known = row("vgg", layers, size=size)
+    return replace(known, heads=heads, truth=Truth("a class of some name", place))
+
+
 def one(*rows: Row, name: str = "astronaut") -> list[PictureRows]:
     return [PictureRows(name, rows)]
 
@@ -73,6 +83,8 @@ FIGURES = {
     "wide": one(row("alex", ALEX, size=(10, 30)), row("a network of some name", ALEX[:3], size=(10, 30))),
     "tall": one(row("alex", ALEX, size=(30, 10))),
     "mixed sizes": one(row("alex", ALEX, size=(16, 16)), row("inception", VGG, size=(23, 25))),
+    "judged": [PictureRows(n, (judged(ALEX, 0), judged(VGG, 1))) for n in ("cat", "dog")],
+    "missed": one(judged(ALEX, 5), judged(ALEX, None, (10, 30)), judged(DENSE, 12345)),
     "strange letters": one(row("$x^2_$ 猫\n", ("$c_1$", "猫")), name="\t猫 ± é {0} %s"),
 }
 
@@ -161,6 +173,38 @@ def test_predictions_are_bars_under_their_words() -> None:
     assert [text for text in shown if text.startswith("black-and-tan") and text.endswith("…")]
     right = max(box.x1 for box in on_page(figure, images(figure)))
     assert all(box.x0 > right for box in on_page(figure, bars))
+
+
+@pytest.mark.parametrize("place", [0, 1, 5, None])
+def test_the_right_class_is_marked(place: int | None) -> None:
+    figure = reconstruction_figure(one(judged(ALEX, place)))
+    shown = [text for text in words(figure) if text[:1] in "✓✗"]
+    expected = {
+        0: ["✓ space shuttle"],
+        1: ["✗ space shuttle", "✓ missile"],
+        5: ["✗ space shuttle", "✓ no. 6: a class of some name"],
+        None: ["✗ space shuttle", "✓ none of its classes: a class of…"],
+    }
+    assert shown == expected[place]
+    assert not [t for t in words(reconstruction_figure(one(row("vgg", ALEX)))) if t[:1] in "✓✗"]
+
+
+def test_what_positions_see_is_a_bar_above_each_panel() -> None:
+    figure = reconstruction_figure(one(judged(ALEX, 0, (10, 30))))
+    bars = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and p.get_height() < 2]
+    panels = on_page(figure, images(figure))[1:]
+    for n, panel in enumerate(panels):
+        whole, part = on_page(figure, bars[2 * n : 2 * n + 2])
+        assert whole.width == pytest.approx(panel.width, abs=1)
+        assert part.width == pytest.approx(max(0.5 * figure.dpi / 72, n / len(ALEX) * panel.width), abs=1)
+        assert 0 < part.y0 - panel.y1 < 15
+    assert [t for t in words(figure) if t.endswith(" px")] == [f"{10 * n + 3} px" for n in range(len(ALEX))]
+
+
+def test_heads_that_differ_stand_above_every_row() -> None:
+    figure = reconstruction_figure(FIGURES["judged"])
+    assert words(figure).count("input") == 4
+    assert words(figure).count("c1") == 2
 
 
 def test_a_bar_of_probability_one_stays_on_the_page() -> None:

@@ -1,5 +1,7 @@
 """Panels to figures: what each layer keeps of a picture. The other figures are named here too."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ import numpy as np
 
 from layerscope.drawing.canvas import (
     FAINT,
+    INK,
     LEADING,
     NAME_BREAKS,
     Canvas,
@@ -26,8 +29,10 @@ from layerscope.gallery.architecture import ArchitectureLayer, architecture_figu
 
 __all__ = [
     "ArchitectureLayer",
+    "Head",
     "PictureRows",
     "Row",
+    "Truth",
     "architecture_figure",
     "reconstruction_figure",
     "save_figure",
@@ -37,9 +42,34 @@ _MARGIN, _GAP, _BETWEEN = 8.0, 3.0, 9.0  # points: page border, between panels, 
 _LABEL = 12.0  # width of an upright label
 _FORECAST = 132.0  # width of the predictions
 _TALLEST_BAR = 17.0
-_LOWEST = 35.0  # height of a row that holds five legible predictions
+_LINE = 7.0  # height of a legible prediction
 _MOST_DOTS = 512  # a wider picture is drawn smaller
-_BAR = "#c3d8ee"
+_BAR, _RIGHT, _WRONG, _GROUND = "#c3d8ee", "#bfe2bd", "#f3c8bc", "#dcdcdc"
+_WORDS, _REACH = 5.5, 1.4  # points: letters under a layer's name, thickness of the bar under them
+_MORE = _WORDS * LEADING + _REACH + 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands above a panel, under its layer's name: a few words, and a bar across the share ``reach`` of the
+    panel's width, in [0, 1]; None: no bar."""
+
+    words: str
+    reach: float | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The right class of a picture, and its place among all that the network ranks, from 0; None: it has no such."""
+
+    name: str
+    place: int | None
+
+    @property
+    def words(self) -> str:
+        """For where it is not among the predictions shown."""
+        place = "none of its classes" if self.place is None else f"no. {self.place + 1:,}"
+        return f"✓ {place}: {self.name}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +78,7 @@ class Row:
 
     input: (height, width, 3) uint8, as the network saw it. panels: (layer, panel) from low to high.
     predictions: (class name, probability), best first; None where there are none, and note says why.
+    heads: of each panel, or none. truth: the right class, where it is known.
     """
 
     title: str
@@ -55,11 +86,19 @@ class Row:
     panels: tuple[tuple[str, Panel], ...]
     predictions: tuple[tuple[str, float], ...] | None = None
     note: str = ""
+    heads: tuple[Head, ...] = ()
+    truth: Truth | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The names of the panels' layers."""
         return tuple(name for name, _ in self.panels)
+
+    @property
+    def missed(self) -> bool:
+        """Whether the right class is known and not among the predictions."""
+        shown = len(self.predictions or ())
+        return self.truth is not None and (self.truth.place is None or self.truth.place >= shown)
 
 
 class PictureRows(NamedTuple):
@@ -67,6 +106,14 @@ class PictureRows(NamedTuple):
 
     name: str
     rows: tuple[Row, ...]
+
+
+class _Cell(NamedTuple):
+    """One place of a row: what is drawn, and what stands above it."""
+
+    name: str
+    pixels: Pixels
+    head: Head | None = None
 
 
 @dataclass(frozen=True)
@@ -94,14 +141,21 @@ class _Sheet:
         """The lines of a layer's name above its panel."""
         return broken(name, self.panel[0], self.letters, 4, NAME_BREAKS)
 
-    def under_heads(self, y: float, names: Sequence[str]) -> float:
-        """Where panels begin if their names stand below y."""
-        return self.canvas.snap(y + max(len(self.head(name)) for name in names) * self.letters * LEADING + 3)
+    def under_heads(self, y: float, cells: Sequence[_Cell]) -> float:
+        """Where panels begin if their names, and what stands under those, are below y."""
+        lines = max(len(self.head(cell.name)) for cell in cells)
+        more = _MORE if any(cell.head for cell in cells) else 0.0
+        return self.canvas.snap(y + lines * self.letters * LEADING + 3 + more)
 
-    def lines(self, row: Row) -> list[tuple[tuple[str, Panel], ...]]:
-        """The panels of a row, cut into lines of nearly equal length."""
+    def lines(self, row: Row) -> list[list[_Cell]]:
+        """The panels of a row, cut into lines of nearly equal length; the input at the beginning."""
         each = _line_length(row, self.per_line)
-        return [row.panels[start : start + each] for start in range(0, max(1, len(row.panels)), each)]
+        heads = row.heads or (None,) * len(row.panels)
+        cells = [
+            _Cell(name, panel.pixels, head) for (name, panel), head in zip(row.panels, heads, strict=True)
+        ]
+        lines = [cells[start : start + each] for start in range(0, max(1, len(cells)), each)]
+        return [[_Cell("input", row.input), *lines[0]], *lines[1:]]
 
 
 def reconstruction_figure(
@@ -156,7 +210,8 @@ def _sheet(rows: Sequence[Row], per_line: int) -> _Sheet:
         pixels.shape for row in rows for pixels in (row.input, *(panel.pixels for _, panel in row.panels))
     ]
     predicted = any(row.predictions is not None for row in rows)
-    dpi, panel = _panel_size(shapes, longest + 1, _LOWEST if predicted else 0.0)
+    shown = max(_lines_of(row) for row in rows)
+    dpi, panel = _panel_size(shapes, longest + 1, shown * _LINE if predicted else 0.0)
     letters = size_for_names([name for row in rows for name in row.layers], panel[0], 7.0)
     titled = len({row.title for row in rows}) > 1
     left = _MARGIN + _LABEL * (2 if titled else 1) + 2
@@ -164,6 +219,11 @@ def _sheet(rows: Sequence[Row], per_line: int) -> _Sheet:
     forecast = right + _GAP if predicted else None
     width = (right - _GAP if forecast is None else forecast + _FORECAST) + _MARGIN
     return _Sheet(Canvas.blank(dpi), panel, per_line, left, forecast, width, letters, titled)
+
+
+def _lines_of(row: Row) -> int:
+    """How many lines the predictions have room for."""
+    return max(5, len(row.predictions or ()) + row.missed)
 
 
 def _panel_size(
@@ -179,10 +239,13 @@ def _panel_size(
 
 
 def _heads_wanted(rows: Sequence[Row], sheet: _Sheet) -> list[bool]:
-    """For each row, whether layer names stand above it."""
+    """For each row, whether layer names stand above it: always if more is said of its panels than their names."""
     shared = len({row.layers for row in rows}) == 1
     kinds = [("" if shared else row.title, row.layers) for row in rows]
-    return [len(sheet.lines(row)) > 1 or kinds[n] not in kinds[:n] for n, row in enumerate(rows)]
+    return [
+        bool(row.heads) or len(sheet.lines(row)) > 1 or kinds[n] not in kinds[:n]
+        for n, row in enumerate(rows)
+    ]
 
 
 def _draw_title(sheet: _Sheet, title: str, y: float) -> float:
@@ -212,14 +275,12 @@ def _draw_upright(sheet: _Sheet, place: tuple[float, float, float], words: str, 
 def _draw_row(sheet: _Sheet, row: Row, headed: bool, y: float) -> tuple[float, float]:
     """Draw a row below y; return where its panels begin and where the next row does."""
     tops = []
-    for number, line in enumerate(sheet.lines(row)):
-        cells = [("input", row.input)] if number == 0 else []
-        cells += [(name, panel.pixels) for name, panel in line]
-        tops.append(sheet.under_heads(y, [name for name, _ in cells]) if headed else y)
-        for column, (name, pixels) in enumerate(cells, start=min(number, 1)):
-            sheet.canvas.image(pixels, sheet.column(column), tops[-1], *sheet.panel)
+    for number, cells in enumerate(sheet.lines(row)):
+        tops.append(sheet.under_heads(y, cells) if headed else y)
+        for column, cell in enumerate(cells, start=min(number, 1)):
+            sheet.canvas.image(cell.pixels, sheet.column(column), tops[-1], *sheet.panel)
             if headed:
-                _draw_head(sheet, column, name, tops[-1])
+                _draw_head(sheet, column, cell, tops[-1])
         y = sheet.canvas.snap(tops[-1] + sheet.panel[1] + _GAP)
     if sheet.titled:
         _draw_upright(sheet, (sheet.left - 2 - _LABEL, tops[0], y - _GAP), row.title, weight="bold")
@@ -228,11 +289,28 @@ def _draw_row(sheet: _Sheet, row: Row, headed: bool, y: float) -> tuple[float, f
     return tops[0], y
 
 
-def _draw_head(sheet: _Sheet, column: int, name: str, y: float) -> None:
+def _draw_head(sheet: _Sheet, column: int, cell: _Cell, y: float) -> None:
     middle = sheet.column(column) + sheet.panel[0] / 2
-    lines = sheet.head(name)
+    base = y - 2.5
+    if cell.head is not None:
+        _draw_reach(sheet, middle, cell, y)
+        base -= _MORE
+        words, size = fitted(cell.head.words, sheet.panel[0], _WORDS)
+        sheet.canvas.text(middle, base + _WORDS * LEADING, words, size, color=FAINT)
+    lines = sheet.head(cell.name)
     for n, line in enumerate(lines, start=1 - len(lines)):
-        sheet.canvas.text(middle, y - 2.5 + n * sheet.letters * LEADING, line, sheet.letters)
+        sheet.canvas.text(middle, base + n * sheet.letters * LEADING, line, sheet.letters)
+
+
+def _draw_reach(sheet: _Sheet, middle: float, cell: _Cell, y: float) -> None:
+    """A bar as wide as the head says, of the width that the panel's pixels have."""
+    if cell.head is None or cell.head.reach is None:
+        return
+    rows, columns = cell.pixels.shape[:2]
+    width = columns * min(sheet.panel[0] / columns, sheet.panel[1] / rows)
+    for share, colour in ((1.0, _GROUND), (cell.head.reach, INK)):
+        wide = max(0.5, share * width)
+        sheet.canvas.box(middle - wide / 2, y - _REACH - 1, wide, _REACH, colour)
 
 
 def _draw_forecast(sheet: _Sheet, x: float, row: Row, y: float) -> None:
@@ -241,14 +319,28 @@ def _draw_forecast(sheet: _Sheet, x: float, row: Row, y: float) -> None:
         for n, line in enumerate(broken(row.note, _FORECAST, 6, max(1, int(sheet.panel[1] / 7.2)))):
             sheet.canvas.text(x, y + 6 + n * 7.2, line, 6, ha="left", color=FAINT, style="italic")
         return
-    step = min(_TALLEST_BAR, sheet.panel[1] / max(5, len(row.predictions)))
+    step = min(_TALLEST_BAR, sheet.panel[1] / _lines_of(row))
     size = min(7.5, 0.72 * step)
     room = _FORECAST - text_width("100.0%", size) - 6
     for n, (name, share) in enumerate(row.predictions):
-        sheet.canvas.box(x, y + (n + 0.06) * step, max(share * _FORECAST, 0.5), 0.88 * step, _BAR)
+        mark, colour = _judged(row, n)
+        sheet.canvas.box(x, y + (n + 0.06) * step, max(share * _FORECAST, 0.5), 0.88 * step, colour)
         base = y + (n + 0.5) * step + 0.36 * size
-        sheet.canvas.text(x + 2, base, shortened(name, room, size), size, ha="left")
+        sheet.canvas.text(x + 2, base, shortened(mark + name, room, size), size, ha="left")
         sheet.canvas.text(x + _FORECAST - 1, base, _percent(share), size, ha="right")
+    if row.truth is not None and row.missed:
+        base = y + (len(row.predictions) + 0.5) * step + 0.36 * size
+        words = shortened(row.truth.words, _FORECAST - 2, size)
+        sheet.canvas.text(x + 2, base, words, size, ha="left", color=FAINT)
+
+
+def _judged(row: Row, number: int) -> tuple[str, str]:
+    """The mark and the colour of a prediction: the right class, a wrong one in its stead, or neither."""
+    if row.truth is None:
+        return "", _BAR
+    if number == row.truth.place:
+        return "✓ ", _RIGHT
+    return ("✗ ", _WRONG) if number == 0 else ("", _BAR)
 
 
 def _percent(share: float) -> str:
