@@ -51,6 +51,11 @@ class CompareOptions:
     rule: Rule = DECONVNET
     grid: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse a choice of no picture."""
+        if self.pictures == () or (isinstance(self.pictures, int) and self.pictures < 1):
+            raise ComparisonError("no picture is chosen: ask for at least 1, or name some")
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
