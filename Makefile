@@ -38,6 +38,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/compare.py --grid 7 --pictures 128
+	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/units.py

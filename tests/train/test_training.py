@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from layerscope import load_network
+from layerscope.choices import RECIPES as NAMES
 from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.preprocessing import Preprocessing
@@ -262,6 +263,7 @@ def test_schedules() -> None:
     rising = [one_cycle(step / 100) for step in range(26)]
     assert rising == sorted(rising)
     assert RECIPES["paper"].rate_at(0, 90) == 0.01
+    assert tuple(RECIPES) == NAMES
 
 
 # ------------------------------------------------------------------ what goes wrong
