@@ -56,7 +56,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     """A safetensors file with a note of what it is, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_whole(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file(plain, partial, {_ABOUT: json.dumps(about)})
+        partial.chmod(mode)  # save_file's is for this user only
 
 
 def momentum_of(module: nn.Module, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
