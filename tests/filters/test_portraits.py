@@ -22,8 +22,9 @@ from layerscope.disk.locks import lock
 from layerscope.drawing import sprites
 from layerscope.drawing.sprites import read_about, read_sprite
 from layerscope.errors import ImageError, NetworkError, OutputError, StudyError
-from layerscope.filters import portraits
-from layerscope.filters.portraits import Drawing, make_portraits
+from layerscope.filters import painting
+from layerscope.filters.painting import Drawing
+from layerscope.filters.portraits import make_portraits
 from layerscope.images.sets import open_images
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
@@ -82,7 +83,7 @@ def units(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             seen.append(wanted[place])
             yield place, found
 
-    monkeypatch.setattr(portraits, "stream_units", counted)
+    monkeypatch.setattr(painting, "stream_units", counted)
     return seen
 
 
@@ -264,7 +265,7 @@ def units_of(done: Progress) -> int:
 def test_interrupted_and_started_again(
     study: Study, photos: Path, units: list[Any], after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(portraits, "BLOCK_BYTES", 5_000)
+    monkeypatch.setattr(painting, "BLOCK_BYTES", 5_000)
     images, layers = open_images(photos), ["c1", "c2"]
     twin = Study.open(shutil.copytree(study.path, study.path.with_name("twin")))
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from layerscope.cli.main import main
 from layerscope.errors import StudyError, UnsupportedOperationError
-from layerscope.filters.portraits import Drawing, drawing_of, make_portraits, precision_of
+from layerscope.filters.painting import Drawing
+from layerscope.filters.portraits import drawing_of, make_portraits, precision_of
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerscope.filters.portraits import Drawing, make_portraits
+from layerscope.filters.painting import Drawing
+from layerscope.filters.portraits import make_portraits
 from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study

@@ -26,7 +26,8 @@ from layerscope.errors import (
     OutputError,
     StudyError,
 )
-from layerscope.filters.portraits import Drawing, drawing_of, make_portraits
+from layerscope.filters.painting import Drawing
+from layerscope.filters.portraits import drawing_of, make_portraits
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing

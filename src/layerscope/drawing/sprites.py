@@ -34,14 +34,15 @@ def hatched(height: int, width: int) -> Pixels:
 
 
 def draw_sprite(
-    size: tuple[int, int], columns: Sequence[tuple[tuple[slice, slice], Pixels, Pixels]]
+    size: tuple[int, int], columns: Sequence[tuple[tuple[slice, slice], *tuple[Pixels, ...]]]
 ) -> Pixels:
     """All panels (height, width) of a filter: patches above, reconstructions below, hatched outside.
 
-    A column: the rows and columns that the filter sees, and the pixels of both panels there.
+    A column: the rows and columns that the filter sees, and the pixels of its panels there: both, or the patch alone.
     """
     height, width = size
-    sprite = np.tile(hatched(height, width), (2, len(columns), 1))
+    rows = max(len(both) for _, *both in columns)
+    sprite = np.tile(hatched(height, width), (rows, len(columns), 1))
     for number, ((down, across), *both) in enumerate(columns):
         for row, pixels in enumerate(both):
             panel = sprite[row * height : (row + 1) * height, number * width : (number + 1) * width]

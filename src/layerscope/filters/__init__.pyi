@@ -1,6 +1,6 @@
 """The filters of a study: their strongest patches, with what each filter keeps of them."""
 
-from .portraits import Drawing as Drawing
+from .painting import Drawing as Drawing
 from .portraits import FilterOptions as FilterOptions
 from .portraits import drawing_of as drawing_of
 from .portraits import make_portraits as make_portraits
