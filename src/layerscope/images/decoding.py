@@ -95,6 +95,15 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         raise ImageError(f"{shown(Path(path))}: {error}") from error
 
 
+def load_unconverted(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The picture in a file in its own mode, upright: for what is not meant to be looked at, such as masks.
+
+    Raises ImageError as `load_image` does, with the reason alone.
+    """
+    with _opened(Path(path), 3 * max(max_pixels, MAX_PIXELS)) as file:
+        return _decoded(file, max_pixels, _upright)
+
+
 def encoded_image(path: str | Path) -> bytes:
     """What a picture file holds, undecoded; the ImageError of a file that gives nothing is its reason alone."""
     with _opened(Path(path), MAX_BYTES) as file, _errors_explained():
@@ -112,11 +121,13 @@ def _read(path: Path, max_pixels: int) -> Image.Image:
         return _decoded(file, max_pixels)
 
 
-def _decoded(file: BinaryIO, max_pixels: int) -> Image.Image:
+def _decoded(
+    file: BinaryIO, max_pixels: int, made: Callable[[ImageFile.ImageFile], Image.Image] | None = None
+) -> Image.Image:
     with DECODING, _errors_explained(), Image.open(file, formats=FORMATS) as image:
         _check_size(image, max_pixels)
         image.load()
-        return _upright_rgb(image)
+        return (made or _upright_rgb)(image)
 
 
 def check_bytes(size: int, limit: int = MAX_BYTES) -> None:
@@ -213,16 +224,20 @@ DECODING = _Shared(_strict_and_quiet)
 
 def _upright_rgb(image: ImageFile.ImageFile) -> Image.Image:
     """The loaded picture without its metadata, so that nobody turns it a second time."""
-    exif = image.getexif()
-    orientation = exif.get(ExifTags.Base.Orientation)
-    bare = image.mode == "RGB" and not exif and not image.has_transparency_data
-    rgb = image if bare else _rgb(image)
-    upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    bare = image.mode == "RGB" and not image.getexif() and not image.has_transparency_data
+    upright = _upright(image, image if bare else rgb_of(image))
     upright.info = {}
     return upright
 
 
-def _rgb(image: ImageFile.ImageFile) -> Image.Image:
+def _upright(image: Image.Image, shown: Image.Image | None = None) -> Image.Image:
+    """What is shown of a picture, or the picture itself, turned as its EXIF says."""
+    orientation, shown = image.getexif().get(ExifTags.Base.Orientation), shown or image
+    return shown.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else shown
+
+
+def rgb_of(image: Image.Image) -> Image.Image:
+    """A loaded picture in RGB, transparent parts over white. Raises ImageError for greys without a white."""
     if image.mode.startswith(("I", "F")):
         return _deep_grey(image)
     if not image.has_transparency_data:
@@ -233,7 +248,7 @@ def _rgb(image: ImageFile.ImageFile) -> Image.Image:
     return over_white
 
 
-def _deep_grey(image: ImageFile.ImageFile) -> Image.Image:
+def _deep_grey(image: Image.Image) -> Image.Image:
     """A grey of more than 8 bits: 0 to 0, its white to 255, in between rounded to the nearest."""
     white = _white_level(image)
     shade = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
@@ -244,7 +259,7 @@ def _deep_grey(image: ImageFile.ImageFile) -> Image.Image:
     return Image.fromarray(shade[np.asarray(image)]).convert("RGB")
 
 
-def _white_level(image: ImageFile.ImageFile) -> int:
+def _white_level(image: Image.Image) -> int:
     """The value that means white: 65535, or 4095 in a 12-bit TIFF, which Pillow does not scale."""
     if image.mode.startswith("I;16"):
         bits = _tiff_tag(image, _TIFF_BITS)
@@ -254,5 +269,5 @@ def _white_level(image: ImageFile.ImageFile) -> int:
     raise ImageError(f"its greys (Pillow mode {image.mode}) have no defined white; save it as 8 or 16 bits")
 
 
-def _tiff_tag(image: ImageFile.ImageFile, tag: int) -> object:
+def _tiff_tag(image: Image.Image, tag: int) -> object:
     return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None

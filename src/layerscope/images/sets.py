@@ -375,6 +375,13 @@ class _Chosen(ImageSet):
         return self.images.load(self.places[index])
 
 
+def file_of(images: ImageSet, index: int) -> Path | None:
+    """The file of a picture; None: it has none of its own."""
+    if isinstance(images, _Chosen):
+        return file_of(images.images, images.places[index])
+    return Path(images.root, images.places[index]) if isinstance(images, _Files) else None
+
+
 def choose_images(images: ImageSet, places: Sequence[int]) -> ImageSet:
     """Some pictures of a set, in the order given; their names and labels stay. Raises ImageError for none."""
     names = tuple(images.names[place] for place in places)
