@@ -4,4 +4,10 @@ RULES = ("deconvnet", "guided", "gradient")  #: how a signal passes a rectifier 
 DISPLAYS = ("signed", "minmax", "positive", "magnitude", "heat")  #: how a panel shows its values
 PRECISIONS = ("float32", "bfloat16", "float64")  #: that a network computes in
 RECIPES = ("paper", "short")  #: of training
-PARTS = ("rows", "predictions", "sparsity", "similarity")  #: of a comparison, in the order of its report
+PARTS = (
+    "rows",
+    "predictions",
+    "sparsity",
+    "similarity",
+    "background",
+)  #: of a comparison, in the order of its report

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from layerscope.choices import PARTS
-from layerscope.cli.options import device_option, open_device, rule_choice, say
+from layerscope.cli.options import device_option, layers_option, open_device, rule_choice, say
 from layerscope.cli.progress import progress_bar
 
 
@@ -51,6 +51,15 @@ from layerscope.cli.progress import progress_bar
     type=click.Path(path_type=Path),
     help="Where the pictures are now, if they have moved; repeat it as for the study.",
 )
+@layers_option(
+    None, "; for reconstructions that are measured. Some that each part chooses unless given", required=False
+)
+@click.option(
+    "--masks",
+    metavar="PLACE",
+    help="Masks of objects: a folder (DIR/PICTURE.png, white the object), a .csv (name,left,top,right,bottom) or alpha "
+    "(the pictures' own). Files beside the pictures (PICTURE.mask.png, PICTURE_mask.png) unless given.",
+)
 @device_option
 def compare(studies: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Compare all networks of one STUDY, or of several that are of the same pictures.
@@ -71,6 +80,8 @@ def compare(studies: tuple[Path, ...], out: Path, **options: Any) -> None:
         int(wanted) if wanted.isdecimal() else tuple(name for name in wanted.split(",") if name),
         RULES[options["rule"]],
         options["grid"],
+        options["layers"],
+        options["masks"],
     )
     images = open_images(list(options["places"]), labels="none") if options["places"] else None
     with progress_bar() as progress:

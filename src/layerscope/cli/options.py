@@ -202,12 +202,14 @@ strict_option = click.option(
 )
 
 
-def layers_option(default: str | None, more: str = "") -> Callable[[Command], Command]:
-    """Which layers: the same words for every command. ``default``: None: one must be named."""
+def layers_option(
+    default: str | None, more: str = "", *, required: bool = True
+) -> Callable[[Command], Command]:
+    """Which layers: the same words for every command. ``default``: None: one must be named, if that is required."""
     return click.option(
         "--layers",
         "-l",
-        **({"required": True} if default is None else {"default": default, "show_default": True}),
+        **({"required": required} if default is None else {"default": default, "show_default": True}),
         callback=_layers,
         help="all, conv (every convolution), even (every second convolution and the last FC layer, as in Fig. 4), or "
         f"names with commas{more}.",

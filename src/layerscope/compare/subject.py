@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,11 +17,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from layerscope.compare.objects import Objects, find_objects
 from layerscope.compare.pooled import Pooled
 from layerscope.compare.representations import Representations, gather_representations
 from layerscope.compare.similarity import Similarities, compare_layers
 from layerscope.disk.whole import remove_partials, written, written_whole
 from layerscope.errors import ComparisonError
+from layerscope.images.masks import find_masks
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.progress import Told, of
@@ -43,13 +45,17 @@ class CompareOptions:
 
     ``parts``: names of those wanted; None: all that the studies allow. ``pictures``: how many of those that the
     networks see most differently are shown, or names of pictures. ``rule``: how reconstructions are made.
-    ``grid``: cells each way that representations are pooled into; 1: one vector per picture.
+    ``grid``: cells each way that representations are pooled into; 1: one vector per picture. ``layers``: those whose
+    reconstructions are measured, as `select_layers` takes them; None: those that each part chooses. ``masks``: where
+    masks of objects are, as `find_masks` takes it.
     """
 
     parts: tuple[str, ...] | None = None
     pictures: int | tuple[str, ...] = 4
     rule: Rule = DECONVNET
     grid: int = 1
+    layers: str | tuple[str, ...] | None = None
+    masks: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse a choice of no picture."""
@@ -89,7 +95,9 @@ class Subject:
         rows = self.study.pictures.select(["picture", "reason"]).to_pylist()
         return tuple(row["picture"] for row in rows if row["reason"] is None)
 
-    def read(self, pictures: Iterable[int], prepare: Callable[[Image.Image], T]) -> Iterator[tuple[int, T]]:
+    def read(
+        self, pictures: Iterable[int], prepare: Callable[[Image.Image], T]
+    ) -> Generator[tuple[int, T], None, None]:
         """Pictures of the study by their places, read ahead and prepared, each with its place.
 
         Raises StudyError if one cannot be read, or is not what it was.
@@ -98,6 +106,12 @@ class Subject:
         places = find_pictures(self.study, self.images, wanted)
         with closing(read_again(self.study, self.images, places, wanted, prepare)) as again:
             yield from again
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Which pictures have a mask of an object. Raises ImageError for a place without masks."""
+        masks = find_masks(self.images, self.options.masks)
+        return find_objects(self.study, masks, self.networks if masks.names else (), self.progress)
 
     @cached_property
     def representations(self) -> Mapping[str, Representations]:
@@ -179,10 +193,18 @@ class Kept:
 
     def get(self, key: str, make: Callable[[], Arrays]) -> Arrays:
         """The arrays of that name; made now unless they are there."""
+        if key not in self:
+            self.put(key, make())
+        return self.read(key)
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep the arrays by that name."""
+        with written_whole(self._path(key)) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # every name is that of an array
+
+    def read(self, key: str) -> Arrays:
+        """The arrays of that name, which are there. Raises ComparisonError if they are damaged."""
         path = self._path(key)
-        if not path.exists():
-            with written_whole(path) as partial, partial.open("wb") as file:
-                np.savez(file, **make())  # type: ignore[arg-type]  # every name is that of an array
         try:
             with np.load(path, allow_pickle=False) as held:
                 return {name: held[name] for name in held.files}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Literal
 
 from matplotlib.axes import Axes
 
@@ -30,11 +31,17 @@ _ABOVE, _BETWEEN, _BENEATH = (
 )  # points: the legend, panels, and below them, names of layers left out
 
 
+Line = Literal["solid", "dashed", "dotted"]
+LINE_WIDTHS: Mapping[Line, float] = {"solid": 1.4, "dashed": 1.1, "dotted": 0.9}
+
+
 @dataclass(frozen=True)
 class Curve:
-    """A share in [0, 1] for each layer of a network, in the order they run. ``pools``: which of them are pools.
+    """A share in [0, 1], or another number, for each layer of a network, in the order they run; NaN: there is none.
 
-    ``low`` and ``high``: the ends of each one's interval, NaN or nothing where there is none.
+    ``network``: what its colour stands for; ``pools``: which layers are pools; ``low`` and ``high``: the ends of each
+    one's interval, NaN or nothing where there is none. ``line``: how it is drawn; only solid ones have marks.
+    ``meaning``: what the line stands for, in words.
     """
 
     network: str
@@ -43,6 +50,8 @@ class Curve:
     shares: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    line: Line = "solid"
+    meaning: str = ""
 
     @property
     def depths(self) -> tuple[float, ...]:
@@ -87,22 +96,23 @@ def share_panels(panels: Sequence[Panel]) -> Page:
         share = (top - high) / (72 * height), high / (72 * height)
         axes = page.add_axes((_LEFT, share[0], 1 - _LEFT - _RIGHT, share[1]))
         for place, curve in enumerate(panel.curves):
-            _draw(axes, curve, colours.get(curve.network, COLOURS[place % len(COLOURS)]))
+            draw_curve(axes, curve, colours.get(curve.network, COLOURS[place % len(COLOURS)]))
         _dress(axes, panel, alone=number == 0)
         top -= high + _BETWEEN
     for number, curve in enumerate(curves):
-        _name_layers(page, axes, curve, colours[curve.network], number)
+        name_layers(page, axes, curve, colours[curve.network], number)
     _explain(page.axes[0])
     return page
 
 
-def _draw(axes: Axes, curve: Curve, colour: str) -> None:
-    axes.plot(
-        curve.depths, curve.shares, color=colour, linewidth=1.4, label=drawable(curve.network), zorder=3
-    )
+def draw_curve(axes: Axes, curve: Curve, colour: str, marks: float = 4.5) -> None:
+    """The curve with its intervals and, if it is solid, its marks of a size in points."""
+    label = drawable(f"{curve.network}, {curve.meaning}" if curve.meaning else curve.network)
+    style = {"color": colour, "linestyle": curve.line, "linewidth": LINE_WIDTHS[curve.line]}
+    axes.plot(curve.depths, curve.shares, label=label, zorder=3, **style)  # type: ignore[arg-type]
     if curve.low:
         axes.vlines(curve.depths, curve.low, curve.high, color=colour, linewidth=1.0, alpha=0.8, zorder=2)
-    for pools, marker in ((False, "o"), (True, "s")):
+    for pools, marker in ((False, "o"), (True, "s")) if curve.line == "solid" else ():
         places = [
             (x, y) for x, y, p in zip(curve.depths, curve.shares, curve.pools, strict=True) if p == pools
         ]
@@ -110,14 +120,14 @@ def _draw(axes: Axes, curve: Curve, colour: str) -> None:
             *zip(*places, strict=True) if places else ((), ()),
             linestyle="none",
             marker=marker,
-            markersize=4.5,
+            markersize=marks,
             markeredgecolor=colour,
             markerfacecolor="white" if pools else colour,
             zorder=4,
         )
 
 
-def _name_layers(page: Page, axes: Axes, curve: Curve, colour: str, number: int) -> None:
+def name_layers(page: Page, axes: Axes, curve: Curve, colour: str, number: int) -> None:
     """Names under the axis, left out where they would meet."""
     span, height = axes.get_position(), page.get_figheight()
     free = -1.0

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
-from typing import Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from layerscope.drawing.canvas import FAINT, INK, LEADING, SMALLEST, Page, drawable, text_width
-from layerscope.drawing.charts import COLOURS
+from layerscope.drawing.canvas import FAINT, INK, LEADING, Page, drawable
+from layerscope.drawing.charts import COLOURS, LINE_WIDTHS, Curve, draw_curve, name_layers
 from layerscope.errors import DisplayError
 
 _WIDTH, _HEIGHT, _DPI = 8.2, 4.0, 200  # whole pixels
@@ -19,33 +18,6 @@ _LOW_HEIGHT = 2.7  # of each row of several
 _LABEL = 7.5  # points
 _LEFT, _RIGHT, _TOP = 0.7, 0.12, 0.36  # margins of a panel, inches
 _TICKS = 6  # at most
-_STYLES = {"solid": 1.4, "dashed": 1.1, "dotted": 0.9}  # widths of lines
-
-Line = Literal["solid", "dashed", "dotted"]
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A number for each layer, in the order they run; NaN where there is none. ``pools``: which of them are pools.
-
-    ``network``: what its colour stands for; ``low`` and ``high``: its interval, if there is one. ``line``: how it is
-    drawn, and ``meaning``, what that stands for in words.
-    """
-
-    network: str
-    layers: tuple[str, ...]
-    pools: tuple[bool, ...]
-    values: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    line: Line = "solid"
-    meaning: str = ""
-
-    @property
-    def depths(self) -> tuple[float, ...]:
-        """Where each layer lies between the network's first (0) and its last (1)."""
-        last = max(1, len(self.layers) - 1)
-        return tuple(i / last for i in range(len(self.layers)))
 
 
 @dataclass(frozen=True)
@@ -57,13 +29,14 @@ class Scale:
     level: float | None = None
 
     @classmethod
-    def around(cls, curves: Sequence[Trace], *levels: float, level: float | None = None) -> Scale:
+    def around(cls, curves: Sequence[Curve], *levels: float, level: float | None = None) -> Scale:
         """One on which all of the curves, their intervals, and the levels are seen."""
-        values = [v for c in curves for v in (*c.values, *c.low, *c.high) if isfinite(v)]
+        values = [v for c in curves for v in (*c.shares, *c.low, *c.high) if isfinite(v)]
         values += [*levels, *([] if level is None else [level])]
         low, high = min(values, default=0.0), max(values, default=1.0)
         step = _step(low, high)
-        return cls(floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step or step, level=level)
+        first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+        return cls(first * step, max(last, first + 1) * step, level=level)
 
     @property
     def ticks(self) -> dict[float, str]:
@@ -82,16 +55,16 @@ def _step(low: float, high: float) -> float:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Chart:
     """A chart among others: its curves, what their values are, on which scale, and a heading."""
 
-    curves: tuple[Trace, ...]
+    curves: tuple[Curve, ...]
     title: str
     scale: Scale
     heading: str = ""
 
 
-def depth_charts(panels: Sequence[Panel], columns: int = 1) -> Page:
+def depth_charts(panels: Sequence[Chart], columns: int = 1) -> Page:
     """Numbers of layers over depth, panels side by side; circles are convolutions, squares pools, bars intervals.
 
     Beneath, a row for each network names its layers, as many as there is room for; one legend stands above all.
@@ -103,7 +76,7 @@ def depth_charts(panels: Sequence[Panel], columns: int = 1) -> Page:
     names = dict.fromkeys(curve.network for curve in curves)
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
     rows = ceil(len(panels) / columns)
-    page = Page(figsize=(_WIDTH + 1e-6, rows * _height(rows) + 1e-6), dpi=_DPI, facecolor="white")
+    page = Page(figsize=(_WIDTH, rows * _height(rows)), dpi=_DPI, facecolor="white")
     for place, panel in enumerate(panels):
         _add(page, panel, divmod(place, columns), (rows, columns), colours)
     _add_legend(page, curves, colours)
@@ -115,69 +88,27 @@ def _height(rows: int) -> float:
 
 
 def _add(
-    page: Page, panel: Panel, at: tuple[int, int], of: tuple[int, int], colours: Mapping[str, str]
+    page: Page, panel: Chart, at: tuple[int, int], of: tuple[int, int], colours: Mapping[str, str]
 ) -> None:
     """One panel with the names of its layers, at its row and column of so many."""
     axes_of = list(dict.fromkeys(curve.layers for curve in panel.curves if curve.layers))
     height, across = _height(of[0]), _WIDTH / of[1]
     beneath = (18 + _LABEL * LEADING * (len(axes_of) + 1)) / 72
-    box = (at[1] * across + _LEFT, (of[0] - at[0] - 1) * height + beneath)
-    size = (across - _LEFT - _RIGHT, height - beneath - _TOP)
-    share = (
-        [n / page.get_figwidth() for n in (box[0], size[0])],
-        [n / page.get_figheight() for n in (box[1], size[1])],
-    )
-    axes = page.add_axes((share[0][0], share[1][0], share[0][1], share[1][1]), label=f"{at}")
+    left, bottom = at[1] * across + _LEFT, (of[0] - at[0] - 1) * height + beneath
+    wide, high = across - _LEFT - _RIGHT, height - beneath - _TOP
+    width, whole = page.get_figwidth(), page.get_figheight()
+    place = (left / width, bottom / whole, wide / width, high / whole)
+    axes = page.add_axes(place, label=f"{at}")
     for curve in panel.curves:
-        _draw(axes, curve, colours.get(curve.network, INK))
+        draw_curve(axes, curve, colours.get(curve.network, INK), 4.5 if of[0] == 1 else 3)
     for number, layers in enumerate(axes_of):
         named = [curve for curve in panel.curves if curve.layers == layers]
         colour = colours[named[0].network] if len({curve.network for curve in named}) == 1 else FAINT
-        _name_layers(page, axes, named[0], colour, number)
+        name_layers(page, axes, named[0], colour, number)
     _dress(axes, panel)
 
 
-def _draw(axes: Axes, curve: Trace, colour: str) -> None:
-    style = {"color": colour, "linewidth": _STYLES[curve.line], "linestyle": curve.line}
-    label = drawable(f"{curve.network}, {curve.meaning}" if curve.meaning else curve.network)
-    axes.plot(curve.depths, curve.values, label=label, zorder=3, **style)  # type: ignore[arg-type]
-    if curve.low:
-        axes.vlines(curve.depths, curve.low, curve.high, color=colour, linewidth=0.8, zorder=3)
-    if curve.line != "solid":
-        return
-    for pools, marker in ((False, "o"), (True, "s")):
-        places = [
-            (x, y) for x, y, p in zip(curve.depths, curve.values, curve.pools, strict=True) if p == pools
-        ]
-        axes.plot(
-            *zip(*places, strict=True) if places else ((), ()),
-            linestyle="none",
-            marker=marker,
-            markersize=4.5 if axes.get_position().height > 0.4 else 3,
-            markeredgecolor=colour,
-            markerfacecolor="white" if pools else colour,
-            zorder=4,
-        )
-
-
-def _name_layers(page: Page, axes: Axes, curve: Trace, colour: str, number: int) -> None:
-    """Names under the axis, left out where they would meet."""
-    span, across, down = axes.get_position(), page.get_figwidth(), page.get_figheight()
-    free = 0.0
-    below = (8 + _LABEL * LEADING * (number + 1)) / (72 * down)
-    for name, depth in zip(curve.layers, curve.depths, strict=True):
-        words = drawable(name)
-        half = text_width(words, _LABEL - 1) / (72 * across) / 2
-        middle = span.x0 + span.width * (0.02 + 0.96 * depth)
-        if middle - half <= free:
-            continue
-        free = middle + half + SMALLEST / (72 * across)
-        page.text(
-            middle, span.y0 - below, words, ha="center", size=_LABEL - 1, color=colour, parse_math=False
-        )
-
-
-def _dress(axes: Axes, panel: Panel) -> None:
+def _dress(axes: Axes, panel: Chart) -> None:
     scale = panel.scale
     axes.set(xlim=(-0.02 / 0.96, 1 + 0.02 / 0.96), ylim=(scale.low, scale.high), xticks=[])
     axes.set_yticks([*scale.ticks], [*scale.ticks.values()])
@@ -192,14 +123,14 @@ def _dress(axes: Axes, panel: Panel) -> None:
         axes.set_title(drawable(panel.heading), size=_LABEL + 1, color=INK, loc="left", pad=3)
 
 
-def _add_legend(page: Page, curves: Sequence[Trace], colours: Mapping[str, str]) -> None:
+def _add_legend(page: Page, curves: Sequence[Curve], colours: Mapping[str, str]) -> None:
     """What colours, lines and marks stand for, at the top right of the page."""
     axes = page.axes[0]
     entries: list[Artist] = []
     for name, colour in colours.items():
         entries += axes.plot([], [], color=colour, label=drawable(name))
     for meaning, line in {curve.meaning: curve.line for curve in curves if curve.meaning}.items():
-        entries += axes.plot([], [], color=FAINT, linestyle=line, linewidth=_STYLES[line], label=meaning)
+        entries += axes.plot([], [], color=FAINT, linestyle=line, linewidth=LINE_WIDTHS[line], label=meaning)
     marked = {pool for curve in curves if curve.line == "solid" for pool in curve.pools}
     for pool in sorted(marked):
         words, face = ("pool", "white") if pool else ("convolution", FAINT)

@@ -1,0 +1,14 @@
+"""Pictures that packages of the system bring. Without them a test is skipped; in CI it fails."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def need(path: str | Path, package: str) -> Path:
+    """A file or folder of a package of Debian's."""
+    if not Path(path).exists():
+        end = pytest.fail if os.environ.get("CI") else pytest.skip
+        end(f"{path} is missing: apt-get install {package}")
+    return Path(path)
