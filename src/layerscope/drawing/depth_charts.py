@@ -44,7 +44,7 @@ class Scale:
         step = _step(self.low, self.high)
         first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
         places = [round(n * step, 10) for n in range(first, last + 1)]
-        return {v: f"{v:g}" for v in places}
+        return {v: f"{v:.10g}" for v in places}
 
 
 def _step(low: float, high: float) -> float:
