@@ -34,9 +34,10 @@ class Scale:
         values = [v for c in curves for v in (*c.shares, *c.low, *c.high) if isfinite(v)]
         values += [*levels, *([] if level is None else [level])]
         low, high = min(values, default=0.0), max(values, default=1.0)
+        if high - low < 1e-6 * max(abs(low), abs(high), 1.0):
+            high = low + max(abs(low), 1.0)
         step = _step(low, high)
-        first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
-        return cls(first * step, max(last, first + 1) * step, level=level)
+        return cls(floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step, level=level)
 
     @property
     def ticks(self) -> dict[float, str]:
@@ -49,7 +50,7 @@ class Scale:
 
 def _step(low: float, high: float) -> float:
     """The least round number of which a few steps lead from one to the other."""
-    wanted = max(high - low, 1e-6 * max(abs(high), 1.0)) / (_TICKS - 1)
+    wanted = (high - low) / (_TICKS - 1)
     power = 10.0 ** floor(log10(wanted))
     return next(n * power for n in (1.0, 2.0, 2.5, 5.0, 10.0) if n * power >= wanted * (1 - 1e-9))
 
