@@ -12,6 +12,7 @@ import click
 from layerscope._version import __version__
 from layerscope.cli.check import check
 from layerscope.cli.compare import compare
+from layerscope.cli.evaluate import evaluate
 from layerscope.cli.filters import filters
 from layerscope.cli.options import OneLineErrors, build_options, building, say
 from layerscope.cli.reconstruct import reconstruct
@@ -133,6 +134,7 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
 
 main.add_command(check)
 main.add_command(compare)
+main.add_command(evaluate)
 main.add_command(filters)
 main.add_command(reconstruct)
 main.add_command(space)

@@ -1,5 +1,6 @@
 """Two or more networks side by side."""
 
+from .evaluation import evaluate_networks as evaluate_networks
 from .matching import Matches as Matches
 from .matching import match_filters as match_filters
 from .matching import match_partially as match_partially

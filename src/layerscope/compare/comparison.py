@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,14 @@ def compare_studies(
         )
     subject = Subject(study, options, named, images, device, progress)
     with _held(subject):
-        missing = {part.name: reason for part in chosen if (reason := part.why_not(subject))}
+        wanted = [part for part in chosen if study.steps.get(part.name) != _options(part, subject)]
+        missing = {part.name: reason for part in wanted if (reason := part.why_not(subject))}
         if options.parts is not None and missing:
             raise ComparisonError("; ".join(f"no {name}: {reason}" for name, reason in missing.items()))
-        for part in chosen:
+        for part in wanted:
             if part.name not in missing:
-                study = _add(part, subject, study)
+                made = part.make(subject)
+                study = study.add(part.name, dict(_files(part, made)), options=_options(part, subject))
         subject.clear()
     return study.add("report", {REPORT: report_page(study, _sections(study), missing)})
 
@@ -92,17 +94,9 @@ def _held(subject: Subject) -> Iterator[None]:
         yield
 
 
-def _plain(options: Mapping[str, object]) -> Any:
-    return json.loads(json.dumps(dict(options)))
-
-
-def _add(part: Part, subject: Subject, study: Study) -> Study:
-    """The study with a part, which is made unless it is there."""
-    wanted = {"format": FORMAT, **part.options(subject)}
-    if study.steps.get(part.name) == _plain(wanted):
-        return study
-    made = part.make(subject)
-    return study.add(part.name, dict(_files(part, made)), options=wanted)
+def _options(part: Part, subject: Subject) -> Any:
+    """All that a part depends on besides the studies, as a study's manifest has it."""
+    return json.loads(json.dumps({"format": FORMAT, **part.options(subject)}))
 
 
 def _files(part: Part, made: Made) -> Iterator[tuple[str, Content]]:
@@ -116,7 +110,7 @@ def _files(part: Part, made: Made) -> Iterator[tuple[str, Content]]:
     for name, (table, caption) in made.tables.items():
         tables.append({"name": name, "rows": table.num_rows, "caption": caption})
         yield f"{part.name}/{name}", table
-        yield f"{part.name}/{name}.csv", _csv(table)
+        yield f"{part.name}/{name}.csv", csv_bytes(table)
     section = {
         "title": part.title,
         "findings": [finding.record() for finding in made.findings],
@@ -126,7 +120,8 @@ def _files(part: Part, made: Made) -> Iterator[tuple[str, Content]]:
     yield f"{part.name}/{_SECTION}", json_bytes(section)
 
 
-def _csv(table: pa.Table) -> bytes:
+def csv_bytes(table: pa.Table) -> bytes:
+    """A table as a CSV file."""
     memory = io.BytesIO()
     csv.write_csv(table, memory)
     return memory.getvalue()

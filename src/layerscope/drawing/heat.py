@@ -38,8 +38,8 @@ _BELOW: tuple[Colour, ...] = ((1, 1, 1), (0.98, 0.78, 0.60), (0.76, 0.34, 0.10))
 class HeatMap:
     """Values (rows, columns) of layers, NaN where there is none; ``most``: the value of the darkest colour.
 
-    ``levels``: values that the scale marks, by what they are. The ridge: where each row, and each column, has its
-    greatest value.
+    ``levels``: values that the scale marks, by what they are. ``ridge``: whether to mark where each row, and each
+    column, has its greatest value; without it, zeros stay blank, too.
     """
 
     title: str
@@ -50,6 +50,7 @@ class HeatMap:
     values: Values
     most: float = 1.0
     levels: Sequence[tuple[str, float]] = field(default=())
+    ridge: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what has no layer, or another shape than its names."""
@@ -107,9 +108,10 @@ def _draw_cells(canvas: Canvas, heat: HeatMap, corner: tuple[float, float], side
         colour = colour_of(value, heat)
         canvas.patch(Rectangle((x, y), side, side, facecolor=colour, linewidth=0))
         ink = "white" if _is_dark(colour) else INK
-        if side >= _NUMBERS:
+        if side >= _NUMBERS and (value or heat.ridge):
             canvas.text(x + side / 2, y + side / 2, _short(value), _NUMBER, color=ink, va="center_baseline")
-        _mark(canvas, (x + side / 2, y + side / 2), side, ink, (best[0][i] == j, best[1][j] == i))
+        if heat.ridge:
+            _mark(canvas, (x + side / 2, y + side / 2), side, ink, (best[0][i] == j, best[1][j] == i))
     canvas.patch(
         Rectangle(
             corner, side * heat.values.shape[1], side * down, fill=False, edgecolor=FAINT, linewidth=0.6

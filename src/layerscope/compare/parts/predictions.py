@@ -63,11 +63,16 @@ def _outcomes(subject: Subject) -> list[Outcomes]:
 
 
 def _make(subject: Subject) -> Made:
-    every = _outcomes(subject)
+    return judge(subject.study)
+
+
+def judge(study: Study) -> Made:
+    """Errors of all networks of a study, whether they differ, and how often networks agree."""
+    every = [read_outcomes(study, name) for name in study.networks]
     judged = [one for one in every if one.unjudged is None]
     errors = {one.network: _errors(one) for one in judged}
     compared = [pair for top in _TOPS for pair in _compared(judged, top)]
-    agreed = _agreements(subject.study, [one for one in every if one.silent is None])
+    agreed = _agreements(study, [one for one in every if one.silent is None])
     figures = (
         {"errors": Shown(_chart(errors), "Errors of each network, with 95 % intervals.")} if errors else {}
     )
@@ -84,7 +89,7 @@ def _make(subject: Subject) -> Made:
         *(_of_none(one) for one in every if one.unjudged is not None),
         *map(_of_difference, compared),
         *map(_of_agreement, agreed),
-        *_of_other_classes(subject.study, every),
+        *_of_other_classes(study, every),
     ]
     return Made(findings, figures, tables)
 
