@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 
 from layerscope.errors import ImageError
-from layerscope.images.decoding import MAX_BYTES, decode_image
+from layerscope.images import datasets
+from layerscope.images.decoding import MAX_BYTES, MAX_PIXELS, check_pixels, decode_image
 from layerscope.images.sets import open_images
 from layerscope.images.tar_shards import Span, read_span
 from tests.support.image_sources import Items, encoded, fault, folder, pixels, shard, shows
-from tests.support.pictures import noise, written
+from tests.support.pictures import noise, saved, written
 
 
 class TestShards:
@@ -206,6 +208,22 @@ class TestDatasets:
         assert fault(lambda: images.load(0)).startswith("broken (image file is truncated); ")
         assert np.array_equal(pixels(images, 1), np.asarray(noise(8, 6, seed=1)))
         assert "CMYK" in fault(lambda: images.load(2))
+
+    def test_an_item_of_more_pixels_than_a_file_may_have_is_a_bad_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(datasets, "check_pixels", partial(check_pixels, max_pixels=200))
+        with Image.open(saved(noise(30, 7), tmp_path / "a.png")) as lazy:
+            images = open_images(Items([noise(30, 7), np.zeros((7, 30, 3), np.uint8), lazy, noise(20, 10)]))
+            for index in range(3):
+                said = fault(partial(images.load, index))
+                assert said.startswith("30 x 7 = 210 pixels are more than the limit of 200")
+        assert images.load(3).image.size == (20, 10)
+
+    def test_the_bound_is_that_of_files(self) -> None:
+        wide = np.broadcast_to(np.zeros(3, np.uint8), (1, MAX_PIXELS + 1, 3))
+        images = open_images(Items([wide]))
+        assert f"more than the limit of {MAX_PIXELS}" in fault(lambda: images.load(0))
 
     def test_a_fault_of_the_data_set_goes_up(self) -> None:
         images = open_images(Items([noise(), KeyError("column")]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import RLock
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from layerscope.errors import ImageError, said
+from layerscope.images.decoding import check_pixels
 
 __all__ = ["ItemLabels", "item_labels", "read_item"]
 
@@ -25,7 +27,8 @@ _ONE_AT_A_TIME = RLock()  # many data sets share one open file among all their i
 def read_item(items: Any, index: int) -> Image.Image:
     """The picture of an item in RGB; no two items are read at once.
 
-    Raises ImageError, with the reason alone, for one that is broken or no RGB or grey picture.
+    Raises ImageError, with the reason alone, for one that is broken, of more pixels than a file may have, or no RGB or
+    grey picture.
     """
     try:
         return _picture(_pair(items, index)[0])
@@ -68,7 +71,9 @@ def _first(items: Any) -> tuple[int, object]:
     for index in range(len(items)):
         try:
             content, label = _pair(items, index)
-            _picture(content)
+            _size(content)
+            with suppress(ImageError):  # too large
+                _picture(content)
         except _BROKEN:
             continue
         return index, label
@@ -92,11 +97,17 @@ def _pair(items: Any, index: int) -> tuple[object, object]:
     return (item[0], item[1]) if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
 
 
-def _picture(content: object) -> Image.Image:
+def _picture(content: Any) -> Image.Image:
+    check_pixels(*_size(content))
+    return content.convert("RGB") if isinstance(content, Image.Image) else Image.fromarray(content)
+
+
+def _size(content: object) -> tuple[int, int]:
+    """Width and height of what is a picture; raises ImageError for what is none."""
     if isinstance(content, Image.Image) and content.mode in {"RGB", "L", "1"}:
-        return content.convert("RGB")
+        return content.size
     if isinstance(content, np.ndarray) and content.dtype == np.uint8 and content.shape[2:] == (3,):
-        return Image.fromarray(content)
+        return content.shape[1], content.shape[0]
     what = content.mode if isinstance(content, Image.Image) else tuple(getattr(content, "shape", ()))
     raise ImageError(
         f"{type(content).__qualname__} {what} is no picture; give RGB or grey PIL pictures, "

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from layerscope.errors import ImageError, said, shown
+from layerscope.images.libtiff import hearing, listening
 
 MAX_PIXELS = 178_956_970
 """The most pixels a picture may have unless told otherwise: half a gigabyte as RGB."""
@@ -124,9 +125,11 @@ def _read(path: Path, max_pixels: int) -> Image.Image:
 def _decoded(
     file: BinaryIO, max_pixels: int, made: Callable[[ImageFile.ImageFile], Image.Image] | None = None
 ) -> Image.Image:
-    with DECODING, _errors_explained(), Image.open(file, formats=FORMATS) as image:
-        _check_size(image, max_pixels)
+    with DECODING, _errors_explained(), hearing() as wrong, Image.open(file, formats=FORMATS) as image:
+        check_pixels(*image.size, max_pixels)
         image.load()
+        if wrong:
+            raise OSError(wrong[0])
         return (made or _upright_rgb)(image)
 
 
@@ -149,8 +152,8 @@ def _opened(path: Path, limit: int) -> BinaryIO:
     raise ImageError("not a file; name a picture file")
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
+def check_pixels(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise ImageError, with the reason alone, for more pixels than a picture may have."""
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} = {width * height} pixels are more than the limit of {max_pixels}; "
@@ -201,13 +204,14 @@ class _Shared:
 
 @contextmanager
 def _strict_and_quiet() -> Iterator[None]:
-    """For a while, Pillow refuses truncated files, leaves sizes to us and keeps its warnings to itself."""
+    """For a while, Pillow refuses truncated files, leaves sizes to us and keeps its warnings, and libtiff's, to
+    itself."""
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     log, silence = logging.getLogger("PIL"), logging.NullHandler()
     log.addHandler(silence)  # only keeps Python from printing what no handler of the user's takes
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), listening():
             warnings.filterwarnings("ignore", module=r"PIL\.")
             yield
     finally:
