@@ -37,6 +37,17 @@ class TestBadFiles:
         why = reason(written(tmp_path / "a.jpg", data))
         assert "known format" in why or "broken" in why
 
+    def test_a_lack_of_memory_is_no_fault_of_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def load(_: object) -> None:
+            raise MemoryError("no room")
+
+        path = saved(noise(), tmp_path / "a.png")
+        monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+        with pytest.raises(MemoryError, match="no room"):
+            list(read_images([path]))
+
     def test_postscript_never_reaches_its_interpreter(self, tmp_path: Path) -> None:
         data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
         assert "known format" in reason(written(tmp_path / "a.jpg", data))

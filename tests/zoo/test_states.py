@@ -64,6 +64,16 @@ def test_nothing_is_said_where_nothing_stands_beside_the_weights(
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_numbers_of_numpy_beside_the_weights_are_left_aside(tmp_path: Path, *, old: bool) -> None:
+    numbers = {"acc": np.float64(0.9), "epochs": (np.int64(3), [np.bool_(True)]), "lr": np.float32(0.1)}
+    path, state = tmp_path / "net.pth", small().state_dict()
+    torch.save({"net": state, **numbers}, path, _use_new_zipfile_serialization=not old)
+    assert same(load_state(path), state)
+    with pytest.raises(WeightsError, match="its 'acc' is a Number"):
+        load_state(write(path, numbers))
+
+
 def test_files_of_older_torch_are_read(tmp_path: Path) -> None:
     state = small().state_dict()
     torch.save(state, tmp_path / "net.pth", _use_new_zipfile_serialization=False)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from layerscope.cli.options import say
+from layerscope.cli.options import say, study_argument
 from layerscope.errors import one_line
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@study_argument
 def check(study: Path) -> None:
     """Read every file of STUDY again, and name those that are missing, damaged or not its own.
 

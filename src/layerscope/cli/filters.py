@@ -19,6 +19,7 @@ from layerscope.cli.options import (
     precision_choice,
     rule_choice,
     say,
+    study_argument,
     weights_moved,
 )
 from layerscope.cli.progress import progress_bar
@@ -33,7 +34,7 @@ def _channels(context: click.Context, parameter: click.Parameter, value: str) ->
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@study_argument
 @network_of_study
 @layers_option("conv")
 @click.option(

@@ -131,7 +131,9 @@ def chosen_channels(text: str, *, none: bool = False) -> tuple[int, ...] | None:
 # ------------------------------------------------------------------ options
 
 
-def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several arguments and options as one decorator, in their order."""
+
     def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
@@ -144,7 +146,7 @@ WEIGHTS_HELP = (
     "imagenet (IMAGENET1K_V1 where it exists), imagenet-trunk, another of torchvision's names, a .safetensors or .pth "
     "file, or random. Once for all networks, or once for each, in their order."
 )
-building = _all(
+building = together(
     click.option("--classes", type=click.IntRange(1), help="Number of classes."),
     click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
     click.option(
@@ -155,7 +157,7 @@ building = _all(
     ),
 )  #: how to build a network
 weights_option = click.option("--weights", "-w", "weight_names", multiple=True, help=WEIGHTS_HELP)
-networks_named = _all(
+networks_named = together(
     click.option(
         "--network",
         "-n",
@@ -170,7 +172,7 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 precision_choice = click.Choice(choices.PRECISIONS)
 rule_choice = click.Choice(choices.RULES)
 display_choice = click.Choice(choices.DISPLAYS)
-computing = _all(
+computing = together(
     device_option,
     click.option(
         "--dtype",
@@ -180,6 +182,7 @@ computing = _all(
         help="Precision of the computation.",
     ),
 )  #: where and in which precision a network runs
+study_argument = click.argument("study", type=click.Path(path_type=Path))
 network_of_study = click.option(
     "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
 )

@@ -20,6 +20,8 @@ from layerscope.cli.options import (
     refuse_useless,
     say,
     strict_option,
+    study_argument,
+    together,
     weights_moved,
 )
 from layerscope.cli.progress import progress_bar
@@ -76,7 +78,12 @@ arrangement_option = click.option(
     type=click.Choice(["fill", "one-to-one"]),
     help="The plane that is meant; default: one-to-one if there is one.",
 )
-there_option = layers_option("all", "; here, those whose space is in the study")
+spaces_there = together(
+    study_argument,
+    layers_option("all", "; here, those whose space is in the study"),
+    network_of_study,
+)  #: which spaces of a study
+moved = together(computing, images_moved, weights_moved)
 
 
 @click.group()
@@ -85,7 +92,7 @@ def space() -> None:
 
 
 @space.command("make")
-@click.argument("study", type=click.Path(path_type=Path))
+@study_argument
 @layers_option(None)
 @network_of_study
 @click.option(
@@ -125,9 +132,7 @@ def space() -> None:
 @click.option(
     "--side", type=click.IntRange(8, 256), default=48, show_default=True, help="Pixels along a cell."
 )
-@computing
-@images_moved
-@weights_moved
+@moved
 def make(study: Path, names: tuple[str, ...], layers: Any, **options: Any) -> None:
     """Map the patches of layers of STUDY by what the layers make of them.
 
@@ -159,10 +164,8 @@ def make(study: Path, names: tuple[str, ...], layers: Any, **options: Any) -> No
 
 
 @space.command("region", context_settings=_COORDINATES)
-@click.argument("study", type=click.Path(path_type=Path))
+@spaces_there
 @click.argument("outline", type=_Outline())
-@there_option
-@network_of_study
 @arrangement_option
 @click.option(
     "--out",
@@ -170,9 +173,7 @@ def make(study: Path, names: tuple[str, ...], layers: Any, **options: Any) -> No
     callback=_stem,
     help="Name of files for its patches, their table and its filters, without suffix.",
 )
-@computing
-@images_moved
-@weights_moved
+@moved
 def region(study: Path, outline: Any, arrangement: str | None, out: Path | None, **options: Any) -> None:
     """Say what is in a region of the plane that is there.
 
@@ -201,10 +202,8 @@ def region(study: Path, outline: Any, arrangement: str | None, out: Path | None,
 
 
 @space.command("nearest", context_settings=_COORDINATES)
-@click.argument("study", type=click.Path(path_type=Path))
+@spaces_there
 @click.argument("cell", type=_Cell())
-@there_option
-@network_of_study
 @arrangement_option
 def nearest(study: Path, cell: tuple[float, float], arrangement: str | None, **options: Any) -> None:
     """Say which patches are alike to the one that a CELL "x,y" of the plane shows."""
@@ -215,10 +214,8 @@ def nearest(study: Path, cell: tuple[float, float], arrangement: str | None, **o
 
 
 @space.command("place")
-@click.argument("study", type=click.Path(path_type=Path))
+@spaces_there
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
-@there_option
-@network_of_study
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

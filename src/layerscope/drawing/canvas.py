@@ -193,14 +193,14 @@ def _pieces(words: str, before: str) -> list[str]:
 class Heading:
     """A page's title and the caption under it. Letters in points, all else in the page's pixels.
 
-    ``base``: from the border to the title's base; ``first``: from there to the caption's, then ``step`` to each next
-    line, and ``last`` to what follows. ``room``: the share of the width that a title takes at most.
+    ``base``: from the border to the title's base; ``first``: from there to the caption's, then ``leading`` to each
+    next line, and ``last`` to what follows. ``room``: the share of the width that a title takes at most.
     """
 
     border: int
     base: int = 22
     first: int = 24
-    step: int = 24
+    leading: int = 24
     last: int = 30
     letters: float = 11.0
     small: float = 6.5
@@ -213,7 +213,7 @@ class Heading:
         words, size = fitted(title, self.room * width * pixel, self.letters, "bold")
         canvas.text(x, y * pixel, words, size, ha="left", weight="bold")
         for number, line in enumerate(broken(caption.strip(), width * pixel, self.small, self.lines)):
-            y += self.step if number else self.first
+            y += self.leading if number else self.first
             canvas.text(x, y * pixel, line, self.small, ha="left", color=FAINT)
         return y + self.last
 

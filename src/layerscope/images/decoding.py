@@ -169,7 +169,7 @@ def _errors_explained() -> Iterator[None]:
     """
     try:
         yield
-    except ImageError:
+    except (ImageError, MemoryError):  # a lack of memory is no fault of the file
         raise
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)

@@ -211,6 +211,15 @@ def _take_block(
 
 
 @_compiled
+def _block(bits: Array, i: int, start: int, rows: int, rectify: bool) -> Array:
+    """So many positions of a picture, rectified in place if that is asked for."""
+    block = bits[i, start : start + rows]
+    if rectify:
+        _rectify(block)
+    return block
+
+
+@_compiled
 def reduce_picture(
     bits: Array, i: int, rectify: bool, peaks: tuple[Array, ...], moments: tuple[Array, ...], counts: Array
 ) -> None:
@@ -234,18 +243,14 @@ def reduce_picture(
     best[i], where[i] = -np.inf, 0
     known = (best[i], where[i], live, np.empty(channels, np.float32))
     for p in range(0, whole, _ROWS):
-        block = bits[i, p : p + _ROWS]
-        if rectify:
-            _rectify(block)
+        block = _block(bits, i, p, _ROWS, rectify)
         largest = max(largest, _take_block(block, p, _MANY, known, (added, low), (codes, tally, counts)))
         if p % BLOCK == BLOCK - _ROWS:
             _close(added)
         if p % _FULL == _FULL - _ROWS:
             _empty(tally, counts)
     for p in range(whole, positions):
-        block = bits[i, p : p + 1]
-        if rectify:
-            _rectify(block)
+        block = _block(bits, i, p, 1, rectify)
         largest = max(largest, _take_block(block, p, _SINGLE, known, (added, low), (codes, tally, counts)))
     _empty(tally, counts)
     _close(added)

@@ -22,8 +22,6 @@ from layerscope.space.pictures import PlaneDrawn
 from layerscope.space.tiles import BLANK, check_plane, plane_pixels
 from layerscope.space.zooms import CellBox, cell_of
 
-__all__ = ["Answer", "Pick", "Zoom", "space_page"]
-
 _DPI = 300
 # Pixels:
 _MARGIN, _GAP, _BETWEEN = 48, 4, 40  # border, between panels, between columns and between zooms
@@ -37,7 +35,7 @@ _ROWS, _FILTERS = 16, 30  # between the patches of a zoom, between filters
 _LARGE, _LETTERS, _SMALL, _TINY = 14.0, 8.0, 7.0, 6.0  # points
 _FEW, _MANY = 2, 6  # panels of a filter
 _MOST = (12, 6, 8)  # zooms, patches of one, filters of one
-_HEADING = Heading(_MARGIN, 40, 48, 40, 40, _LARGE, _SMALL, 8, 0.97)
+_HEADING = Heading(_MARGIN, 40, 48, 40, 40, _LARGE, _SMALL, lines=8, room=0.97)
 _TOGETHER = 512  # cells resized at a time
 _CONTRAST = "; then its contrast: how often, of a patch of the region and another, the former excites it more"
 
@@ -240,9 +238,8 @@ def _all_resized(cells: Pixels, side: int) -> Pixels:
     shares = Image.fromarray(np.eye(own, dtype=np.float32)).resize((side, own), _way(own, side))
     weights = np.asarray(shares)  # (own, side)
     columns = np.ascontiguousarray(cells.swapaxes(2, 3), np.float32).reshape(-1, own) @ weights
-    across = np.rint(columns.clip(0, 255)).reshape(
-        count, own, 3 * side
-    )  # as Pillow does: across, whole levels, down
+    # As Pillow does: across, whole levels, down.
+    across = np.rint(columns.clip(0, 255)).reshape(count, own, 3 * side)
     both = np.rint((weights.T @ across).clip(0, 255)).reshape(count, side, 3, side)
     resized: Pixels = both.swapaxes(2, 3).astype(np.uint8)
     return resized

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from layerscope.errors import WeightsError, named
 
@@ -35,6 +36,7 @@ _PREFIXES = ("module.", "_orig_mod.", "model.")
 _AUXILIARY = ("aux1", "aux2", "AuxLogits")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 _SHOWN = 6
+_NUMBERS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")  # beside weights
 
 _CONVOLUTIONS = {
     "VGG16_0": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
@@ -84,9 +86,10 @@ def _torch_file(path: Path) -> object:
     """What the file holds; nothing in it is executed, and it takes no more memory than it has bytes."""
     try:
         _bounded(path)
-        with warnings.catch_warnings(
+        quiet = warnings.catch_warnings(
             action="ignore"
-        ):  # torch's advice on old files; ours follows if it fails
+        )  # torch's advice on old files; ours follows if it fails
+        with quiet, safe_globals([(Number, name) for name in _NUMBERS]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
@@ -97,6 +100,16 @@ def _torch_file(path: Path) -> object:
             f"{path} is not a readable file of torch.save ({type(error).__name__}): where it was made, save the "
             "network's state_dict(), best as .safetensors, and give that file"
         ) from error
+
+
+class Number:
+    """What a number of numpy's becomes: nothing is kept of it."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
 
 
 def _bounded(path: Path) -> None:
