@@ -12,10 +12,10 @@ import torchvision.models as tv
 from torch import Tensor, nn
 
 from layerscope.errors import GeometryError
+from layerscope.network.axes import size_of
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.network.receptive_fields import map_size
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.network.fields import measured, with_positive_weights
 from tests.support.small_networks import SMALL, Written, conv, shrunk
@@ -103,9 +103,7 @@ def check(network: Network, module: nn.Module, paths: Sequence[str]) -> None:
     """The box of each unit is what was measured, and its field, cut to the picture, holds it."""
     channels, height, width = network.input_shape
     results = {path: network.graph.modules[path] for path in paths}
-    units = {
-        path: places(*map_size(network.graph.operations[index].shape)) for path, index in results.items()
-    }
+    units = {path: places(*size_of(network.graph.operations[index])) for path, index in results.items()}
     boxes = measured(with_positive_weights(module), (channels, height, width), units)
     for path, index in results.items():
         field = network.geometry.fields[index]
@@ -195,6 +193,13 @@ def test_padding_by_the_maps_own_values_has_no_field_of_one_size(
     assert network.geometry.seen(network.layers[0].result, [0], [3]) == Box(rows[0], 2, rows[1], 5)
 
 
+def test_a_batch_norm_of_the_pictures_at_hand_has_no_field() -> None:
+    """Each of its positions sees all others, and other pictures."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.layers[-1].field is None
+
+
 def along_rows(s: Any, x: Tensor) -> Tensor:
     return torch.cat([x, s.c(x)], dim=2)
 
@@ -205,8 +210,6 @@ def along_rows(s: Any, x: Tensor) -> Tensor:
         along_rows,
         lambda s, x: s.c(x).softmax(dim=-1),
         lambda s, x: s.c(x).mean(dim=2, keepdim=True),
-        lambda s, x: s.c(x).transpose(2, 3),
-        lambda s, x: s.c(x).permute(0, 2, 3, 1),
         lambda s, x: torch.nn.functional.interpolate(s.c(x), scale_factor=2.0),
     ],
 )

@@ -43,6 +43,17 @@ def test_predictions_are_those_of_the_scores_whatever_follows_them(end: nn.Modul
         assert all(p.name == f"word {p.index}" for p in row)
 
 
+def test_a_hardtanh_below_zero_is_part_of_the_scores() -> None:
+    network, module = classifier(nn.Hardtanh(-0.1, 0.1))
+    assert network.scores == network.graph.output
+    pictures = torch.randn(3, 3, 8, 8)
+    with torch.no_grad():
+        expected = module(pictures).softmax(1).max(1).values
+    assert_close(torch.tensor([row[0].probability for row in network.predict(pictures)]), expected)
+    network, _ = classifier(nn.Hardtanh(0, 0.1))
+    assert network.graph.operations[network.scores].kind == "linear"
+
+
 def test_probabilities_fall_and_sum_to_at_most_one() -> None:
     network, _ = classifier(nn.ReLU())
     pictures = torch.randn(2, 3, 8, 8)

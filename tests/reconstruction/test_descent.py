@@ -137,16 +137,17 @@ def test_a_layer_answers_to_its_modules_path_too() -> None:
     assert torch.equal(both["layer1.0"], both[layer])
 
 
-def test_a_channel_of_tokens_is_one_position() -> None:
-    """A layer whose results have an axis besides the channel, but no rows and columns."""
-    tokens = Function(lambda x, c, f: f(c(x).flatten(2)), nn.Conv2d(3, 4, 3), nn.Linear(36, 5))
+def test_the_positions_of_a_channel_of_tokens_add_up_to_it() -> None:
+    """By the gradient, which is linear: a layer whose results have positions, but no rows and columns."""
+    tokens = Function(lambda x, c, f: f(c(x).flatten(2).transpose(1, 2)), nn.Conv2d(3, 4, 3), nn.Linear(4, 5))
     network = small_network(tokens, (8, 8))
     layer = network.layers[-1]
-    assert (layer.channels, layer.size) == (4, (1, 1))
-    one, whole = Unit(layer.name, 2, 0, 0), Unit(layer.name, 2)
-    found = reconstruct(network, noise(1, 3, 8, 8), [one, whole], rule=GRADIENT)
-    assert torch.equal(found[one], found[whole])
-    assert found[one].any()
+    assert (layer.channels, layer.size) == (5, (36, 1))
+    whole = Unit(layer.name, 2)
+    parts = [Unit(layer.name, 2, row, 0) for row in range(36)]
+    found = reconstruct(network, noise(1, 3, 8, 8), [whole, *parts], rule=GRADIENT)
+    torch.testing.assert_close(sum(found[part] for part in parts), found[whole])
+    assert found[parts[7]].any()
 
 
 def test_the_same_call_gives_the_same_bits() -> None:

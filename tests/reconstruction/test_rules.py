@@ -256,7 +256,26 @@ def test_what_has_no_rule_is_refused_by_name_and_place(name: str, rule: Rule) ->
     assert kind in message
     assert "in '2" in message
     assert remedy in message
+    assert ("use rule" in message) == (remedy == "use rule gradient")
+    assert ("nor has any other rule" in message) == (remedy == "ask only")
     assert "\n" not in message
+
+
+def test_a_rule_is_named_only_if_it_goes_all_the_way() -> None:
+    mixed = Function(lambda x: x.transpose(0, 1) + 1)
+    network = small_network(nn.Sequential(nn.Conv2d(4, 4, 1), nn.SiLU(), mixed))
+    with pytest.raises(UnsupportedOperationError) as caught:
+        reconstruct(network, noise(1, 4, 9, 7), [network.layers[-1].name])
+    assert str(caught.value) == (
+        "deconvnet has no rule for silu in '1', and no other goes all the way: gradient has none for transpose "
+        "in '2'; ask only for layers that come before it"
+    )
+    with pytest.raises(
+        UnsupportedOperationError, match=r"^gradient has no rule for transpose in '2'; ask only"
+    ):
+        reconstruct(network, noise(1, 4, 9, 7), [network.layers[-1].name], rule=GRADIENT)
+    with pytest.raises(UnsupportedOperationError, match=r"silu in '1'; use rule gradient, or ask only"):
+        reconstruct(network, noise(1, 4, 9, 7), [network.layers[0].name])
 
 
 @pytest.mark.parametrize(

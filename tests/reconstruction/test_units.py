@@ -308,11 +308,11 @@ def test_what_is_not_there(unit: Unit, picture: int, forward: Any, message: str)
         stream_units(small_network(conv()), noise(2, 3, 9, 7), [UnitAt(picture, unit)], forward=forward)
 
 
-def test_tokens_are_refused() -> None:
-    tokens = Written(lambda s, x: s.b(s.a(x).flatten(2)), a=conv(), b=nn.Linear(63, 5))
-    network = small_network(tokens, (9, 7))
+def test_a_sum_over_positions_is_refused() -> None:
+    mixed = Written(lambda s, x: s.b(s.a(x).flatten(2)), a=conv(), b=nn.Linear(63, 5))
+    network = small_network(mixed, (9, 7))
     unit = Unit(network.layers[-1].name, 2, 0, 0)
-    with pytest.raises(NetworkError, match="gives tokens, not feature maps; `reconstruct` takes unit"):
+    with pytest.raises(NetworkError, match=r"b .linear. gives 4x5 numbers, and it is not known which axes"):
         stream_units(network, noise(2, 3, 9, 7), [UnitAt(0, unit)])
 
 

@@ -55,6 +55,7 @@ class ArchitectureLayer:
 
     operation: such as "conv 3x3" or "max pool 2x2/2"; the words before its first number choose the colour.
     field: the receptive field as it is to be read, such as "196/16", "whole" or "?".
+    shape: of its result, where it is not known which axes of that are channels, height and width.
     inputs: the layers that feed it; none, or "input", is the picture.
     """
 
@@ -65,6 +66,12 @@ class ArchitectureLayer:
     width: int
     field: str
     inputs: tuple[str, ...]
+    shape: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> str:
+        """Channels, height and width as they are written under it."""
+        return "×".join(map(str, self.shape or (self.channels, self.height, self.width)))
 
     @property
     def kind(self) -> str:
@@ -144,8 +151,7 @@ def _edges(nodes: Sequence[ArchitectureLayer]) -> list[tuple[int, int]]:
     edges = []
     for place, node in enumerate(nodes):
         if min(node.channels, node.height, node.width) < 1:
-            size = f"{node.channels}×{node.height}×{node.width}"
-            raise DisplayError(f"layer {node.name} has size {size}; each side must be at least 1")
+            raise DisplayError(f"layer {node.name} has size {node.size}; each side must be at least 1")
         if node.name in places:
             raise DisplayError(f"two layers are called {node.name}; give each its own")
         for name in node.inputs or (("input",) if place else ()):
@@ -271,7 +277,7 @@ def _draw_words(canvas: Canvas, line: _Line, slab: _Slab, y: float, names: float
     for n, words in enumerate(broken(operation, _ROOM, _LETTERS, _OPERATION_LINES)):
         canvas.text(slab.middle, y + n * step, words, _LETTERS, color=FAINT)
     y += line.operation_lines * step
-    for n, words in enumerate((f"{layer.channels}×{layer.height}×{layer.width}", layer.field)):
+    for n, words in enumerate((layer.size, layer.field)):
         canvas.text(slab.middle, y + n * step, *fitted(words, _ROOM, _LETTERS))
 
 

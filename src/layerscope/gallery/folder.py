@@ -162,8 +162,8 @@ def _measure(network: Network, seed: Seed, signal: Tensor, panel: Panel) -> dict
         numbers |= {
             "layer": layer.name,
             "operation": layer.operation,
-            "channels": layer.channels,
-            "size": list(layer.size),
+            "channels": layer.channels or None,
+            "size": list(layer.output),
             "receptive_field": None if layer.field is None else list(layer.field.size),
         }
     return numbers | {

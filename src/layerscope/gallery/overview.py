@@ -30,13 +30,16 @@ def layer_table(network: Network) -> str:
 
 
 def layer_records(network: Network) -> list[dict[str, Any]]:
-    """The same for machines: one dictionary per layer, sizes as [rows, columns], unknown fields null."""
+    """The same for machines: one dictionary per layer, sizes as [rows, columns], unknown fields null.
+
+    Where it is not known which axes are channels and positions, ``channels`` is null and ``output`` all of them.
+    """
     return [
         {
             "name": layer.name,
             "operation": layer.operation,
-            "channels": layer.channels,
-            "output": list(layer.size),
+            "channels": layer.channels or None,
+            "output": list(layer.output),
             "receptive_field": _field_record(layer.field),
             "inputs": list(layer.inputs),
         }
@@ -56,11 +59,12 @@ def _drawn(layer: Layer) -> ArchitectureLayer:
     return ArchitectureLayer(
         name=layer.name,
         operation=layer.operation.partition(" + ")[0],
-        channels=layer.channels,
+        channels=max(1, layer.channels),
         height=height,
         width=width,
         field=_field_words(layer.field),
         inputs=layer.inputs,
+        shape=layer.shape if layer.axes is None else (),
     )
 
 
@@ -75,7 +79,7 @@ def _row(layer: Layer) -> Sequence[str]:
     about = ("?", "?", "?") if field is None else (_pair(field.size), _pair(field.stride), _pair(field.start))
     if field is not None and field.stride == (0, 0):
         about = (_pair(field.size), "whole", "")
-    return (layer.name, layer.operation, str(layer.channels), f"{layer.size[0]}x{layer.size[1]}", *about)
+    return (layer.name, layer.operation, str(layer.channels or "?"), "x".join(map(str, layer.output)), *about)
 
 
 def _pair(numbers: tuple[float, float]) -> str:

@@ -10,6 +10,7 @@ import operator
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,7 @@ from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError, NetworkWarning
+from layerscope.network.axes import MAP, find_axes
 from layerscope.network.fitting import misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
@@ -146,7 +148,8 @@ class _Tidier:
                 )
             else:
                 self.batch, *shape = map(str, node.meta["val"].shape)
-                self.operations.append(Operation(0, "input", _nothing, {}, (), "", tuple(map(int, shape))))
+                size = tuple(map(int, shape))
+                self.operations.append(Operation(0, "input", _nothing, {}, (), "", size, axes=MAP))
                 self.known[node] = Ref(0)
 
     def _checked_call(self, node: Any) -> None:
@@ -233,11 +236,11 @@ class _Tidier:
         shape = tuple(int(n) for n in getattr(value, "shape", ())[1:])
         carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
         batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
-        self.operations.append(
-            Operation(
-                index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
-            )
+        operation = Operation(
+            index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
         )
+        axes = find_axes(operation, [self.operations[i] for i in inputs])
+        self.operations.append(replace(operation, axes=axes))
         self.known[node] = Ref(index)
         self._note_module(node)
 

@@ -18,6 +18,7 @@ from torch._ops import OpOverload
 
 from layerscope.errors import NetworkError
 
+Axes = tuple[str, ...]  #: what each axis of a result goes along, without the batch: see axes
 OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  #: results nothing else shares
 
 
@@ -48,11 +49,23 @@ class Operation:
     shape: tuple[int, ...]  #: of the result, without the batch axis
     carries: bool = True  #: whether a signal goes back to it: real numbers made from the picture
     batch_first: bool = True  #: whether the first axis of its result is the batch
+    axes: Axes | None = None  #: what the axes of its shape go along; None: not known
 
     @property
     def place(self) -> str:
         """The operation and where it is, for messages."""
         return place_of(self.kind, self.module)
+
+    @property
+    def normalises_by_batch(self) -> bool:
+        """Whether it takes its statistics from the pictures at hand, so that one changes what is made of another."""
+        arguments = self.arguments
+        return self.kind == "batch_norm" and (arguments["training"] or arguments["running_var"] is None)
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether it makes zeros of negative values: ReLU, ReLU6, hardtanh from 0 on."""
+        return self.kind in ("relu", "relu6") or (self.kind == "hardtanh" and self.arguments["min_val"] == 0)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields, the operation of torch by its name."""

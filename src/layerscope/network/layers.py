@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from layerscope.network.axes import CHANNELS, ONE, POINTWISE, channels_of, size_of
 from layerscope.network.geometry import Geometry, ReceptiveField
-from layerscope.network.graph import Graph, Operation
-from layerscope.network.receptive_fields import POINTWISE, map_size, pair, windows
+from layerscope.network.graph import Axes, Graph, Operation
+from layerscope.network.receptive_fields import pair, windows
 
 _PLUMBING = frozenset(
     (
@@ -37,13 +38,25 @@ class Layer:
     name: str
     kind: str  #: of its first operation: conv2d, max_pool2d, linear, add, cat, ...
     operation: str  #: in words: "conv 3x3 + relu"
-    channels: int
+    channels: int  #: 0 where the axes are not known
     size: tuple[int, int]  #: height and width of its feature maps; (1, 1) for a fully-connected layer
     field: (
         ReceptiveField | None
     )  #: None where positions see boxes of no common size, or geometry knows no rule
     inputs: tuple[str, ...]  #: layers it reads; none: the picture
     operations: tuple[int, ...]  #: of the network's graph; the last one's result is its representation
+    shape: tuple[int, ...]  #: of its result as the network has it, without the batch
+    axes: Axes | None  #: what those go along, "channels", "rows", "columns" or "positions"; None: not known
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Height and width of its feature maps; where its axes are not known, the lengths of all of them."""
+        return self.shape if self.axes is None else self.size
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether it gives more than one number per channel: a map, of 1x1 even, or tokens."""
+        return self.axes is not None and not set(self.axes) <= {CHANNELS, ONE}
 
     @property
     def result(self) -> int:
@@ -62,18 +75,16 @@ def find_layers(graph: Graph, geometry: Geometry, rename: Mapping[str, str]) -> 
             name=final[group[0]],
             kind=graph.operations[group[0]].kind,
             operation=" + ".join(_describe(graph, graph.operations[index]) for index in group),
-            channels=_channels(graph.operations[group[-1]]),
-            size=map_size(graph.operations[group[-1]].shape),
+            channels=channels_of(graph.operations[group[-1]]),
+            size=size_of(graph.operations[group[-1]]),
             field=geometry.fields[group[-1]],
             inputs=tuple(final[source] for source in _feeders(graph, group, owner)),
             operations=tuple(group),
+            shape=graph.operations[group[-1]].shape,
+            axes=graph.operations[group[-1]].axes,
         )
         for group in groups
     )
-
-
-def _channels(operation: Operation) -> int:
-    return operation.shape[0] if operation.shape else 1
 
 
 def _group(graph: Graph) -> list[list[int]]:
@@ -147,7 +158,7 @@ def _describe(graph: Graph, operation: Operation) -> str:
 
 def _describe_conv(graph: Graph, operation: Operation) -> str:
     rows, columns = windows(graph, operation)
-    groups, channels = int(operation.arguments["groups"]), _channels(graph.operations[operation.inputs[0]])
+    groups, channels = int(operation.arguments["groups"]), channels_of(graph.operations[operation.inputs[0]])
     depthwise = groups > 1 and groups == channels
     words = f"{'depthwise ' if depthwise else ''}conv {_times(rows.kernel, columns.kernel)}"
     words += _stride(rows.stride, columns.stride)

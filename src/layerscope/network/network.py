@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.errors import GeometryError, NetworkError
+from layerscope.network.axes import arranged
 from layerscope.network.capture import capture
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.geometry import Box, Geometry
@@ -22,7 +23,6 @@ from layerscope.network.receptive_fields import geometry
 from layerscope.network.source import Loading
 from layerscope.network.tracing import computing
 
-_FINAL_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
 _SIGMOIDS = frozenset({"sigmoid", "hardsigmoid"})
 _BATCH = 8  # pictures a forward pass takes at once
 
@@ -155,6 +155,17 @@ class Network:
         )
         raise NetworkError(f"{self.name} has no layer {name!r}; {hint} (`layerscope layers` lists them)")
 
+    def mapped_layer(self, name: str) -> Layer:
+        """As `layer`, but raises NetworkError where it is not known which axes of it are channels and positions."""
+        layer = self.layer(name)
+        if layer.axes is None:
+            shape = "x".join(map(str, layer.output))
+            raise NetworkError(
+                f"{layer.name} ({layer.operation}) gives {shape} numbers, and it is not known which axes of them are "
+                "channels, rows and columns; ask for a layer before or after it, or for the whole of it"
+            )
+        return layer
+
     @cached_property
     def _by_name(self) -> Mapping[str, Layer]:
         return {layer.name: layer for layer in self.layers}
@@ -176,7 +187,7 @@ class Network:
 
     def check_unit(self, unit: Unit) -> Layer:
         """The unit's layer. Raises NetworkError if the layer has no such channel or position."""
-        layer = self.layer(unit.layer)
+        layer = self.mapped_layer(unit.layer)
         height, width = layer.size
         if not 0 <= unit.channel < layer.channels:
             raise NetworkError(f"{layer.name} has channels 0 to {layer.channels - 1}, not {unit.channel}")
@@ -203,10 +214,15 @@ class Network:
         return layer.field.box(unit.row, unit.column)
 
     def representations(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """What each named layer hands on for preprocessed pictures (batch, channels, height, width)."""
+        """What each named layer hands on for preprocessed pictures (batch, channels, height, width).
+
+        As (batch, channels, rows, columns) or (batch, channels), whatever order the network has them in; where the
+        axes are not known, as they are.
+        """
         results = {name: self.layer(name).result for name in layers}
         found = self._run(pictures, frozenset(results.values()))
-        return {name: found[index] for name, index in results.items()}
+        operations = self.graph.operations
+        return {name: arranged(operations[index], found[index]) for name, index in results.items()}
 
     def prepare(self, pictures: Tensor) -> Tensor:
         """Preprocessed pictures on the network's device, in its precision, channels-last.
@@ -257,7 +273,7 @@ class Network:
         output = self.graph.operations[self.graph.output]
         if self.trunk or len(output.shape) != 1:
             raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
-        last = output.kind in _FINAL_RECTIFIERS | _SIGMOIDS or output.kind in ("softmax", "log_softmax")
+        last = output.rectifies or output.kind in _SIGMOIDS | {"softmax", "log_softmax"}
         return output.inputs[0] if last else output.index
 
     def predict(self, pictures: Tensor, top: int = 5) -> tuple[tuple[Prediction, ...], ...]:

@@ -1,6 +1,6 @@
 """How each kind of operation reads its input, in geometry's terms: from a graph to receptive fields.
 
-To teach geometry a new operation, add it to ``POINTWISE`` or give it a line in ``_READERS``.
+To teach geometry a new operation, add it to ``axes.POINTWISE`` or give it a line in ``_READERS``.
 """
 
 from __future__ import annotations
@@ -9,16 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layerscope.errors import NetworkError
+from layerscope.network.axes import CHANNELS, COLUMNS, POINTWISE, POSITIONS, ROWS, size_of
 from layerscope.network.geometry import Edge, Geometry, Node, Reader, Uneven, Window, adaptive
 from layerscope.network.graph import Graph, Operation, Ref
-
-POINTWISE = frozenset(
-    (
-        "batch_norm relu relu6 hardtanh silu sigmoid gelu hardswish hardsigmoid leaky_relu elu tanh mish "
-        "softplus prelu selu celu clamp clamp_min dropout add sub mul div neg abs exp log sqrt pow to "
-        "cat softmax log_softmax"
-    ).split()
-)  #: output position i reads input position i (or the only one there is)
 
 Readers = tuple[Reader, Reader] | None  #: rows and columns; None: not known
 
@@ -36,11 +29,6 @@ def _seeing(graph: Graph) -> frozenset[int]:
         if (operation.carries or operation.batch_first) and not seeing.isdisjoint(operation.inputs):
             seeing.add(operation.index)
     return frozenset(seeing)
-
-
-def map_size(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width of a result of this shape (without batch); a vector has one position."""
-    return (shape[-2], shape[-1]) if len(shape) > 2 else (1, 1)
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -78,40 +66,43 @@ def _padding(padding: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -
 
 
 def _node(graph: Graph, operation: Operation, seeing: frozenset[int]) -> Node:
+    size = size_of(operation)
     if operation.index not in seeing:
-        return Node(map_size(operation.shape), unknown=f"{operation.place} does not see the picture")
+        return Node(size, unknown=f"{operation.place} does not see the picture")
     edges = []
     for source in dict.fromkeys(operation.inputs):
         if source not in seeing:
             continue
-        readers = _readers(graph, operation, graph.operations[source].shape)
+        readers = _readers(graph, operation, graph.operations[source])
         if readers is None:
-            return Node(
-                map_size(operation.shape), unknown=f"no receptive field is known for {operation.place}"
-            )
+            return Node(size, unknown=f"no receptive field is known for {operation.place}")
         edges.append(Edge(source, *readers))
-    return Node(map_size(operation.shape), tuple(edges))
+    return Node(size, tuple(edges))
 
 
-def _readers(graph: Graph, operation: Operation, shape: tuple[int, ...]) -> Readers:
+def _readers(graph: Graph, operation: Operation, source: Operation) -> Readers:
+    if operation.axes is None or source.axes is None or operation.normalises_by_batch:
+        return None
     if operation.kind in POINTWISE:
-        return _pointwise(operation, shape)
+        return _pointwise(operation, source)
     if operation.kind in ("conv2d", "max_pool2d", "avg_pool2d"):
         return windows(graph, operation)
     reader = _READERS.get(operation.kind)
-    return None if reader is None else reader(operation, shape)
+    return None if reader is None else reader(operation, source)
 
 
-def _pointwise(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    if operation.kind in ("cat", "softmax", "log_softmax") and _is_spatial(operation.arguments["dim"], shape):
+def _pointwise(operation: Operation, source: Operation) -> Readers:
+    if operation.kind in ("cat", "softmax", "log_softmax") and _along(source, operation.arguments["dim"]):
         return None
-    (rows, columns), (height, width) = map_size(shape), map_size(operation.shape)
+    (rows, columns), (height, width) = size_of(source), size_of(operation)
     return _same_or_only(rows, height), _same_or_only(columns, width)
 
 
-def _is_spatial(axis: int, shape: tuple[int, ...]) -> bool:
-    """Whether an axis (0 is the batch) of a result of this shape (without batch) goes along rows or columns."""
-    return len(shape) > 2 and axis % (len(shape) + 1) > len(shape) - 2
+def _along(source: Operation, axis: int) -> str:
+    """Whether an axis of a result (0 is the batch) goes along rows, columns or positions; "" if along channels."""
+    axes = source.axes or ()
+    name = axes[axis % (len(axes) + 1) - 1]
+    return "" if name == CHANNELS else name
 
 
 def _same_or_only(length: int, outputs: int) -> Reader:
@@ -122,53 +113,68 @@ def _all(length: int) -> Window:
     return Window(kernel=length, stride=0)
 
 
-def _whole(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    rows, columns = map_size(shape)
-    return (_all(rows), _all(columns)) if map_size(operation.shape) == (1, 1) else None
+def _whole(operation: Operation, source: Operation) -> Readers:
+    rows, columns = size_of(source)
+    return (_all(rows), _all(columns)) if size_of(operation) == (1, 1) else None
 
 
-def _mean(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    spatial = sum(_is_spatial(axis, shape) for axis in operation.arguments.get("dim") or ())
-    if spatial == 0 and operation.arguments.get("keepdim"):
+def _linear(operation: Operation, source: Operation) -> Readers:
+    """Of maps whose channels are the last axis it is a convolution of 1x1."""
+    return _whole(operation, source) if source.axes == (CHANNELS,) else (Window(), Window())
+
+
+def _layer_norm(operation: Operation, source: Operation) -> Readers:
+    """Each position by itself where only channels are normalised over; else all that they are normalised over."""
+    over = {_along(source, -1 - place) for place in range(len(operation.arguments["normalized_shape"]))}
+    rows, columns = size_of(source)
+    return (
+        _all(rows) if over & {ROWS, POSITIONS} else Window(),
+        _all(columns) if COLUMNS in over else Window(),
+    )
+
+
+def _mean(operation: Operation, source: Operation) -> Readers:
+    over = {_along(source, axis) for axis in operation.arguments.get("dim") or ()}
+    if not over & {ROWS, COLUMNS, POSITIONS}:
         return Window(), Window()  # over channels
-    return _whole(operation, shape) if spatial == 2 else None
+    return _whole(operation, source)
 
 
-def _adaptive(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    (rows, columns), (height, width) = map_size(shape), map_size(operation.shape)
+def _adaptive(operation: Operation, source: Operation) -> Readers:
+    (rows, columns), (height, width) = size_of(source), size_of(operation)
     return adaptive(rows, height), adaptive(columns, width)
 
 
-def _reshape(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    if map_size(shape) == map_size(operation.shape):
+def _reshape(operation: Operation, source: Operation) -> Readers:
+    if size_of(source) == size_of(operation):
         return Window(), Window()  # channels are regrouped, the map stays
-    return _whole(operation, shape)
+    return _whole(operation, source)
 
 
-def _transpose(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    axes = {int(operation.arguments[name]) % (len(shape) + 1) for name in ("dim0", "dim1")}
-    return (Window(), Window()) if max(axes) <= len(shape) - 2 else None
+def _moved(operation: Operation, source: Operation) -> Readers:
+    return Window(), Window()
 
 
-def _narrow(operation: Operation, shape: tuple[int, ...]) -> Readers:
+def _narrow(operation: Operation, source: Operation) -> Readers:
     axis, arguments = int(operation.arguments["dim"]), operation.arguments
-    readers = [Window(), Window()]
-    if _is_spatial(axis, shape):
-        place = axis % (len(shape) + 1) - 1
-        start, _, step = slice(arguments["start"], None, arguments.get("step", 1)).indices(shape[place])
-        readers[place - len(shape)] = Window(stride=step, pad=-start)
-    return readers[0], readers[1]
+    length = source.shape[axis % (len(source.shape) + 1) - 1]
+    start, _, step = slice(arguments["start"], None, arguments.get("step", 1)).indices(length)
+    part, name = Window(stride=step, pad=-start), _along(source, axis)
+    return part if name in (ROWS, POSITIONS) else Window(), part if name == COLUMNS else Window()
 
 
-def _pad(operation: Operation, shape: tuple[int, ...]) -> Readers:
-    pads: list[int] = [*operation.arguments["pad"], 0, 0]  # left, right, top, bottom
+def _pad(operation: Operation, source: Operation) -> Readers:
+    pads: list[int] = list(operation.arguments["pad"])  # before and after each axis, from the last
     mode = operation.arguments.get("mode", "constant")
-    sides = ((pads[2], pads[3]), (pads[0], pads[1]))
+    sides = {
+        _along(source, -1 - place): (pads[2 * place], pads[2 * place + 1]) for place in range(len(pads) // 2)
+    }
+    both = sides.get(ROWS, sides.get(POSITIONS, (0, 0))), sides.get(COLUMNS, (0, 0))
     if mode == "constant":
-        return Window(pad=sides[0][0]), Window(pad=sides[1][0])
+        return Window(pad=both[0][0]), Window(pad=both[1][0])
     if mode not in _BORDERS:
         return None
-    rows, columns = (_copied(mode, n, *side) for n, side in zip(map_size(shape), sides, strict=True))
+    rows, columns = (_copied(mode, n, *side) for n, side in zip(size_of(source), both, strict=True))
     return rows, columns
 
 
@@ -191,15 +197,17 @@ _BORDERS: Mapping[str, Callable[[int, int], int]] = {
 }  #: the position of a map of this length that a position beyond its edge is a copy of
 
 
-_READERS: dict[str, Callable[[Operation, tuple[int, ...]], Readers]] = {
+_READERS: dict[str, Callable[[Operation, Operation], Readers]] = {
     "adaptive_avg_pool2d": _adaptive,
-    "linear": _whole,
+    "linear": _linear,
+    "layer_norm": _layer_norm,
     "mean": _mean,
     "flatten": _reshape,
     "reshape": _reshape,
     "squeeze": _reshape,
     "unsqueeze": _reshape,
-    "transpose": _transpose,
+    "transpose": _moved,
+    "permute": _moved,
     "narrow": _narrow,
     "slice": _narrow,
     "pad": _pad,

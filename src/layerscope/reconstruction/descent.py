@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError, one_line
+from layerscope.network.axes import index_of
 from layerscope.network.convolution import prepare_forward
 from layerscope.network.graph import Graph, Operation
 from layerscope.network.network import Network, Unit
@@ -29,7 +30,6 @@ from layerscope.reconstruction.rules import (
     Rule,
     check,
     make_reversibles,
-    normalises_by_batch,
     overwrites,
     remember,
     reverse,
@@ -143,17 +143,15 @@ def _top(network: Network, seed: Seed) -> int:
     return (network.check_unit(seed) if isinstance(seed, Unit) else network.layer(seed)).result
 
 
-def seed_signal(seed: Seed, result: Tensor) -> Tensor:
-    """The signal that a seed starts with, of the result (1, channels, ...) of its operation; may be that result."""
+def seed_signal(seed: Seed, result: Tensor, operation: Operation) -> Tensor:
+    """The signal that a seed starts with, of the result (1, ...) of its operation; may be that result."""
     if isinstance(seed, str):
         return result
     signal = torch.zeros_like(result)
     if isinstance(seed, Class):
         signal[:, seed.index] = 1
-    elif seed.row is None or result.ndim < 4:  # one position: all of the channel
-        signal[:, seed.channel] = result[:, seed.channel]
     else:
-        place = (slice(None), seed.channel, seed.row, seed.column)
+        place = (slice(None), *index_of(operation, seed.channel, seed.row, seed.column))
         signal[place] = result[place]
     return signal
 
@@ -220,7 +218,7 @@ def reversible(graph: Graph, rule: Rule) -> frozenset[int]:
     found = {0}
     for operation in graph.operations[1:]:
         sources = [i for i in operation.inputs if graph.operations[i].carries]
-        if found.issuperset(sources) and supports(rule, operation) and not normalises_by_batch(operation):
+        if found.issuperset(sources) and supports(rule, operation) and not operation.normalises_by_batch:
             found.add(operation.index)
     return frozenset(found)
 
@@ -262,7 +260,8 @@ def _one_picture(
     results = network.graph.run(picture, max(tops), frozenset(tops), observe, way.prepared)
 
     def start(row: int) -> Piece:
-        return Piece((row,), seed_signal(seeds[row], results[tops[row]]), borrowed=True)
+        top = network.graph.operations[tops[row]]
+        return Piece((row,), seed_signal(seeds[row], results[top.index], top), borrowed=True)
 
     return _Descent(way, rule, memory, tops, start, budget).run()
 

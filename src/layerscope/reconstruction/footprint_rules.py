@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from layerscope.network.axes import MAP, POINTWISE, map_size
 from layerscope.network.convolution import Prepared
 from layerscope.network.geometry import Geometry, Window
 from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill
-from layerscope.network.receptive_fields import POINTWISE, map_size, windows
+from layerscope.network.receptive_fields import windows
 from layerscope.reconstruction.footprints import Path, Track
 from layerscope.reconstruction.rules import Reversible, Rule, remember, reverse
 from layerscope.reconstruction.switches import Switches, apart, taps
@@ -58,7 +59,7 @@ def _has_footprint(graph: Graph, geometry: Geometry, operation: Operation) -> bo
         operation.kind in _LOCAL
         and all(isinstance(reader, Window) and reader.stride > 0 for reader in readers)
         and {edge.source for edge in edges} == set(operation.inputs)
-        and all(o.carries and o.batch_first and len(o.shape) == 3 for o in (operation, *inputs))
+        and all(o.carries and o.axes == MAP for o in (operation, *inputs))
         and (operation.kind in _BY_CHANNEL or not _varies_over_the_map(graph, operation.arguments.values()))
         and (operation.kind != "narrow" or operation.arguments["dim"] in (1, -3))
         and (operation.kind != "avg_pool2d" or _divisor(graph, operation) is not None)

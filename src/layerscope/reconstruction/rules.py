@@ -22,10 +22,11 @@ from torch import Tensor
 
 from layerscope import choices
 from layerscope.errors import UnsupportedOperationError
+from layerscope.network.axes import map_size
 from layerscope.network.convolution import Transposed, rectify_, transpose
 from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph, Operation, Ref, fill
-from layerscope.network.receptive_fields import map_size, windows
+from layerscope.network.receptive_fields import windows
 from layerscope.reconstruction.switches import Switches, apart, find_switches, unpool
 
 
@@ -122,8 +123,8 @@ def supports(rule: Rule, operation: Operation) -> bool:
     """Whether the rule says how a signal goes back through the operation."""
     if not operation.carries or not operation.batch_first or _computes_weights(operation):
         return False
-    if rule.clamp and operation.kind == "hardtanh" and operation.arguments["min_val"] != 0:
-        return False  # its results may be negative: no rectification
+    if rule.clamp and operation.kind == "hardtanh" and not operation.rectifies:
+        return False
     if operation.kind in _REVERSALS or _is_linear(operation):
         return True
     return not rule.clamp and operation.kind not in _NEVER
@@ -144,27 +145,36 @@ def _computes_weights(operation: Operation) -> bool:
     return operation.kind in ("conv2d", "linear") and _reads(operation, "weight")
 
 
-def normalises_by_batch(operation: Operation) -> bool:
-    """Whether it takes its statistics from the pictures at hand, so that one changes what is made of another."""
-    arguments = operation.arguments
-    return operation.kind == "batch_norm" and (arguments["training"] or arguments["running_var"] is None)
-
-
 def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
     """Refuse, by name and place, the first operation that the rule has nothing to say about."""
-    for index in sorted(operations):
-        operation = graph.operations[index]
-        if normalises_by_batch(operation):
-            raise UnsupportedOperationError(
-                f"{operation.place} normalises by the batch at hand; "
-                "give it running statistics (track_running_stats=True)"
-            )
-        if not supports(rule, operation):
-            others = [r.name for r in RULES.values() if supports(r, operation)]
-            choice = f"use rule {' or '.join(others)}, or ask" if others else "ask"
-            raise UnsupportedOperationError(
-                f"{rule.name} has no rule for {operation.place}; {choice} only for layers that come before it"
-            )
+    operation = _obstacle(rule, graph, operations)
+    if operation is None:
+        return
+    if operation.normalises_by_batch:
+        raise UnsupportedOperationError(
+            f"{operation.place} normalises by the batch at hand; "
+            "give it running statistics (track_running_stats=True)"
+        )
+    ahead = {r.name: _obstacle(r, graph, operations) for r in RULES.values() if r.name != rule.name}
+    others = [name for name, other in ahead.items() if other is None]
+    what = f"{rule.name} has no rule for {operation.place}"
+    if others:
+        what += f"; use rule {' or '.join(others)}, or ask"
+    elif (last := ahead.get(GRADIENT.name)) is None:
+        what += "; ask"
+    elif last is operation:
+        what += ", nor has any other rule; ask"
+    else:
+        what += f", and no other goes all the way: {GRADIENT.name} has none for {last.place}; ask"
+    raise UnsupportedOperationError(f"{what} only for layers that come before it")
+
+
+def _obstacle(rule: Rule, graph: Graph, operations: Iterable[int]) -> Operation | None:
+    """The first operation that a signal does not go back from by the rule."""
+    for operation in (graph.operations[index] for index in sorted(operations)):
+        if operation.normalises_by_batch or not supports(rule, operation):
+            return operation
+    return None
 
 
 def remember(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Any:

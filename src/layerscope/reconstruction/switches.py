@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from layerscope.network.axes import map_size
 from layerscope.network.geometry import Window
-from layerscope.network.receptive_fields import map_size
 
 TIED = 2.0**-20  #: so near to the maximum, relative to it, a value is equal to it up to rounding
 

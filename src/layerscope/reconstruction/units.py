@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError, UnsupportedOperationError
+from layerscope.network.axes import index_of
 from layerscope.network.convolution import Rectified
 from layerscope.network.geometry import Box
 from layerscope.network.graph import Operation
@@ -134,10 +135,7 @@ def covers(network: Network, layers: Iterable[str], rule: Rule) -> bool:
 
 def _check(network: Network, pictures: Pictures, at: UnitAt) -> None:
     layer = network.check_unit(at.unit)
-    axes = len(network.graph.operations[layer.result].shape)
-    if axes == 2:
-        raise NetworkError(f"{layer.name} gives tokens, not feature maps; `reconstruct` takes unit {at.unit}")
-    if at.unit.row is None and axes > 1:
+    if at.unit.row is None and layer.has_positions:
         raise NetworkError(f"unit {at.unit} is a whole feature map; give it a row and a column")
     count = len(pictures) if isinstance(pictures, Tensor) else at.picture + 1
     if not 0 <= at.picture < count:
@@ -153,7 +151,7 @@ class _Spot:
     top: int
     rows: Path
     columns: Path
-    seed: tuple[int, ...]
+    seed: tuple[int | slice, ...]
 
 
 class _Ways:
@@ -169,8 +167,9 @@ class _Ways:
         """A unit with its footprints."""
         row, column = at.unit.row or 0, at.unit.column or 0
         rows, columns = (self._path(top, axis, position) for axis, position in enumerate((row, column)))
-        seed = (at.unit.channel, row - rows.starts[top], column - columns.starts[top])
-        return _Spot(place, at, top, rows, columns, seed[: len(self.network.graph.operations[top].shape)])
+        within = row - rows.starts[top], column - columns.starts[top]
+        seed = index_of(self.network.graph.operations[top], at.unit.channel, *within)
+        return _Spot(place, at, top, rows, columns, seed)
 
     def below(self, spot: _Spot) -> FootprintWay:
         """The way down from a unit."""
@@ -297,7 +296,9 @@ class _Batches:
         return [self._cut(spot, memory, results[spot.top]) for spot in spots]
 
     def _cut(self, spot: _Spot, memory: Mapping[int, Any], result: Tensor) -> _Waiting:
-        place = (spot.at.unit.channel, spot.at.unit.row, spot.at.unit.column)[: result.ndim - 1]
+        unit = spot.at.unit
+        operation = self.network.graph.operations[spot.top]
+        place = index_of(operation, unit.channel, unit.row or 0, unit.column or 0)
         narrows = self.ways.below(spot).narrows
         cut = {index: here.cut(memory[index], spot.rows, spot.columns) for index, here in narrows.items()}
         return _Waiting(spot, None, result[(0, *place)].clone(), cut)

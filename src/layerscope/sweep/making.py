@@ -6,6 +6,7 @@ byte, as if nothing had happened.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import torch
 
 from layerscope.disk.locks import LOCK, lock
 from layerscope.disk.whole import remove_partials, written
-from layerscope.errors import StudyError, said
+from layerscope.errors import NetworkWarning, StudyError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
@@ -130,6 +131,7 @@ class _Making:
 
     def run(self, engine: Engine) -> None:
         """Compute what is missing, write all results, then the manifest."""
+        _warn_of_left_out(self.networks)
         begun = self._begin()
         stores = [Checkpoints(self.out / WORK / folder, begun.digest) for folder in self.folders]
         advance = Count(
@@ -234,12 +236,27 @@ class _Making:
         write_manifest(self.out, manifest)
 
 
+def _warn_of_left_out(networks: Sequence[Network]) -> None:
+    for network in networks:
+        if out := [layer.name for layer in network.layers if layer.axes is None]:
+            warnings.warn(
+                f"{network.name}: {len(out)} of {len(network.layers)} layers are left out ({out[0]} is the first): "
+                "it is not known which axes of their results are channels, rows and columns",
+                NetworkWarning,
+                stacklevel=4,
+            )
+
+
 # ------------------------------------------------------------------ tables
 
 
 def layers_table(layers: Sequence[Layer]) -> pa.Table:
-    """A row per layer, in the order they run; field_* is null where positions see boxes of no common size."""
+    """A row per layer, in the order they run; field_* is null where positions see boxes of no common size.
+
+    ``channels``, ``rows`` and ``columns`` are null where it is not known which axes of the layer those are.
+    """
     fields = [layer.field for layer in layers]
+    sizes = [(layer.channels, *layer.size) if layer.channels else (None,) * 3 for layer in layers]
 
     def pairs(name: str, kind: pa.DataType) -> dict[str, pa.Array]:
         both = [(None, None) if field is None else getattr(field, name) for field in fields]
@@ -253,9 +270,10 @@ def layers_table(layers: Sequence[Layer]) -> pa.Table:
             "layer": pa.array([layer.name for layer in layers], pa.string()),
             "kind": pa.array([layer.kind for layer in layers], pa.string()),
             "operation": pa.array([layer.operation for layer in layers], pa.string()),
-            "channels": pa.array([layer.channels for layer in layers], pa.int32()),
-            "rows": pa.array([layer.size[0] for layer in layers], pa.int32()),
-            "columns": pa.array([layer.size[1] for layer in layers], pa.int32()),
+            **{
+                name: pa.array([size[i] for size in sizes], pa.int32())
+                for i, name in enumerate(("channels", "rows", "columns"))
+            },
             **pairs("size", pa.int32()),
             **pairs("stride", pa.int32()),
             **pairs("start", pa.float64()),

@@ -23,6 +23,7 @@ from layerscope.errors import LayerscopeError
 from layerscope.images.ahead import Ready, read_ahead
 from layerscope.images.sets import ImageSet
 from layerscope.kernels.reduction import Reduced, can_rectify, rectify_and_reduce
+from layerscope.network.axes import CHANNELS, MAP, arranged
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.graph import OWN_MEMORY, Operation
 from layerscope.network.network import Network
@@ -103,7 +104,7 @@ class Watcher:
 
         def observe(operation: Operation, values: Mapping[int, Any]) -> None:
             for target, readers in self._views.get(operation.index, ()):
-                shown = values[operation.index][some]
+                shown = arranged(operation, values[operation.index])[some]
                 needs, ready = self._needs[operation.index], found.get(operation.index)
                 self._show(LayerBatch(target, batch, shown, needs, ready), readers)
 
@@ -139,7 +140,8 @@ class Watcher:
         if operation.kind != "relu":
             return False
         (source,) = operation.inputs
-        return graph.users[source] == (index,) and graph.operations[source].kind in OWN_MEMORY
+        in_order = operation.axes in (MAP, (CHANNELS,))
+        return in_order and graph.users[source] == (index,) and graph.operations[source].kind in OWN_MEMORY
 
     def _show(self, seen: LayerBatch, readers: Sequence[Reducer]) -> None:
         for reader in readers:

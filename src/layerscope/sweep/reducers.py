@@ -175,14 +175,16 @@ class Reducer(ABC):
 
 
 def every_layer(network: Network, names: str | Iterable[str] = "all") -> tuple[Target, ...]:
-    """The network's layers as targets, or those that `Network.select_layers` finds under these names."""
-    return tuple(layer_target(layer, network) for layer in network.select_layers(names))
+    """The network's layers as targets, or those that `Network.select_layers` finds under these names.
+
+    Of "all" and "even" those whose channels and positions are known; raises NetworkError for another that is named.
+    """
+    found = network.select_layers(names)
+    some = names in ("all", "even")
+    return tuple(layer_target(layer, network) for layer in found if not some or layer.axes is not None)
 
 
 def layer_target(layer: Layer, network: Network) -> Target:
-    """The representation of a layer; whatever axes follow the channels are rows and columns."""
-    shape = network.graph.operations[layer.result].shape
-    height = int(np.prod(shape[1:-1], dtype=np.int64))
-    return Target(
-        layer.name, layer.result, layer.channels, (height, shape[-1] if len(shape) > 1 else 1), layer
-    )
+    """The representation of a layer. Raises NetworkError where its axes are not known."""
+    layer = network.mapped_layer(layer.name)
+    return Target(layer.name, layer.result, layer.channels, layer.size, layer)
