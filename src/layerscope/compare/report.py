@@ -31,7 +31,7 @@ li::before { content: "–"; position: absolute; left: .2rem; color: var(--faint
 li.holds::before { content: "✓"; color: var(--yes); } li.fails::before { content: "✗"; color: var(--no); }
 li.warns::before { content: "!"; color: var(--doubt); font-weight: bold; left: .4rem; }
 figure { margin: 1.2rem 0; } figure img { display: block; max-width: 100%; height: auto; background: #fff; }
-figcaption, .files, footer { color: var(--faint); font-size: .875rem; max-width: 46rem; }
+li a, figcaption, .files, footer { color: var(--faint); font-size: .875rem; max-width: 46rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
 .wide { overflow-x: auto; }
 th, td { text-align: left; padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--line); }
@@ -95,8 +95,11 @@ def _verdicts(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     links = (f'<a href="#{name}">{_text(section["title"])}</a>' for name, section in sections.items())
     yield f"<nav>{''.join(links)}</nav>"
     if claims:
-        yield "<ul>"
-        yield from (_item(finding) for _, finding in claims)
+        yield "<h2>Claims, and whether they hold</h2><ul>"
+        yield from (
+            _item(finding, f' <a href="#{name}">{_text(sections[name]["title"])}</a>')
+            for name, finding in claims
+        )
         yield "</ul>"
 
 
@@ -126,9 +129,9 @@ def _missing(missing: Mapping[str, str]) -> Iterator[str]:
         yield "</ul>"
 
 
-def _item(finding: Mapping[str, Any]) -> str:
+def _item(finding: Mapping[str, Any], link: str = "") -> str:
     kind = {True: "holds", False: "fails", None: "warns" if finding["warns"] else "says"}[finding["holds"]]
-    return f'<li class="{kind}">{_text(finding["text"])}</li>'
+    return f'<li class="{kind}">{_text(finding["text"])}{link}</li>'
 
 
 def _text(words: object) -> str:
