@@ -79,8 +79,8 @@ def test_by_field_only_windows_that_are_alike(networks: list[list[float]]) -> No
 
 def test_no_windows_alike() -> None:
     assert align_fields([[1, 2, 3], [10, 20]]) == ((), ())
-    one, other = align_fields([[10, 14], [12, 300]])  # both 10 and 14 are near 12, which stands once
-    assert (len(one), other) == (1, (0,))
+    assert align_fields([[10, 14], [12, 300]]) == ((1,), (0,))
+    assert align_fields([[10, 14, 100], [12, 90, 110]]) == ((0, 2), (0, 2))  # 12 stands once: not for 14, too
 
 
 @settings(deadline=None)
@@ -107,3 +107,5 @@ def test_depth_is_the_longest_way() -> None:
     assert chain_lengths(BRANCHES, {layer: layer != "sum" for layer in BRANCHES})["top"] == 4
     assert relative_depths({"only": []}) == {"only": 0}
     assert rising(relative_depths(BRANCHES)) == {"a": 0, "short": 0.25, "c": 0.5, "sum": 0.75, "top": 1}
+    assert list(rising(relative_depths(BRANCHES), {"b"})) == ["a", "b", "c", "sum", "top"]
+    assert list(rising({"x": 1, "y": 1, "z": 1, "u": 1}, {"x", "z"})) == ["z"]

@@ -34,7 +34,7 @@ def subject(place: Path, networks: Sequence[Network], pictures: int | tuple[str,
 def both(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     place = write_pictures(tmp_path_factory.mktemp("both") / "pictures", 9)
     (place / "old").mkdir()
-    for name in ("old/006.png", "old/0061.png", "old/n006.png"):
+    for name in ("old/006.png", "old/0061.png", "old/n006.png", "old/n0061.png"):
         (place / name).write_bytes((place / "006.png").read_bytes())
     return subject(place, [small(), small("vggcnn")])
 
@@ -110,6 +110,7 @@ def named(both: Subject, *names: str) -> tuple[str, ...]:
     asked = replace(both, options=CompareOptions(pictures=names))
     found = choose_pictures(asked)
     assert found.finding.numbers == {"count": len(found.pictures)}
+    assert not found.differences
     shown: list[str] = both.study.pictures["name"].take(list(found.pictures)).to_pylist()
     return tuple(shown)
 
@@ -117,6 +118,7 @@ def named(both: Subject, *names: str) -> tuple[str, ...]:
 def test_pictures_by_name(both: Subject) -> None:
     assert named(both, "003.png", "001.png") == ("003.png", "001.png")
     assert named(both, "006.png") == ("006.png",)  # the whole name, though others end so
+    assert named(both, "0061.png") == ("old/0061.png",)  # that of the whole last part
     assert named(both, "ld/006.png", "n006.png", "old/n006.png") == ("old/006.png", "old/n006.png")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from layerscope.compare.comparison import compare_studies
-from layerscope.compare.outcomes import Outcomes, read_outcomes
+from layerscope.compare.outcomes import LAST, Outcomes, Share, read_outcomes, same_first
 from layerscope.compare.part import Made
 from layerscope.compare.parts import predictions as part
 from layerscope.compare.parts.predictions import PREDICTIONS
@@ -65,6 +66,16 @@ def test_what_is_read_is_what_the_study_says(both: Study) -> None:
         assert np.array_equal((one.ranks == 0)[one.known], first[one.known])
 
 
+def test_a_label_that_is_no_output_is_wrong_and_an_unknown_one_neither(tmp_path: Path) -> None:
+    made = study(tmp_path, [small(), small("vggcnn")], [9, -1, *LABELS[2:]])
+    one = read_outcomes(made, "alexcnn")
+    assert one.answers[:2].tolist() == [9, -1]
+    assert one.ranks[:2].tolist() == [LAST, -1]
+    assert one.ranks[2:].max() < 7
+    (errors,) = made.network("alexcnn").table("prediction_errors").to_pylist()
+    assert one.wrong(5)[one.known].mean() == errors["top5_error"] > 0
+
+
 def test_findings_and_tables_have_the_same_numbers(both: Study, tmp_path: Path) -> None:
     options = CompareOptions(parts=("predictions",))
     made = compare_studies(both, tmp_path / "out", options=options)
@@ -94,7 +105,7 @@ def outcome(name: str, wrong: str, depth: int = 1) -> Outcomes:
 
 
 def said_of(*networks: Outcomes) -> list[tuple[str, bool | None]]:
-    found = [part._of_difference(pair) for pair in part._compared(networks, 1)]
+    found = part._of_differences(part._compared(networks, 1))
     return [(finding.text, finding.holds) for finding in found]
 
 
@@ -121,10 +132,34 @@ def test_one_errs_less_only_if_the_test_says_so() -> None:
 
 
 def test_several_pairs_are_several_questions() -> None:
-    found = said_of(outcome("a", "x" * 6 + "." * 14), outcome("b", "." * 20), outcome("c", "." * 20))
-    assert len(found) == 3
-    assert all(text.startswith("No difference shown") for text, _ in found)
-    assert "p = 0.094 after Holm for 3 pairs" in found[0][0]
+    six, ten, none = outcome("a", "x" * 6 + "." * 14), outcome("a", "x" * 10 + "." * 10), "." * 20
+    ((text, holds),) = said_of(six, outcome("b", none), outcome("c", none))
+    assert text.startswith(
+        "No difference in top-1 error shown between 3 of 3 pairs of networks: a and b, a and c, b and c"
+    )
+    assert "least exact McNemar p = 0.094 after Holm" in text
+    assert holds is None
+    found = [text for text, _ in said_of(ten, outcome("b", none), outcome("c", none))]
+    assert [text.partition(":")[0] for text in found] == [
+        "b errs less than a", "c errs less than a", "No difference shown between b and c",
+    ]  # fmt: skip
+    assert "p = 0.0059 after Holm for 3 pairs" in found[0]
+
+
+def test_of_many_pairs_the_ends_are_named() -> None:
+    shares, names = np.ones((4, 1), np.float32), "abcd"
+    classes = {"a": [0, 1, 2, 3], "b": [0, 1, 2, 4], "c": [0, 1, 5, 6], "d": [7, 8, 9, 9]}
+    networks = [
+        replace(outcome(n, "...."), classes=np.array(classes[n])[:, None], probabilities=shares)
+        for n in names
+    ]
+    agreed = [
+        part._Agreement(one, other, Share.counted(same_first(one, other)[0]), 0.0)
+        for one, other in combinations(networks, 2)
+    ]
+    found = [finding.text.partition(" name")[0] for finding in part._of_agreements(agreed)]
+    assert found == ["a and b", "c and d"]
+    assert len(list(part._of_agreements(agreed[:3]))) == 3
 
 
 def test_labels_for_some_or_none(tmp_path: Path) -> None:

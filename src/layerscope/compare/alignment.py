@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf, log
 
 MOST, LEAST = 9, 6  #: columns that are looked at side by side
@@ -111,7 +111,10 @@ def widest_gap(networks: Sequence[Sequence[float]], columns: Columns) -> float:
     return max((max(column) - min(column) for column in zip(*chosen, strict=True)), default=0.0)
 
 
-def rising(values: Mapping[str, float]) -> dict[str, float]:
-    """Layers with their values, rising, without those that a later one is equal to."""
-    last = {value: layer for layer, value in values.items()}
-    return {last[value]: value for value in sorted(last)}
+def rising(values: Mapping[str, float], preferred: Collection[str] = ()) -> dict[str, float]:
+    """Layers with their values, rising; of equal ones the last, or the last that is preferred."""
+    kept: dict[float, str] = {}
+    for layer, value in values.items():
+        if layer in preferred or kept.get(value) not in preferred:
+            kept[value] = layer
+    return {kept[value]: value for value in sorted(kept)}

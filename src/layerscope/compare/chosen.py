@@ -56,7 +56,7 @@ def choose_pictures(subject: Subject) -> Choice:
     wanted = subject.options.pictures
     if not isinstance(wanted, int):
         named = named_pictures(subject.study, wanted)
-        return Choice(named, Finding.of("{count} pictures were named.", count=len(named)))
+        return Choice(named, Finding.of("The {count} pictures shown were named.", count=len(named)))
     if not subject.good:
         raise ComparisonError("no picture of the study could be read")
     return _by_predictions(subject, wanted) or _by_neighbours(subject, wanted)
@@ -98,8 +98,8 @@ def _by_predictions(subject: Subject, wanted: int) -> Choice | None:
     found = divergences(outcomes)
     order = np.argsort(-found, kind="stable")[:wanted]
     finding = Finding.of(
-        "Of {of} pictures, those {count} on which the predictions differ most: divergence {most:.2f} to {least:.2f} "
-        "(0: the same, 1: nothing in common); median of all {median:.2f}.",
+        "Shown are {count} of {of} pictures, on which the predictions differ most: divergence {most:.2f} to "
+        "{least:.2f} (0: the same, 1: nothing in common); median of all {median:.2f}.",
         of=len(found),
         count=len(order),
         most=float(found[order[0]]),
@@ -129,7 +129,7 @@ def _by_neighbours(subject: Subject, wanted: int) -> Choice:
     sample = [places[sides[0].pictures[p]] for p in overlaps[0].pictures]
     order = np.argsort(same, kind="stable")[:wanted]
     finding = Finding.of(
-        "Of {of} pictures, those {count} that have the most different {k} nearest neighbours in {layers}: overlap "
+        "Shown are {count} of {of} pictures, whose {k} nearest neighbours in {layers} differ most: overlap "
         "{least:.2f} to {most:.2f}; mean of all {mean:.2f}, of unrelated layers {chance:.2f}.",
         of=len(sample),
         count=len(order),
@@ -162,4 +162,4 @@ def _deepest(subject: Subject, network: str) -> Representations:
 def _mean_overlap(overlaps: Sequence[Overlaps]) -> npt.NDArray[np.float64] | None:
     """Of each picture over all pairs of networks; those with a constant layer are left out, None if that is all."""
     found = [pair.overlap[0, 0].astype(np.float64) for pair in overlaps if not np.isnan(pair.overlap).any()]
-    return np.mean(found, axis=0) if found else None
+    return np.mean(found, axis=0).round(6) if found else None

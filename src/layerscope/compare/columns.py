@@ -15,6 +15,7 @@ from layerscope.network.network import Network
 from layerscope.reconstruction.descent import reversible
 from layerscope.reconstruction.rules import Rule
 
+_MERGES = ("add", "cat")
 _SCHEMA = pa.schema(
     [
         ("alignment", pa.string()),
@@ -48,6 +49,11 @@ class Way:
         """How far along the network's whole way each layer is, in [0, 1]."""
         found = relative_depths({layer.name: layer.inputs for layer in self.network.layers})
         return {layer.name: found[layer.name] for layer in self.layers}
+
+    @property
+    def merges(self) -> frozenset[str]:
+        """Layers in which branches meet: all that the network knows there."""
+        return frozenset(layer.name for layer in self.layers if layer.kind in _MERGES)
 
     @property
     def fields(self) -> dict[str, float]:
@@ -103,14 +109,14 @@ class Alignment:
 
 def align_by_depth(ways: Sequence[Way]) -> Alignment:
     """By how far along its own way each network is."""
-    places = [rising(way.depths) for way in ways]
+    places = [rising(way.depths, way.merges) for way in ways]
     return _aligned("depth", ways, places, align_depths([list(own.values()) for own in places]))
 
 
 def align_by_field(ways: Sequence[Way]) -> Alignment:
     """By how large a window of the input one position sees; of networks that have such windows."""
     seeing = [way for way in ways if way.fields]
-    places = [rising(way.fields) for way in seeing]
+    places = [rising(way.fields, way.merges) for way in seeing]
     columns = align_fields([list(own.values()) for own in places]) if len(seeing) > 1 else ((),) * len(seeing)
     logs = [{name: log(size) for name, size in own.items()} for own in places]
     return _aligned("field", seeing, logs, columns)

@@ -26,6 +26,7 @@ from layerscope.drawing.intervals import Interval, interval_chart
 from layerscope.study.folder import Study
 
 _TOPS = (1, 5)
+_NAMED = 3  #: pairs that are named, of many
 _LEVEL = 0.05  #: of p, below which a difference is said
 _Errors = Mapping[str, Mapping[int, Share]]  #: of each network, top-1 and top-5
 
@@ -87,8 +88,8 @@ def judge(study: Study) -> Made:
     findings = [
         *(_of_errors(network, own) for network, own in errors.items()),
         *(_of_none(one) for one in every if one.unjudged is not None),
-        *map(_of_difference, compared),
-        *map(_of_agreement, agreed),
+        *(finding for top in _TOPS for finding in _of_differences([p for p in compared if p.top == top])),
+        *_of_agreements(agreed),
         *_of_other_classes(study, every),
     ]
     return Made(findings, figures, tables)
@@ -152,6 +153,28 @@ def _of_none(one: Outcomes) -> Finding:
     )
 
 
+def _of_differences(compared: Sequence[_Compared]) -> Iterator[Finding]:
+    """Each pair that differs; those that do not together, if they are several."""
+    yield from (_of_difference(pair) for pair in compared if pair.p < _LEVEL)
+    alike = [pair for pair in compared if pair.p >= _LEVEL]
+    if len(alike) == 1:
+        yield _of_difference(alike[0])
+    elif alike:
+        yield Finding.of(
+            "No difference in top-{top} error shown between {count} of {pairs} pairs of networks: {names}; least exact "
+            "McNemar p = {p:.2g} after Holm.",
+            top=alike[0].top,
+            count=len(alike),
+            pairs=len(compared),
+            names=_some([f"{pair.one.network} and {pair.other.network}" for pair in alike]),
+            p=min(pair.p for pair in alike),
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 def _of_difference(pair: _Compared) -> Finding:
     """Which errs less, if the test says so; and whether that is the deeper one."""
     found, swap = pair.found, pair.found.wrong > pair.found.other_wrong
@@ -184,6 +207,12 @@ def _of_difference(pair: _Compared) -> Finding:
         p=pair.p,
         **depths,
     )
+
+
+def _of_agreements(agreed: Sequence[_Agreement]) -> Iterator[Finding]:
+    """Each pair; of many the one that agrees most, and the one that agrees least."""
+    ordered = sorted(agreed, key=lambda pair: -pair.same.share)
+    yield from map(_of_agreement, agreed if len(agreed) <= _NAMED else (ordered[0], ordered[-1]))
 
 
 def _of_agreement(pair: _Agreement) -> Finding:

@@ -14,10 +14,10 @@ from layerscope.compare.chosen import Choice, choose_pictures, named_pictures
 from layerscope.compare.columns import Alignment, Way, align_by_depth, align_by_field
 from layerscope.compare.outcomes import LAST, Outcomes, read_outcomes
 from layerscope.compare.part import Finding, Made, Part, Shown
+from layerscope.compare.parts.similarity import why_no_pictures
 from layerscope.compare.subject import Arrays, Subject
 from layerscope.drawing.canvas import Page
 from layerscope.drawing.render import Panel
-from layerscope.errors import StudyError
 from layerscope.gallery.figure import PictureRows, Row, Truth, reconstruction_figure
 from layerscope.gallery.folder import Look, exhibit
 from layerscope.images.names import picture_names
@@ -37,13 +37,11 @@ _CAPTIONS = {
 def _why_not(subject: Subject) -> str | None:
     if isinstance(subject.options.pictures, tuple):
         named_pictures(subject.study, subject.options.pictures)
+    if reason := why_no_pictures(subject):
+        return reason
     if not subject.good:
         return "no picture of the study could be read"
-    try:
-        networks, _ = subject.networks, subject.images
-    except StudyError as error:
-        return str(error)
-    if not any(Way.of(network, subject.options.rule).layers for network in networks):
+    if not any(Way.of(network, subject.options.rule).layers for network in subject.networks):
         return f"the rule {subject.options.rule.name} goes back from no layer of {' or '.join(subject.names)}"
     return None
 
