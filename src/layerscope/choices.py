@@ -9,5 +9,6 @@ PARTS = (
     "predictions",
     "sparsity",
     "similarity",
+    "filters",
     "background",
 )  #: of a comparison, in the order of its report

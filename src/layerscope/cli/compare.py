@@ -45,6 +45,13 @@ from layerscope.cli.progress import progress_bar
     help="Representations are pooled into so many cells each way; 1: one vector for each picture.",
 )
 @click.option(
+    "--filters",
+    type=click.IntRange(0),
+    default=18,
+    show_default=True,
+    help="How many pairs of filters that match are shown of two networks, and how many that nothing matches.",
+)
+@click.option(
     "--images",
     "places",
     multiple=True,
@@ -82,6 +89,7 @@ def compare(studies: tuple[Path, ...], out: Path, **options: Any) -> None:
         options["grid"],
         options["layers"],
         options["masks"],
+        filters=options["filters"],
     )
     images = open_images(list(options["places"]), labels="none") if options["places"] else None
     with progress_bar() as progress:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -77,6 +77,17 @@ class Representations:
     def channels(self) -> int:
         """How many channels all layers have together."""
         return sum(values.shape[2] for values in self.layers.values())
+
+    def of_layers(self, names: Collection[str]) -> Representations:
+        """Those of some layers alone, in their order."""
+        return Representations(
+            self.network, self.pictures, {name: v for name, v in self.layers.items() if name in names}
+        )
+
+    def places(self, names: Collection[str]) -> npt.NDArray[np.int64]:
+        """Where the channels of some layers stand among those of all."""
+        wanted = [np.full(v.shape[2], name in names) for name, v in self.layers.items()]
+        return np.flatnonzero(np.concatenate(wanted))
 
 
 def gather_representations(

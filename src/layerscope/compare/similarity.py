@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from layerscope.compare.cross_sums import CrossSums, centred, cross_sums
 from layerscope.compare.pairs import Own, Pair, own, spread
@@ -77,6 +78,19 @@ class Similarities:
         """What `arrays` gave, of the same representations."""
         table = pa.ipc.open_stream(arrays["table"].tobytes()).read_all()
         return cls(one, other, table, arrays.get("correlations"))
+
+    def of_layers(self, names: Sequence[str], other_names: Sequence[str]) -> Similarities:
+        """Of some layers of each network alone, in their order."""
+        wanted = pc.and_(
+            pc.is_in(self.table["layer"], pa.array(names, pa.string())),
+            pc.is_in(self.table["other_layer"], pa.array(other_names, pa.string())),
+        )
+        one, other = self.one.of_layers(names), self.other.of_layers(other_names)
+        found = self.correlations
+        if found is not None:
+            rows, columns = (s.places(n) for s, n in ((self.one, names), (self.other, other_names)))
+            found = found[np.ix_(rows, columns)]
+        return Similarities(one, other, self.table.filter(wanted), found)
 
     @cached_property
     def best(self) -> Mapping[str, str | None]:

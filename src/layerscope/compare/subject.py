@@ -47,7 +47,8 @@ class CompareOptions:
     networks see most differently are shown, or names of pictures. ``rule``: how reconstructions are made.
     ``grid``: cells each way that representations are pooled into; 1: one vector per picture. ``layers``: those whose
     reconstructions are measured, as `select_layers` takes them; None: those that each part chooses. ``masks``: where
-    masks of objects are, as `find_masks` takes it.
+    masks of objects are, as `find_masks` takes it. ``filters``: how many pairs of filters that match are shown of any
+    two networks, and how many that nothing matches of each.
     """
 
     parts: tuple[str, ...] | None = None
@@ -56,6 +57,7 @@ class CompareOptions:
     grid: int = 1
     layers: str | tuple[str, ...] | None = None
     masks: str | Path | None = None
+    filters: int = 18
 
     def __post_init__(self) -> None:
         """Refuse a choice of no picture."""

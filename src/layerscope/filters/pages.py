@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +61,18 @@ class LayerDrawn:
 
 
 @dataclass(frozen=True)
-class _Sheet:
-    """The grid of a page, in pixels: cells of a filter, filters of a page."""
+class Sheet:
+    """The grid of a page, in pixels: panels as they are and on the page, panels of a filter, filters of a page.
 
+    ``zero``: the level that stands for 0 in a reconstruction, if one does; ``halves``: 2, or 1 for patches alone.
+    """
+
+    size: tuple[int, int]
     cell: tuple[int, int]
     grid: tuple[int, int]
     across: int
     zero: float | None
+    halves: int = 2
 
     @property
     def half(self) -> tuple[int, int]:
@@ -78,7 +83,18 @@ class _Sheet:
     @property
     def block(self) -> tuple[int, int]:
         """Height and width of a filter."""
-        return self.half[0], 2 * self.half[1] + _MIDDLE
+        return self.half[0], self.halves * (self.half[1] + _MIDDLE) - _MIDDLE
+
+
+def sheet_of(
+    size: tuple[int, int], patches: int, display: str, *, across: int = _ACROSS - 2 * _MARGIN, halves: int = 2
+) -> Sheet:
+    """How filters of so many patches, whose panels are of a size, stand on a page that is so many pixels wide."""
+    columns = math.ceil(math.sqrt(patches))
+    grid = (math.ceil(patches / columns), columns)
+    largest = (across - _MIDDLE) // (2 * columns) - _GAP
+    sheet = Sheet(size, _cell(size, max(1, largest)), grid, 1, ZEROS.get(display), halves)
+    return replace(sheet, across=max(1, (across + _BETWEEN) // (sheet.block[1] + _BETWEEN)))
 
 
 def filter_pages(layer: LayerDrawn, filters: Sequence[FilterDrawn]) -> Iterator[Page]:
@@ -86,21 +102,11 @@ def filter_pages(layer: LayerDrawn, filters: Sequence[FilterDrawn]) -> Iterator[
 
     Panels of small fields are enlarged without smoothing, those of large ones reduced.
     """
-    sheet = _sheet(layer)
+    sheet = sheet_of(layer.size, layer.patches, layer.display)
     count = max(1, math.ceil(len(filters) / (PER_PAGE // 2 if sheet.cell[0] < layer.size[0] else PER_PAGE)))
     each = math.ceil(len(filters) / count)
     for number in range(count):
         yield _page(layer, sheet, filters[number * each : (number + 1) * each], (number + 1, count))
-
-
-def _sheet(layer: LayerDrawn) -> _Sheet:
-    columns = math.ceil(math.sqrt(layer.patches))
-    grid = (math.ceil(layer.patches / columns), columns)
-    largest = (_ACROSS - 2 * _MARGIN - _MIDDLE) // (2 * columns) - _GAP
-    cell = _cell(layer.size, max(1, largest))
-    zero = ZEROS.get(layer.display)
-    width = _Sheet(cell, grid, 1, zero).block[1]
-    return _Sheet(cell, grid, max(1, (_ACROSS - 2 * _MARGIN + _BETWEEN) // (width + _BETWEEN)), zero)
 
 
 def _cell(size: tuple[int, int], largest: int, target: int = _CELL) -> tuple[int, int]:
@@ -113,7 +119,7 @@ def _cell(size: tuple[int, int], largest: int, target: int = _CELL) -> tuple[int
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
-def _page(layer: LayerDrawn, sheet: _Sheet, filters: Sequence[FilterDrawn], place: tuple[int, int]) -> Page:
+def _page(layer: LayerDrawn, sheet: Sheet, filters: Sequence[FilterDrawn], place: tuple[int, int]) -> Page:
     canvas = Canvas.blank(_DPI)
     step = sheet.block[1] + _BETWEEN
     width = max(sheet.across * step - _BETWEEN, 1100) + 2 * _MARGIN
@@ -134,7 +140,7 @@ def _title(layer: LayerDrawn, filters: Sequence[FilterDrawn], place: tuple[int, 
     return words + (f", page {place[0]} of {place[1]}" if place[1] > 1 else "")
 
 
-def _caption(layer: LayerDrawn, sheet: _Sheet) -> str:
+def _caption(layer: LayerDrawn, sheet: Sheet) -> str:
     rule = show_signal(np.zeros((1, 1, 3)), layer.display).rule
     field = "×".join(map(str, layer.field))
     reduced = sheet.zero is not None and sheet.cell[0] < layer.size[0]
@@ -147,7 +153,7 @@ def _caption(layer: LayerDrawn, sheet: _Sheet) -> str:
     )
 
 
-def _draw_filter(canvas: Canvas, sheet: _Sheet, one: FilterDrawn, x: int, y: int) -> None:
+def _draw_filter(canvas: Canvas, sheet: Sheet, one: FilterDrawn, x: int, y: int) -> None:
     pixel, (high, wide) = canvas.pixel, sheet.block
     base = (y + _LABEL - 7) * pixel
     canvas.text(x * pixel, base, str(one.channel), _LETTERS, ha="left", weight="bold")
@@ -161,22 +167,26 @@ def _draw_filter(canvas: Canvas, sheet: _Sheet, one: FilterDrawn, x: int, y: int
         )
 
 
-def _block(sheet: _Sheet, one: FilterDrawn) -> Pixels:
-    """A filter's patches and reconstructions as they are on the page; a dead one's are one pale field."""
-    pixels = np.full((*sheet.block, 3), 255 if one.file is not None else _DEAD, np.uint8)
+def _block(sheet: Sheet, one: FilterDrawn) -> Pixels:
+    """A filter's panels as they are on the page; a dead one's are one pale field."""
     if one.file is None:
-        return pixels
-    sprite, count = read_sprite(one.file), len(one.outside)
-    height, width = sprite.shape[0] // 2, sprite.shape[1] // count
-    for rank, outside in enumerate(one.outside):
+        return np.full((*sheet.block, 3), _DEAD, np.uint8)
+    return filter_pixels(sheet, read_sprite(one.file), one.outside)
+
+
+def filter_pixels(sheet: Sheet, sprite: Pixels, outside: Sequence[Outside]) -> Pixels:
+    """The panels of a sprite (see `draw_sprite`) as they are on a page; ``outside``: what of each is not seen."""
+    pixels = np.full((*sheet.block, 3), 255, np.uint8)
+    height, width = sheet.size
+    for rank, unseen in enumerate(outside):
         row, column = divmod(rank, sheet.grid[1])
-        for half in (0, 1):
+        for half in range(sheet.halves):
             panel = sprite[half * height : (half + 1) * height, rank * width : (rank + 1) * width]
             y = row * (sheet.cell[0] + _GAP)
             x = column * (sheet.cell[1] + _GAP) + half * (sheet.half[1] + _MIDDLE)
             zero = sheet.zero if half else None
             pixels[y : y + sheet.cell[0], x : x + sheet.cell[1]] = fitted_panel(
-                panel, outside, sheet.cell, zero
+                panel, unseen, sheet.cell, zero
             )
     return pixels
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from layerscope.compare.part import Part
 from layerscope.compare.parts.background import BACKGROUND
+from layerscope.compare.parts.filters import FILTERS
 from layerscope.compare.parts.predictions import PREDICTIONS
 from layerscope.compare.parts.rows import ROWS
 from layerscope.compare.parts.similarity import SIMILARITY
 from layerscope.compare.parts.sparsity import SPARSITY
 
 PARTS: Mapping[str, Part] = {
-    part.name: part for part in (ROWS, PREDICTIONS, SPARSITY, SIMILARITY, BACKGROUND)
+    part.name: part for part in (ROWS, PREDICTIONS, SPARSITY, SIMILARITY, FILTERS, BACKGROUND)
 }  #: in the order of the report
