@@ -57,13 +57,15 @@ class Way:
 
     @property
     def fields(self) -> dict[str, float]:
-        """The side of each layer's receptive field by that of the input, if its positions see windows of one size."""
+        """The side of each layer's receptive field by that of the input, if its positions see windows of one size
+        and not all of it."""
         _, height, width = self.network.input_shape
-        return {
-            layer.name: sqrt(layer.field.size[0] * layer.field.size[1] / (height * width))
+        windows = {
+            layer.name: (layer.field.size[0] / height, layer.field.size[1] / width)
             for layer in self.layers
             if layer.field is not None and layer.field.stride != (0, 0)
         }
+        return {name: sqrt(high * wide) for name, (high, wide) in windows.items() if min(high, wide) < 1}
 
 
 @dataclass(frozen=True, eq=False)

@@ -226,8 +226,8 @@ def _of_columns(alignments: Sequence[Alignment], ways: Sequence[Way]) -> Iterato
     for way in ways:
         if not way.fields:
             yield Finding.of(
-                "{network} is not among the rows by receptive field: none of its {layers} layers sees windows of one "
-                "size.",
+                "{network} is not among the rows by receptive field: none of its {layers} layers sees parts of the "
+                "picture that are of one size.",
                 network=way.network.name,
                 layers=len(way.layers),
             )
