@@ -21,6 +21,16 @@ def test_lines_are_printed_with_what_does_not_print_escaped(capsys: pytest.Captu
     assert printed.err == "x\\rover\n"
 
 
+def test_a_bad_picture_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / f"{EVIL}.png").write_text("no picture")
+    words = ["reconstruct", str(tmp_path / "a"), "-n", "alexcnn", "-w", "random", "--input-size", "64"]
+    result = CliRunner().invoke(main, [*words, "--width", "0.05", "--out", str(tmp_path / "out")])
+    (line,) = [line for line in result.output.splitlines() if "owned" in line]
+    assert line.startswith("skipped ")
+    assert line.count("owned") == 1
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -24,9 +24,9 @@ from layerscope.disk.locks import lock
 from layerscope.disk.whole import folder_written_whole, remove_partials, written, written_whole
 from layerscope.drawing.canvas import Page, save_figure
 from layerscope.drawing.render import Panel, as_rgb, is_whole_png, read_png, show_signal, write_png
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import NetworkError, said
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
-from layerscope.images.decoding import BadImage, load_image
+from layerscope.images.decoding import BadImage, load_image, read_images
 from layerscope.images.names import picture_names
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
@@ -191,15 +191,17 @@ class Gallery:
 
     def add(self, name: str, path: Path) -> BadImage | None:
         """Make what is missing of one picture. Returns what is wrong with the file, if anything is."""
+        read = next(read_images([path]))
+        if isinstance(read, BadImage):
+            return read
         try:
-            image = load_image(path)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except (ImageError, OSError) as error:
-            return BadImage(path, str(error).removeprefix(f"{path}: "))
+        except OSError as error:
+            return BadImage(path, said(error))
         for network, called in zip(self.networks, self.names, strict=True):
             key = self._key(network, digest)
             if self._made(name, called).get("key") != key:
-                shown = exhibit(network, image, self.look)
+                shown = exhibit(network, read.image, self.look)
                 facts = {"key": key, "picture": name, "sha256": digest}
                 self._write(self._place(name, called), shown, facts | _about(network, self.look))
         return None
