@@ -11,11 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision import models
 
 from layerscope.errors import NetworkError
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
+from layerscope.reconstruction.descent import reversible
+from layerscope.reconstruction.rules import RULES
 from layerscope.zoo.loading import load_network, network_names, read_architecture
 from layerscope.zoo.paper import alexcnn, vggcnn
 
@@ -35,6 +38,41 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def parameters(module: nn.Module) -> int:
     return sum(tensor.numel() for tensor in module.parameters())
+
+
+def covered(name: str) -> list[str] | None:
+    """The rules that go back from a network's end to the pixels; None: it is not read."""
+    try:
+        graph = read_architecture(name).graph
+    except NetworkError as error:
+        if "changes part of a tensor" not in str(error):
+            raise
+        return None
+    return [rule for rule, how in RULES.items() if graph.output in reversible(graph, how)]
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("resnet18", ["deconvnet", "guided", "gradient"]),
+        ("mobilenet_v3_small", ["gradient"]),
+        ("vit_b_16", []),
+        ("swin_t", None),
+    ],
+)
+def test_what_is_said_of_torchvisions_networks(name: str, rules: list[str] | None) -> None:
+    assert covered(name) == rules
+
+
+@pytest.mark.slow
+def test_what_is_said_of_all_of_torchvisions_networks() -> None:
+    """The numbers in README and docs/networks.md."""
+    found = {name: covered(name) for name in models.list_models(module=models)}
+    assert len(found) == 80
+    assert all((rules is None) == name.startswith("swin") for name, rules in found.items())
+    read = [rules for rules in found.values() if rules is not None]
+    counts = (len(read), *(sum(rule in rules for rules in read) for rule in RULES))
+    assert counts == (74, 43, 43, 69)
 
 
 @pytest.mark.parametrize(("name", "table"), [("alexcnn", ALEXCNN), ("vggcnn", VGGCNN)])
