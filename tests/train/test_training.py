@@ -1,6 +1,7 @@
 """Training does what the plain loop does, and the same however often it is stopped."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -300,6 +301,12 @@ def test_other_inputs_in_a_folder_that_was_begun(images: ImageSet, tmp_path: Pat
     assert "begun with seed 0, now it is 1" in refused(images, out, seed=1)
     assert "begun with recipe" in refused(images, out, recipe=replace(RECIPE, rate=0.1))
     assert made.weights.read_bytes() == before
+    (out / "training.json").unlink()  # as if it were not finished
+    begun = out / "begun.json"
+    about = json.loads(begun.read_text())
+    about["made_with"]["torch"] = "1.0"
+    begun.write_text(json.dumps(about))
+    assert "begun with torch 1.0, and here is" in refused(images, out)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     assert "holds other files (mine.txt)" in refused(images, tmp_path / "full")

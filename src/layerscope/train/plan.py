@@ -21,6 +21,7 @@ from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
+from layerscope.sweep.engine import surroundings
 from layerscope.train.batches import Batches, check_labels
 from layerscope.train.processes import Processes
 from layerscope.train.recipes import RECIPES, Recipe
@@ -93,6 +94,15 @@ class Plan:
         classes = None if self.images.classes is None else list(self.images.classes)
         kept = ("network", "build", "preprocessing", "recipe", "seed", "dtype")
         return {**{name: self.inputs[name] for name in kept}, "classes": classes}
+
+    def refuse_other_surroundings(self) -> None:
+        """Raise TrainingError if it was begun with other software or on another machine: its last bits would differ."""
+        before, now = read_json(self.out / BEGUN)["made_with"], surroundings(self.device)
+        if changed := [name for name in now if before.get(name) != now[name]]:
+            raise TrainingError(
+                f"{self.out} was begun with {changed[0]} {before.get(changed[0])}, and here is {now[changed[0]]}; go on "
+                "with the same, or begin anew in another folder"
+            )
 
     @property
     def threads(self) -> int:
@@ -170,7 +180,10 @@ class Plan:
     def _begin(self) -> None:
         path = self.out / BEGUN
         if not path.exists():
-            publish_json(path, {"inputs": self.inputs, "threads": torch.get_num_threads()})
+            made_with = surroundings(self.device)
+            publish_json(
+                path, {"inputs": self.inputs, "made_with": made_with, "threads": torch.get_num_threads()}
+            )
         before = read_json(path)["inputs"]
         if changed := [name for name, value in self.inputs.items() if before.get(name) != value]:
             raise TrainingError(

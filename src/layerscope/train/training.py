@@ -23,6 +23,7 @@ from layerscope.drawing.canvas import save_figure
 from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet
 from layerscope.progress import Progress, Told
+from layerscope.sweep.engine import torch_threads
 from layerscope.train.batches import Batch
 from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
 from layerscope.train.curve import LOG_SCHEMA, check_tensorboard, training_curve, write_events
@@ -73,7 +74,9 @@ def train_network(
         plan.check()
         with plan.held():
             if not (plan.out / ABOUT).exists():
-                _Training(plan, progress).run()
+                plan.refuse_other_surroundings()
+                with torch_threads(plan.threads):
+                    _Training(plan, progress).run()
         about = read_json(plan.out / ABOUT)
     return Trained(plan.out, pa.Table.from_pylist(about["log"], LOG_SCHEMA), tuple(about["bad"]))
 
@@ -103,7 +106,6 @@ class _Training:
         """From where it is to the end."""
         if (self.plan.out / CHECKPOINT).exists():
             self._restore()
-        torch.set_num_threads(self.plan.threads)
         while self.step < self.steps:
             epoch, first = divmod(self.step, self.batches.count)
             with closing(self.batches.epoch(epoch, first)) as batches:
