@@ -125,14 +125,18 @@ def test_each_fact_holds_or_fails_or_is_undecided() -> None:
     assert rises(undecided).warns
     assert "Zeros may or may not rise" in rises(undecided).text
     assert "at 1 of 2; least at p3, by -49.0 points (95 % interval -52.2 to -45.8)" in falls(flat).text
-    deep = told("deep", [*RISING, *RISING[2:]], "cpcpcp")
+
+
+def test_the_deeper_network_is_sparser_at_its_top_or_it_depends() -> None:
+    low, _, high, _ = RISING
+    deep, flat = told("deep", [low, low, high, high], "cccc"), told("flat", [low, low], "cc")
     for pair in ((deep, flat), (flat, deep)):
         assert deeper(*pair).holds
-        assert "of the 3 convolutions of deep" in deeper(*pair).text
-    assert (
-        deeper(told("deep", [*RISING[2:], *RISING[:2], *RISING[:2]], "cpcpcp"), told("b", RISING)).holds
-        is False
-    )
+        assert "in c3, the last of the 4 convolutions of deep" in deeper(*pair).text
+    assert deeper(told("deep", [high, high, low, low], "cccc"), told("b", [high, high], "cc")).holds is False
+    depends = deeper(told("deep", [low, low, low, high], "cccc"), told("b", [low, RISING[3]], "cc"))
+    assert (depends.holds, depends.warns) == (None, True)
+    assert "so it depends on which layers are called high" in depends.text
 
 
 def test_what_cannot_be_asked_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -131,7 +132,8 @@ def falls(one: Zeros) -> Finding:
 
 
 def deeper(one: Zeros, other: Zeros) -> Finding:
-    """Whether the network of more convolutions has more zeros in the upper half of them."""
+    """Whether the network of more convolutions has more zeros in its high layers: the last convolution decides, unless
+    the upper half of all of them says the opposite."""
     counts = [len(network.convolutions) for network in (one, other)]
     if counts[0] == counts[1] or min(counts) < 2:
         return Finding.of(
@@ -141,21 +143,40 @@ def deeper(one: Zeros, other: Zeros) -> Finding:
             count=counts[0],
             others=counts[1],
         )
-    deep, flat = (one, other) if counts[0] > counts[1] else (other, one)
-    high, its = deep.halves()[1], flat.halves()[1]
-    return _verdict(
-        "The deeper network {is_higher} sparser in its high layers: {share:.0%} zeros in the upper half of the {count} "
-        "convolutions of {deep}, {its:.0%} in that of the {others} of {flat}, {points:+.1f} points{interval}.",
-        high - its,
-        ("is", "is not", "may or may not be"),
+    return _at_the_top(*((one, other) if counts[0] > counts[1] else (other, one)))
+
+
+def _at_the_top(deep: Zeros, flat: Zeros) -> Finding:
+    top, its = (network.shares[network.convolutions[-1]] for network in (deep, flat))
+    halves = deep.halves()[1] - flat.halves()[1]
+    differ = {(top - its).positive, halves.positive} == {True, False}
+    found = _verdict(
+        "The deeper network {is_higher} sparser in its high layers: {share:.0%} zeros in {layer}, the last of the "
+        "{count} convolutions of {deep}, {its:.0%} in {its_layer}, the last of the {others} of {flat}, {points:+.1f} "
+        "points{interval}; {halves:+.1f} points between the upper halves of their convolutions"
+        + (" ({halves_low:+.1f} to {halves_high:+.1f})" if not np.isnan(halves.half) else "")
+        + (", so it depends on which layers are called high." if differ else "."),
+        top - its,
+        ("may or may not be",) * 3 if differ else ("is", "is not", "may or may not be"),
         "is_higher",
         deep=deep.results.name,
         flat=flat.results.name,
-        share=high.value,
+        layer=deep.convolutions[-1],
+        its_layer=flat.convolutions[-1],
+        share=top.value,
         its=its.value,
-        count=max(counts),
-        others=min(counts),
+        count=len(deep.convolutions),
+        others=len(flat.convolutions),
+        halves=100 * halves.value,
+        **({} if np.isnan(halves.half) else _ends("halves_", halves)),
     )
+    return replace(found, holds=None, warns=True) if differ else found
+
+
+def _ends(name: str, difference: Measured) -> dict[str, float]:
+    """The ends of its interval, in points."""
+    low, high = (100 * (difference.value + sign * difference.half) for sign in (-1, 1))
+    return {f"{name}low": low, f"{name}high": high}
 
 
 def _verdict(
@@ -167,11 +188,7 @@ def _verdict(
     """
     holds, half = difference.positive, difference.half
     word = words[2] if holds is None else words[0] if holds else words[1]
-    ends = (
-        {}
-        if np.isnan(half)
-        else {"low": 100 * (difference.value - half), "high": 100 * (difference.value + half)}
-    )
+    ends = {} if np.isnan(half) else _ends("", difference)
     interval = " (95 % interval {low:+.1f} to {high:+.1f})" if ends else ""
     return Finding.of(
         sentence.replace("{interval}", interval),
