@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow.csv
 import pytest
 import torch
+from PIL import Image
 
 from layerscope.compare.comparison import compare_studies
 from layerscope.compare.layer_pairs import LayersOfTwo
 from layerscope.compare.neighbours import compare_neighbours
 from layerscope.compare.parts.similarity import SIMILARITY, find, ridge
+from layerscope.compare.representations import gather_representations
 from layerscope.compare.similarity import compare_layers
 from layerscope.compare.subject import CompareOptions, Subject
 from layerscope.disk.tables import read_json, read_table
@@ -23,6 +25,7 @@ from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.study.joined import join_studies
 from layerscope.sweep.making import sweep_study
+from layerscope.zoo.loading import load_network
 from tests.compare.test_similarity import made, related
 from tests.support.studies import SETTINGS, every_reducer, small, write_pictures
 
@@ -148,3 +151,30 @@ def test_layers_that_never_change_are_named(tmp_path: Path) -> None:
     assert "No layer of one can be compared with one of other, of 1 pairs" in only.text
     assert none.cka_map().caption
     assert none.neighbours_map().caption
+
+
+@pytest.mark.slow
+def test_alexnets_layers_find_deeper_layers_of_vgg16_as_they_lie_deeper(tmp_path: Path) -> None:
+    """On crops of photographs; with 396 crops of 66 photographs the correlation was .98."""
+    data = Path(pytest.importorskip("skimage").__file__).parent / "data"
+    names = (
+        "astronaut.png chelsea.png coffee.png motorcycle_left.png rocket.jpg brick.png grass.png gravel.png"
+    )
+    for name in names.split():
+        picture = Image.open(data / name).convert("RGB")
+        for place in range(12):
+            random = np.random.default_rng(place)
+            side = round(min(picture.size) * random.uniform(0.35, 1))
+            left, top = (int(random.integers(0, length - side + 1)) for length in picture.size)
+            crop = picture.resize((256, 256), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+            crop.save(tmp_path / f"{place:02d}-{name}.png")
+    networks = [load_network(name, "imagenet-trunk") for name in ("alexnet", "vgg16")]
+    one, other = gather_representations(networks, open_images(tmp_path), tmp_path / "kept")
+    found = compare_layers(one, other, procrustes=False, correlations=False)
+    ridges = [
+        ridge("alexnet", "vgg16", tuple(one.layers), tuple(other.layers), found.matrix()),
+        ridge("vgg16", "alexnet", tuple(other.layers), tuple(one.layers), found.matrix().T),
+    ]
+    assert all(finding.holds for finding in ridges)
+    assert min(finding.numbers["rho"] for finding in ridges) > 0.8
+    assert np.abs(found.matrix("shuffled")).max() < 0.1

@@ -20,6 +20,7 @@ from layerscope.compare.subject import MOST_PAIRS, Subject
 from layerscope.drawing.render import show_signal
 
 _LEAST = 4  # pictures
+_NEAR = 0.6  # of the bar for matched filters: chance that comes so near is told of
 
 
 def _why_not(subject: Subject) -> str | None:
@@ -200,11 +201,25 @@ def find(pair: Matched) -> Iterator[Finding]:
         middle=float(np.median(strengths)) if len(strengths) else 0.0,
         chance=float(np.mean(chance)),
     )
+    yield from _doubt(pair, float(np.mean(chance)))
     yield from _common(pair)
     for side in (0, 1):
         yield _alone(pair, side)
     yield _one_to_one(pair)
     yield from _partial(pair)
+
+
+def _doubt(pair: Matched, chance: float) -> Iterator[Finding]:
+    """Where chance alone comes near to the bar."""
+    if chance > _NEAR * MATCHED:
+        yield Finding.of(
+            "Over {pictures:,} pictures chance alone gives r {chance:.2f}, near the {bar} from which a filter counts "
+            "as matched: too few are said to be matched by none; use more pictures.",
+            pictures=len(pair.similarities.one.pictures),
+            chance=chance,
+            bar=MATCHED,
+            warns=True,
+        )
 
 
 def _common(pair: Matched) -> Iterator[Finding]:
