@@ -306,7 +306,7 @@ def test_other_inputs_in_a_folder_that_was_begun(images: ImageSet, tmp_path: Pat
     about = json.loads(begun.read_text())
     about["made_with"]["torch"] = "1.0"
     begun.write_text(json.dumps(about))
-    assert "begun with torch 1.0, and here is" in refused(images, out)
+    assert "begun with torch 1.0, here is" in refused(images, out)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     assert "holds other files (mine.txt)" in refused(images, tmp_path / "full")

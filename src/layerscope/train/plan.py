@@ -100,7 +100,7 @@ class Plan:
         before, now = read_json(self.out / BEGUN)["made_with"], surroundings(self.device)
         if changed := [name for name in now if before.get(name) != now[name]]:
             raise TrainingError(
-                f"{self.out} was begun with {changed[0]} {before.get(changed[0])}, and here is {now[changed[0]]}; go on "
+                f"{self.out} was begun with {changed[0]} {before.get(changed[0])}, here is {now[changed[0]]}; go on "
                 "with the same, or begin anew in another folder"
             )
 
