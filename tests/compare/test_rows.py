@@ -164,6 +164,19 @@ def test_many_pictures_are_several_pages(both: Study, pair: list[Network]) -> No
     assert [len(shown.pages) for shown in made.figures.values()] == [2, 2]  # type: ignore[arg-type]
 
 
+def test_more_pictures_than_a_figure_holds(
+    both: Study, pair: list[Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerscope.compare.parts.rows.FIGURE_PICTURES", 1)
+    made = ROWS.make(subject(both, pair, 3))
+    assert made.findings[1].text.startswith("The figures show the first 1 of 3 pictures")
+    assert made.findings[1].warns
+    assert [row["shown"] for row in made.tables["pictures_chosen"][0].to_pylist()].count(None) == len(
+        LABELS
+    ) - 1
+    assert len(made.figures["depth"].pages) == 1  # type: ignore[arg-type]
+
+
 def says(given: Subject) -> dict[str, bool]:
     """What is said, and whether it tells of a doubt."""
     return {finding.text: finding.warns for finding in ROWS.make(given).findings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import exp
 
 import numpy as np
@@ -19,7 +20,7 @@ from layerscope.compare.subject import Arrays, Subject
 from layerscope.drawing.canvas import Page
 from layerscope.drawing.render import Panel
 from layerscope.gallery.figure import PictureRows, Row, Truth, reconstruction_figure
-from layerscope.gallery.folder import Look, exhibit
+from layerscope.gallery.folder import FIGURE_PICTURES, Look, exhibit
 from layerscope.images.names import picture_names
 from layerscope.network.network import Network
 from layerscope.progress import Count
@@ -53,7 +54,8 @@ def _options(subject: Subject) -> Mapping[str, object]:
 
 
 def _make(subject: Subject) -> Made:
-    choice = choose_pictures(subject)
+    chosen = choose_pictures(subject)
+    choice = replace(chosen, pictures=chosen.pictures[:FIGURE_PICTURES])
     every = [Way.of(network, subject.options.rule) for network in subject.networks]
     ways = [way for way in every if way.layers]
     alignments = [found for found in (align_by_depth(ways), align_by_field(ways)) if found.columns]
@@ -70,7 +72,12 @@ def _make(subject: Subject) -> Made:
             "Which layer of which network stands in which column.",
         ),
     }
-    findings = [choice.finding, *_of_columns(alignments, ways), *_of_ways(subject, every)]
+    findings = [
+        choice.finding,
+        *_of_more(chosen, choice),
+        *_of_columns(alignments, ways),
+        *_of_ways(subject, every),
+    ]
     return Made(findings, figures, tables)
 
 
@@ -214,6 +221,16 @@ def _truth(network: Network, outcomes: Outcomes | None, picture: int) -> Truth |
 
 
 # ------------------------------------------------------------------ what is said of it
+
+
+def _of_more(chosen: Choice, shown: Choice) -> Iterator[Finding]:
+    if shown.pictures != chosen.pictures:
+        yield Finding.of(
+            "The figures show the first {shown} of {chosen} pictures; ask for fewer, or name some.",
+            shown=len(shown.pictures),
+            chosen=len(chosen.pictures),
+            warns=True,
+        )
 
 
 def _of_columns(alignments: Sequence[Alignment], ways: Sequence[Way]) -> Iterator[Finding]:
