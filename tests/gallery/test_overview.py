@@ -12,7 +12,10 @@ from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
 from layerscope.zoo.loading import read_architecture
+from tests.support.channels_last import attending
+from tests.support.descent import small_network
 from tests.support.looking import faces, images, meeting, on_page, outside, texts, wires, words
+from tests.support.small_networks import Written, conv
 
 # Receptive field (size/stride) of each layer: the paper's Tables 1 and 2.
 VGGCNN = """c1_1 3/1 c1_2 5/1 p1 6/2 c2_1 10/2 c2_2 14/2 p2 16/4 c3_1 24/4 c3_2 32/4 c3_3 40/4
@@ -53,6 +56,25 @@ def test_the_columns_line_up(alexcnn: Network) -> None:
             assert line[end : end + 1] in ("", " ")
     assert not any(line != line.rstrip() for line in lines)
     assert lines[1].split() == ["c1", "conv", "11x11/4", "+", "relu", "96", "55x55", "11", "4", "3"]
+
+
+def test_layers_whose_axes_nobody_knows_are_shown_as_they_are() -> None:
+    network = attending()
+    rows = {line.split()[0]: line.split() for line in layer_table(network).splitlines()[1:]}
+    assert rows["o"] == ["o", "linear", "?", "140x4", "?", "?", "?"]
+    assert rows["f"] == ["f", "linear", "4", "140x1", "?", "?", "?"]
+    records = {record["name"]: record for record in layer_records(network)}
+    assert (records["o"]["channels"], records["o"]["output"]) == (None, [140, 4])
+    assert (records["f"]["channels"], records["f"]["output"]) == (4, [140, 1])
+    assert {"140×4", "4×140×1"} <= set(words(show_architecture(network)))
+
+
+def test_pictures_within_a_result_are_no_size_of_it() -> None:
+    network = small_network(Written(lambda s, x: s.d(s.c(x).transpose(0, 1)), c=conv(), d=nn.Linear(7, 2)))
+    (line,) = [line.split() for line in layer_table(network).splitlines() if line.startswith("d ")]
+    assert line == ["d", "linear", "?", "?", "?", "?", "?"]
+    assert layer_records(network)[-1]["output"] is None
+    assert "?" in words(show_architecture(network))
 
 
 def test_the_table_and_the_records_agree(alexcnn: Network) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from layerscope.errors import GeometryError, NetworkError
 from layerscope.network.axes import arranged, index_of
@@ -15,7 +14,7 @@ from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import UnitAt, reconstruct_units
 from layerscope.zoo.loading import read_architecture
-from tests.support.channels_last import SIZE, twins
+from tests.support.channels_last import SIZE, attending, twins
 from tests.support.descent import noise, small_network
 from tests.support.small_networks import Written, conv
 
@@ -187,26 +186,18 @@ def test_convnext_has_channels_rows_and_columns_in_every_layer() -> None:
 
 
 def test_the_inside_of_attention_is_listed_as_it_is_and_refused() -> None:
-    def attend(s: Any, x: Tensor) -> Tensor:
-        tokens = s.c(x).flatten(2).transpose(1, 2)
-        weights = (s.q(tokens) @ s.k(tokens).transpose(1, 2)).softmax(-1)
-        seen: Tensor = s.o(weights @ tokens)
-        given: Tensor = s.f(tokens + seen)
-        return given
-
-    parts = {name: nn.Linear(4, 4) for name in "qkof"}
-    network = small_network(Written(attend, c=conv(), **parts), (5, 7))
+    network = attending()
     inner, outer = network.layer("o"), network.layer("f")
-    assert (inner.channels, inner.axes, inner.output, inner.field) == (0, None, (35, 4), None)
-    assert (outer.channels, outer.size, outer.field) == (4, (35, 1), None)
+    assert (inner.channels, inner.axes, inner.output, inner.field) == (0, None, (140, 4), None)
+    assert (outer.channels, outer.size, outer.field) == (4, (140, 1), None)
     with pytest.raises(
-        NetworkError, match=r"^o \(linear\) gives 35x4 numbers, and it is not known which axes"
+        NetworkError, match=r"^o \(linear\) gives 140x4 numbers, and it is not known which axes"
     ):
-        reconstruct(network, noise(1, 3, 5, 7), Unit("o", 2, 1, 0), rule=GRADIENT)
+        reconstruct(network, noise(1, 3, *SIZE), Unit("o", 2, 1, 0), rule=GRADIENT)
     with pytest.raises(GeometryError, match="no receptive field of one size"):
         network.box(Unit("f", 1, 30, 0))
     one = Unit("f", 1, 30, 0)
-    found = reconstruct(network, noise(1, 3, 5, 7), ["o", one], rule=GRADIENT)
+    found = reconstruct(network, noise(1, 3, *SIZE), ["o", one], rule=GRADIENT)
     assert found["o"].any()
-    (alone,) = reconstruct_units(network, noise(1, 3, 5, 7), [UnitAt(0, one)], rule=GRADIENT)
+    (alone,) = reconstruct_units(network, noise(1, 3, *SIZE), [UnitAt(0, one)], rule=GRADIENT)
     torch.testing.assert_close(alone.signal, found[one][0])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from layerscope.network.network import Network
 from tests.support.descent import small_network
-from tests.support.small_networks import Written
+from tests.support.small_networks import Written, conv
 
 SIZE = (10, 14)
 
@@ -51,3 +51,16 @@ def _convolution(linear: nn.Linear) -> nn.Conv2d:
     made = nn.Conv2d(linear.in_features, linear.out_features, 1)
     made.weight.data, made.bias.data = linear.weight.data[:, :, None, None], linear.bias.data  # type: ignore[union-attr]
     return made
+
+
+def attending() -> Network:
+    """Of tokens, of which the layer ``o`` has axes that nobody knows, and ``f``, after it, positions and channels."""
+
+    def forward(s: Any, x: Tensor) -> Tensor:
+        tokens = s.c(x).flatten(2).transpose(1, 2)
+        seen: Tensor = s.o((tokens @ tokens.transpose(1, 2)).softmax(-1) @ tokens)
+        given: Tensor = s.f(tokens + seen)
+        return given
+
+    parts = {name: nn.Linear(4, 4) for name in "of"}
+    return small_network(Written(forward, c=conv(), **parts), SIZE)

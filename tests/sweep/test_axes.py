@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.images.sets import open_images
-from layerscope.network.network import Network
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.patch_sample import PatchSample
 from layerscope.sweep.standard import standard_reducers
-from tests.support.channels_last import SIZE, twins
+from tests.support.channels_last import SIZE, attending, twins
 from tests.support.descent import small_network
 from tests.support.pictures import noise, saved
 from tests.support.small_networks import Written, conv
@@ -72,19 +71,8 @@ def test_what_is_rectified_at_one_position_is_read_by_its_channels(pictures: Pat
     np.testing.assert_allclose(found["mean"].to_numpy(), means.numpy(), rtol=1e-5, atol=1e-7)
 
 
-def attending() -> Network:
-    def forward(s: Any, x: Tensor) -> Tensor:
-        tokens = s.c(x).flatten(2).transpose(1, 2)
-        seen: Tensor = s.o((tokens @ tokens.transpose(1, 2)).softmax(-1) @ tokens)
-        given: Tensor = s.f(tokens + seen)
-        return given
-
-    parts = {name: nn.Linear(4, 4) for name in "of"}
-    return small_network(Written(forward, c=conv(), **parts), SIZE).to(dtype=torch.float32)
-
-
 def test_layers_whose_axes_are_not_known_are_left_out_and_said(pictures: Path, tmp_path: Path) -> None:
-    network = attending()
+    network = attending().to(dtype=torch.float32)
     unknown = {layer.name for layer in network.layers if layer.axes is None}
     assert "o" in unknown
     assert "f" not in unknown
@@ -103,4 +91,9 @@ def test_layers_whose_axes_are_not_known_are_left_out_and_said(pictures: Path, t
 
 def test_such_a_layer_asked_for_by_name_is_refused(pictures: Path) -> None:
     with pytest.raises(NetworkError, match=r"^o \(linear\) gives 140x4 numbers"):
-        sweep_images(attending(), open_images(pictures), [PatchSample("o", 5)], settings=SETTINGS)
+        sweep_images(
+            attending().to(dtype=torch.float32),
+            open_images(pictures),
+            [PatchSample("o", 5)],
+            settings=SETTINGS,
+        )

@@ -55,7 +55,7 @@ class ArchitectureLayer:
 
     operation: such as "conv 3x3" or "max pool 2x2/2"; the words before its first number choose the colour.
     field: the receptive field as it is to be read, such as "196/16", "whole" or "?".
-    shape: of its result, where it is not known which axes of that are channels, height and width.
+    shape: how its size is to be read instead, where nobody knows which axes are channels, height and width.
     inputs: the layers that feed it; none, or "input", is the picture.
     """
 
@@ -66,12 +66,12 @@ class ArchitectureLayer:
     width: int
     field: str
     inputs: tuple[str, ...]
-    shape: tuple[int, ...] = ()
+    shape: str = ""
 
     @property
     def size(self) -> str:
         """Channels, height and width as they are written under it."""
-        return "×".join(map(str, self.shape or (self.channels, self.height, self.width)))
+        return self.shape or f"{self.channels}×{self.height}×{self.width}"
 
     @property
     def kind(self) -> str:

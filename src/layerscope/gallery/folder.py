@@ -163,7 +163,7 @@ def _measure(network: Network, seed: Seed, signal: Tensor, panel: Panel) -> dict
             "layer": layer.name,
             "operation": layer.operation,
             "channels": layer.channels or None,
-            "size": list(layer.output),
+            "size": list(layer.output) or None,
             "receptive_field": None if layer.field is None else list(layer.field.size),
         }
     return numbers | {

@@ -32,14 +32,15 @@ def layer_table(network: Network) -> str:
 def layer_records(network: Network) -> list[dict[str, Any]]:
     """The same for machines: one dictionary per layer, sizes as [rows, columns], unknown fields null.
 
-    Where it is not known which axes are channels and positions, ``channels`` is null and ``output`` all of them.
+    Where it is not known which axes are channels and positions, ``channels`` is null and ``output`` all of them; null
+    where the pictures are not the first.
     """
     return [
         {
             "name": layer.name,
             "operation": layer.operation,
             "channels": layer.channels or None,
-            "output": list(layer.output),
+            "output": list(layer.output) or None,
             "receptive_field": _field_record(layer.field),
             "inputs": list(layer.inputs),
         }
@@ -64,7 +65,7 @@ def _drawn(layer: Layer) -> ArchitectureLayer:
         width=width,
         field=_field_words(layer.field),
         inputs=layer.inputs,
-        shape=layer.shape if layer.axes is None else (),
+        shape="×".join(map(str, layer.output)) or "?" if layer.axes is None else "",
     )
 
 
@@ -79,7 +80,13 @@ def _row(layer: Layer) -> Sequence[str]:
     about = ("?", "?", "?") if field is None else (_pair(field.size), _pair(field.stride), _pair(field.start))
     if field is not None and field.stride == (0, 0):
         about = (_pair(field.size), "whole", "")
-    return (layer.name, layer.operation, str(layer.channels or "?"), "x".join(map(str, layer.output)), *about)
+    return (
+        layer.name,
+        layer.operation,
+        str(layer.channels or "?"),
+        "x".join(map(str, layer.output)) or "?",
+        *about,
+    )
 
 
 def _pair(numbers: tuple[float, float]) -> str:

@@ -45,7 +45,9 @@ class Layer:
     )  #: None where positions see boxes of no common size, or geometry knows no rule
     inputs: tuple[str, ...]  #: layers it reads; none: the picture
     operations: tuple[int, ...]  #: of the network's graph; the last one's result is its representation
-    shape: tuple[int, ...]  #: of its result as the network has it, without the batch
+    shape: tuple[
+        int, ...
+    ]  #: of its result as the network has it, without the pictures; (): those are not its first axis
     axes: Axes | None  #: what those go along, "channels", "rows", "columns" or "positions"; None: not known
 
     @property
@@ -80,7 +82,7 @@ def find_layers(graph: Graph, geometry: Geometry, rename: Mapping[str, str]) -> 
             field=geometry.fields[group[-1]],
             inputs=tuple(final[source] for source in _feeders(graph, group, owner)),
             operations=tuple(group),
-            shape=graph.operations[group[-1]].shape,
+            shape=graph.operations[group[-1]].shape if graph.operations[group[-1]].batch_first else (),
             axes=graph.operations[group[-1]].axes,
         )
         for group in groups

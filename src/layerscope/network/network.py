@@ -159,7 +159,7 @@ class Network:
         """As `layer`, but raises NetworkError where it is not known which axes of it are channels and positions."""
         layer = self.layer(name)
         if layer.axes is None:
-            shape = "x".join(map(str, layer.output))
+            shape = "x".join(map(str, layer.output)) or "other"
             raise NetworkError(
                 f"{layer.name} ({layer.operation}) gives {shape} numbers, and it is not known which axes of them are "
                 "channels, rows and columns; ask for a layer before or after it, or for the whole of it"
