@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from layerscope.errors import GeometryError, NetworkError
 from layerscope.network.axes import arranged, index_of
-from layerscope.network.network import Unit
+from layerscope.network.network import Network, Unit
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import UnitAt, reconstruct_units
@@ -176,6 +177,21 @@ def test_a_channel_has_the_same_number_in_an_index_and_in_what_is_arranged(chang
         assert values[0][index_of(operation, channel, None, None)].sum() == pytest.approx(
             float(found[channel].sum()), abs=1e-5
         )
+
+
+def test_the_digest_knows_of_axes_only_where_channels_are_not_the_first() -> None:
+    """What was made of other networks before axes were followed is what is made now."""
+
+    def both(network: Network) -> tuple[str, str]:
+        graph = network.graph
+        without = tuple(replace(operation, axes=None) for operation in graph.operations)
+        return graph.digest, replace(graph, operations=without).digest
+
+    last, first = twins()
+    assert len({*both(last)}) == 2
+    assert len({*both(first)}) == 1
+    shuffled = Written(lambda s, x: s.c(x).unflatten(1, (2, 2)).transpose(1, 2).flatten(1, 2), c=conv())
+    assert len({*both(small_network(shuffled, (5, 7)))}) == 1
 
 
 def test_convnext_has_channels_rows_and_columns_in_every_layer() -> None:

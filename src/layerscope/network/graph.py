@@ -88,12 +88,16 @@ class Graph:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what the network computes: its operations and the values of its tensors."""
+        """SHA-256 of what the network computes, and how it is read: its operations and the values of its tensors.
+
+        Of axes only those whose channels are not the first: the others are read as they were before axes were known.
+        """
         whole = hashlib.sha256()
         for operation in self.operations:
             keywords = sorted(getattr(operation.target, "keywords", {}).items())
             known = (operation.kind, dict(operation.arguments), keywords, operation.shape)
-            whole.update(repr(known).encode())
+            moved = operation.axes is not None and operation.axes[:1] not in ((), ("",), ("channels",))
+            whole.update(repr((*known, operation.axes) if moved else known).encode())
         for name, tensor in sorted(self.tensors.items()):
             whole.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
             whole.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
