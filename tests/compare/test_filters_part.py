@@ -202,6 +202,14 @@ def test_pages_show_every_filter_once_in_order(halves: int) -> None:
     assert max(page.get_figheight() for page in many) < 12
 
 
+def test_two_pairs_of_the_largest_stand_beside_each_other() -> None:
+    sheet = sheet_of((90, 90), 9, "signed")
+    large = Portrayed("net", "", np.zeros((180, 810, 3), np.uint8), ((0, 0, 0, 0),) * 9, sheet)
+    (page,) = match_pages("title", "caption", [(large, large)] * 4)
+    starts = {text.get_position()[0] for text in page.axes[0].texts if text.get_text() == "net"}
+    assert len(starts) == 4
+
+
 # ------------------------------------------------------------------ the part
 
 

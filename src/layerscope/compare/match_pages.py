@@ -11,13 +11,8 @@ from layerscope.drawing.render import Pixels
 from layerscope.filters.pages import Sheet, filter_pixels
 
 _DPI, _ACROSS, _DOWN = 200, 1654, 2100  # pixels of a page's width, A4, and of its height, about
-_MARGIN, _BESIDE, _BETWEEN, _LABEL, _BELOW = (
-    36,
-    22,
-    44,
-    28,
-    16,
-)  # pixels: border, two of a pair, pairs, words, rows
+_MARGIN, _BESIDE, _BETWEEN = 36, 16, 36  # pixels: border, two of a pair, pairs
+_LABEL, _BELOW = 28, 16  # pixels: words above a filter, under a row
 _LEAST = 240  # pixels of a filter's width that its words have
 _LETTERS, _SMALL = 7.0, 6.5  # points
 _HEADING = Heading(_MARGIN, lines=6)
