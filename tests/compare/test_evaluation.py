@@ -79,3 +79,15 @@ def test_the_command(listed: Path, tmp_path: Path) -> None:
     assert done.exit_code == 3, done.output  # one picture cannot be read
     assert "alexcnn: top-1 error" in done.output
     assert (tmp_path / "out" / "evaluation" / "alexcnn" / "confusion.png").exists()
+
+
+def test_a_label_that_is_no_output_is_wrong_and_named_by_its_number(listed: Path, tmp_path: Path) -> None:
+    (listed.parent / "beyond.csv").write_text(listed.read_text().replace(",6\n", ",9\n"))
+    study, findings = evaluate_networks(
+        [small()], open_images(listed.parent / "beyond.csv"), tmp_path / "out", settings=SETTINGS
+    )
+    one = read_outcomes(study, "alexcnn")
+    rows = {row["output"]: row for row in class_table(one, [f"class {n}" for n in range(7)]).to_pylist()}
+    assert (rows[9]["name"], rows[9]["pictures"], rows[9]["wrong"]) == ("9", 1, 1)
+    assert "of 9 labelled pictures" in findings[0].text
+    assert not check_study(study.path)

@@ -93,6 +93,11 @@ def _files_of(network: Network, one: Outcomes, folder: str) -> Mapping[str, Cont
     return files | dict(figure_files(confusion_figure(one, names), f"{place}/confusion"))
 
 
+def _named(names: Sequence[str], output: int) -> str:
+    """The name of an output; its number, of what is no output of the network."""
+    return names[output] if output < len(names) else str(output)
+
+
 def class_table(one: Outcomes, names: Sequence[str]) -> pa.Table:
     """A row for each class that some picture has, or that is named: its error with Wilson's 95 % interval.
 
@@ -102,7 +107,12 @@ def class_table(one: Outcomes, names: Sequence[str]) -> pa.Table:
     rows = []
     for output in np.union1d(answers, first):
         own = wrong[answers == output]
-        row = {"output": int(output), "name": names[output], "pictures": len(own), "wrong": int(own.sum())}
+        row = {
+            "output": int(output),
+            "name": _named(names, output),
+            "pictures": len(own),
+            "wrong": int(own.sum()),
+        }
         row["named"] = int((first == output).sum())
         if len(own):
             share = Share.counted(own)
@@ -118,8 +128,8 @@ def confusion_table(one: Outcomes, names: Sequence[str]) -> pa.Table:
     columns = [
         found[:, 0].astype(np.int32),
         found[:, 1].astype(np.int32),
-        [names[output] for output in found[:, 0]],
-        [names[output] for output in found[:, 1]],
+        [_named(names, output) for output in found[:, 0]],
+        [_named(names, output) for output in found[:, 1]],
         counts,
     ]
     return pa.table(columns, schema=_CONFUSION)
@@ -147,8 +157,8 @@ def confusion_figure(one: Outcomes, names: Sequence[str]) -> Page:
         HeatMap(
             f"{one.network}: what is taken for what",
             caption,
-            tuple(names[output] for output in rows),
-            tuple(names[output] for output in columns),
+            tuple(_named(names, output) for output in rows),
+            tuple(_named(names, output) for output in columns),
             ("right", "named"),
             counts / np.array([[(answers == a).sum()] for a in rows]),
             ridge=False,

@@ -102,10 +102,15 @@ class _Joining:
         return tuple(found)
 
     @property
+    def labelled(self) -> Study:
+        """The first study whose pictures have labels; the first of all, if none has."""
+        return next((study for study in self.studies if not _unlabelled(study)), self.studies[0])
+
+    @property
     def inputs(self) -> dict[str, Any]:
         """All that the results depend on."""
         return {
-            "images": self.studies[0].manifest["inputs"].get("images", {}),
+            "images": self.labelled.manifest["inputs"].get("images", {}),
             "joined": [study.digest for study in self.studies],
             "networks": {member.called: member.input for member in self.members},
         }
@@ -113,9 +118,8 @@ class _Joining:
     def write(self) -> None:
         """Copy the tables, each as its study has it; the manifest last."""
         files: dict[str, Facts] = {}
-        labelled = next((s for s in self.studies if not _unlabelled(s)), self.studies[0])
         with folder_written_whole(self.out) as partial:
-            files[PICTURES] = _copy(labelled.path / PICTURES, partial / PICTURES)
+            files[PICTURES] = _copy(self.labelled.path / PICTURES, partial / PICTURES)
             for member in self.members:
                 folder = network_folder(member.called)
                 for path, place in member.tables():
