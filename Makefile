@@ -60,7 +60,7 @@ clean:
 	$(BIN)/pip install --quiet 'pip>=25.1'
 
 .venv/.demo: .venv/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[space]' --group demo
+	$(BIN)/pip install --quiet --editable '.[compare,space]' --group demo
 	touch $@
 
 .venv/.dev: .venv/.demo

