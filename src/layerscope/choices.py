@@ -11,4 +11,5 @@ PARTS = (
     "similarity",
     "filters",
     "background",
+    "randomisation",
 )  #: of a comparison, in the order of its report

@@ -75,3 +75,12 @@ class Part:
     why_not: Callable[[Subject], str | None]
     options: Callable[[Subject], Mapping[str, object]]
     make: Callable[[Subject], Made]
+
+
+def nulls(table: pa.Table) -> pa.Table:
+    """The table with nothing in place of NaN."""
+    for place, column in enumerate(table.schema):
+        if pa.types.is_floating(column.type):
+            values = pa.array(table.column(place).to_numpy(), from_pandas=True)
+            table = table.set_column(place, column.name, values)
+    return table

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+
+Values = Sequence[float] | npt.NDArray[np.floating | np.integer]
 
 
-def rank_correlation(values: Sequence[float]) -> float:
+def rank_correlation(values: Values) -> float:
     """Spearman's correlation of values with their places; equals share their mean rank, and 0 stands for no order."""
-    found = np.asarray(values, np.float64)
-    below, not_above = (compare(found, found[:, None]).sum(axis=1) for compare in (np.less, np.less_equal))
-    ranks, places = (below + not_above) / 2.0, np.arange(len(found), dtype=np.float64)
-    ranks, places = ranks - ranks.mean(), places - places.mean()
-    scale = np.sqrt((ranks**2).sum() * (places**2).sum())
-    return float(ranks @ places / scale) if scale > 0 else 0.0
+    return correlate_ranks(values, np.arange(len(values), dtype=np.float64))
+
+
+def correlate_ranks(one: Values, other: Values) -> float:
+    """Spearman's correlation of as many values as others, each set flattened; as `rank_correlation`."""
+    ranks, others = _ranks(one), _ranks(other)
+    scale = np.sqrt((ranks @ ranks) * (others @ others))
+    return float(ranks @ others / scale) if scale > 0 else 0.0
+
+
+def _ranks(values: Values) -> npt.NDArray[np.float64]:
+    """The rank of each value, less the mean rank."""
+    flat = np.asarray(values, np.float64).ravel()
+    _, places, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts + 1) / 2
+    found: npt.NDArray[np.float64] = ranks[places] - (len(flat) - 1) / 2
+    return found

@@ -8,10 +8,11 @@ from layerscope.compare.part import Part
 from layerscope.compare.parts.background import BACKGROUND
 from layerscope.compare.parts.filters import FILTERS
 from layerscope.compare.parts.predictions import PREDICTIONS
+from layerscope.compare.parts.randomisation import RANDOMISATION
 from layerscope.compare.parts.rows import ROWS
 from layerscope.compare.parts.similarity import SIMILARITY
 from layerscope.compare.parts.sparsity import SPARSITY
 
 PARTS: Mapping[str, Part] = {
-    part.name: part for part in (ROWS, PREDICTIONS, SPARSITY, SIMILARITY, FILTERS, BACKGROUND)
+    part.name: part for part in (ROWS, PREDICTIONS, SPARSITY, SIMILARITY, FILTERS, BACKGROUND, RANDOMISATION)
 }  #: in the order of the report

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from layerscope.compare.background import POOLS, Measured, measured_layers, shares_of
-from layerscope.compare.part import Finding, Made, Part, Shown
+from layerscope.compare.part import Finding, Made, Part, Shown, nulls
 from layerscope.compare.reinitialised import reinitialise, weighted_layers
 from layerscope.compare.representations import hashed_order
 from layerscope.compare.resampling import Change, bootstrap_means
@@ -26,7 +26,7 @@ from layerscope.network.network import Network
 from layerscope.progress import Count, of
 from layerscope.reconstruction.rules import RULES, Rule
 
-BY_RULE = 64  #: pictures that rules other than the one asked for are measured on
+BY_RULE = 32  #: pictures that rules other than the one asked for are measured on
 _KINDS: Mapping[str, tuple[Line, str]] = {
     "trained": ("solid", "trained"),
     "reinitialised": ("dashed", "re-initialised"),
@@ -287,7 +287,7 @@ def _table(measured: Sequence[Measured]) -> pa.Table:
         for place, layer in enumerate(one.layers)
         for kind, means in one.means.items()
     ]
-    return _nulls(pa.Table.from_pylist(rows))
+    return nulls(pa.Table.from_pylist(rows))
 
 
 def _pictures(subject: Subject, measured: Sequence[Measured]) -> pa.Table:
@@ -301,15 +301,7 @@ def _pictures(subject: Subject, measured: Sequence[Measured]) -> pa.Table:
         for place, layer in enumerate(one.layers)
         for row, picture in enumerate(one.pictures)
     ]
-    return _nulls(pa.Table.from_pylist(rows))
-
-
-def _nulls(table: pa.Table) -> pa.Table:
-    """Nothing in place of NaN."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_floating(field.type):
-            table = table.set_column(place, field, pa.array(table.column(place).to_numpy(), from_pandas=True))
-    return table
+    return nulls(pa.Table.from_pylist(rows))
 
 
 def _make(subject: Subject) -> Made:
