@@ -57,11 +57,12 @@ def _layers(subject: Subject, network: Network, rule: Rule) -> tuple[Layer, ...]
 
 
 def _options(subject: Subject) -> Mapping[str, object]:
-    return {
-        "rule": subject.options.rule.name,
-        "layers": subject.options.layers,
-        "masks": subject.objects.digest,
-    }
+    """Where there are no masks, the reason stands for them: it is `_why_not` that refuses."""
+    try:
+        masks = subject.objects.digest
+    except LayerscopeError as error:
+        masks = str(error)
+    return {"rule": subject.options.rule.name, "layers": subject.options.layers, "masks": masks}
 
 
 # ------------------------------------------------------------------ measuring
