@@ -19,8 +19,9 @@ from torch import nn
 
 from layerscope.compare.background import measured_layers, outside_shares, shares_of
 from layerscope.compare.comparison import compare_studies
+from layerscope.compare.parts.background import BACKGROUND
 from layerscope.compare.reinitialised import reinitialise, weighted_layers
-from layerscope.compare.subject import CompareOptions
+from layerscope.compare.subject import CompareOptions, Subject
 from layerscope.errors import ComparisonError
 from layerscope.images.decoding import load_unconverted
 from layerscope.images.sets import ImageSet, open_images
@@ -298,6 +299,12 @@ def test_what_is_refused(given: Given, tmp_path: Path) -> None:
     masks = write_masks(tmp_path / "masks")
     with pytest.raises(ComparisonError, match="goes back from no chosen layer of alexcnn"):
         given.compare(tmp_path / "out", masks, ("c1_1",))
+
+
+def test_without_pictures_other_parts_are_made(given: Given, tmp_path: Path) -> None:
+    """The options of all parts are asked for, and this one's need the pictures."""
+    made = compare_studies(given.study, tmp_path / "out", options=CompareOptions(parts=("sparsity",)))
+    assert "does not say where its pictures are" in str(BACKGROUND.options(Subject(made))["masks"])
 
 
 def test_dead_networks(given: Given, tmp_path: Path, photographs: Path) -> None:
