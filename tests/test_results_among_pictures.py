@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from layerscope.compare.comparison import compare_studies
+from layerscope.compare.subject import CompareOptions
 from layerscope.filters.portraits import FilterOptions
 from layerscope.gallery.folder import Gallery, Look, make_gallery
 from layerscope.images.finding import find_images
@@ -38,7 +39,9 @@ def prepare(shown: str) -> Attempt:
             gallery = Gallery(Path(out), tuple(networks.values()), Look("even"))
             make_gallery(gallery, find_images([shown]), progress=tell)
         else:
-            compare_studies(names, out, progress=tell)
+            compare_studies(
+                names, out, options=CompareOptions(parts=("sparsity", "similarity")), progress=tell
+            )
 
     return attempt
 
