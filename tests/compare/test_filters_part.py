@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from layerscope.compare.common_pictures import (
     chosen_alone,
@@ -332,3 +333,42 @@ def test_what_cannot_be_matched_says_why(
         ComparisonError, match="no filters: 3 good pictures: filters are matched over at least 4"
     ):
         compared(study, few, tmp_path / "none")
+
+
+def test_pictures_that_are_all_the_same_match_nothing_and_say_so(tmp_path: Path) -> None:
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for place in range(5):
+        Image.new("RGB", (40, 40), "teal").save(folder / f"{place}.png")
+    flat = open_images(folder)
+    study = sweep_study(
+        [small(), small("vggcnn")], flat, every_reducer(), tmp_path / "study", settings=SETTINGS
+    )
+    every = replace(ONLY, parts=("sparsity", "similarity", "filters"))
+    found = compared(study, flat, tmp_path / "out", every)
+    texts = {
+        name: [finding["text"] for finding in read_json(found.path / name / "section.json")["findings"]]
+        for name in every.parts or ()
+    }
+    assert "No layer of alexcnn can be compared with one of vggcnn" in texts["similarity"][0]
+    (only,) = texts["filters"]
+    assert only.startswith(
+        "No filter of alexcnn, or none of vggcnn, answers differently to any of 5 pictures"
+    )
+    assert not list((found.path / "filters").glob("matches*"))
+
+
+def test_one_picture_and_two_have_their_zeros_charted(tmp_path: Path) -> None:
+    for count, words in (
+        (1, "Without intervals: they need two pictures, and this is 1."),
+        (2, "95 % interval"),
+    ):
+        images = open_images(write_pictures(tmp_path / f"pictures{count}", count, ()))
+        networks = [small(), small("vggcnn")]
+        study = sweep_study(networks, images, every_reducer(), tmp_path / f"study{count}", settings=SETTINGS)
+        found = compared(study, images, tmp_path / f"out{count}", replace(ONLY, parts=None, pictures=1))
+        assert "similarity" not in found.steps
+        assert words in (found.path / "report.html").read_text("utf-8")
+        assert "good pictures: the unbiased HSIC needs at least 4" in (found.path / "report.html").read_text(
+            "utf-8"
+        )

@@ -158,6 +158,20 @@ def test_constant_and_dead_layers_have_a_reason_in_place_of_a_value() -> None:
     assert np.isfinite(found.correlations[:6, :4]).all()
 
 
+def test_what_differs_by_rounding_alone_is_the_same() -> None:
+    x, y = related(50, (6, 4))
+    noise = 0.7 * (1 + 1e-7 * np.random.default_rng(0).normal(size=(50, 3)))
+    x[:, 2] = noise[:, 0]
+    found = compare_layers(made({"x": x, "noise": noise}), made({"y": y}, "other"))
+    rows = {row["layer"]: row for row in found.table.to_pylist()}
+    assert rows["noise"]["reason"] == "noise of one is the same for all pictures"
+    assert rows["x"]["cka"] == pytest.approx(naive.cka(np.delete(_rounded(x), 2, axis=1), y), abs=1e-6)
+    assert found.correlations is not None
+    assert np.isnan(found.correlations[[2, 6, 7, 8]]).all()
+    small = compare_layers(made({"x": x + 1000}), made({"y": y}, "other")).table.to_pylist()[0]
+    assert small["cka"] == pytest.approx(rows["x"]["cka"], abs=1e-3)
+
+
 def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = related(90, (30, 20))
     one, other = made({"a": x, "b": x[:, :7], "c": x[:, 5:]}), made({"d": y, "e": y[:, :3]}, "other")

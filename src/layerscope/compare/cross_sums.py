@@ -22,17 +22,26 @@ from torch import Tensor
 from layerscope.errors import ComparisonError
 
 _ROWS = 1024  #: vectors that go into one product of matrices
+_ROUNDING = 2.0**-20  #: of its largest value: a channel that differs by less than that does so by rounding
 Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Centred:
-    """A layer's vectors (pictures, positions, channels) and what is taken from them: the mean of each channel."""
+    """A layer's vectors (pictures, positions, channels) and what is taken from them: the mean of each channel.
+
+    ``flat``: channels that are the same for all pictures, at all positions, but for rounding; they count as 0.
+    """
 
     name: str
     values: Array
     centre: Tensor
-    constant: bool  #: whether it is the same for all pictures, at all positions
+    flat: npt.NDArray[np.bool_]
+
+    @property
+    def constant(self) -> bool:
+        """Whether all of it is the same for all pictures."""
+        return bool(self.flat.all())
 
     @property
     def channels(self) -> int:
@@ -41,7 +50,10 @@ class Centred:
 
     def read(self, pictures: slice | npt.NDArray[np.int64]) -> Tensor:
         """The centred vectors of some pictures, float64."""
-        return torch.from_numpy(self.values[pictures].astype(np.float64, order="C")) - self.centre
+        found = torch.from_numpy(self.values[pictures].astype(np.float64, order="C")) - self.centre
+        if self.flat.any():
+            found[..., torch.from_numpy(self.flat)] = 0
+        return found
 
 
 def blocks(values: Array) -> Iterator[slice]:
@@ -53,7 +65,7 @@ def blocks(values: Array) -> Iterator[slice]:
 
 
 def centred(name: str, values: Array) -> Centred:
-    """The layer with its mean, which is a constant channel's own value to the bit.
+    """The layer with its mean.
 
     Raises ComparisonError for a value that is not finite.
     """
@@ -67,9 +79,9 @@ def centred(name: str, values: Array) -> Centred:
             )
         sums += read.sum(axis=(0, 1))
         least, most = np.minimum(least, read.min(axis=(0, 1))), np.maximum(most, read.max(axis=(0, 1)))
-    flat = least == most
+    flat = most - least <= _ROUNDING * np.maximum(np.abs(least), np.abs(most))
     centre = np.where(flat, least, sums / (values.shape[0] * values.shape[1]))
-    return Centred(name, values, torch.from_numpy(centre), bool(flat.all()))
+    return Centred(name, values, torch.from_numpy(centre), flat)
 
 
 @dataclass(frozen=True, eq=False)

@@ -186,6 +186,15 @@ def _named(pair: Matched, table: pa.Table, side: int) -> pa.Table:
 def find(pair: Matched) -> Iterator[Finding]:
     """How many match, whether the same pictures excite them, how many nothing matches, and by which measure."""
     mutual = pair.matches.mutual
+    if not len(pair.matches.pairs):
+        yield Finding.of(
+            "No filter of {one}, or none of {other}, answers differently to any of {pictures:,} pictures.",
+            one=pair.names[0],
+            other=pair.names[1],
+            pictures=len(pair.similarities.one.pictures),
+            warns=True,
+        )
+        return
     counts = [len(table) for table in (pair.matches.best, pair.matches.other_best)]
     chance = [float(np.nanmedian(values)) for values in pair.chance]
     strengths = mutual["correlation"].to_numpy()
