@@ -126,7 +126,9 @@ def _findings(subject: Subject, measured: Sequence[Measured]) -> Iterator[Findin
         yield _control(one)
         yield from _other_mask(one)
     for number, one in enumerate(alive):
-        yield from (_deeper(one, other) for other in alive[number + 1 :])
+        for other in alive[number + 1 :]:
+            yield _deeper(one, other)
+            yield from _at_the_end(one, other)
     yield from (_by_rule(one) for one in measured if one not in asked and one.alive)
 
 
@@ -232,6 +234,22 @@ def _deeper(one: Measured, other: Measured) -> Finding:
         holds=better,
         **change.numbers,
     )
+
+
+def _at_the_end(one: Measured, other: Measured) -> Iterator[Finding]:
+    """The same of their last layers, where those are no convolutions; it may be otherwise there."""
+    ends = [network.alive[-1] for network in (one, other)]
+    if ends != [network.ends[1] for network in (one, other)]:
+        shares = [network.shares["trained"][:, end] for network, end in zip((one, other), ends, strict=True)]
+        change = Change.of(shares[0] - shares[1])
+        text = (
+            "In their last layers {one} has {value:.2f} ({layer}) and {other} {beside:.2f} ({its}): "
+            f"{change.words}."
+        )
+        names: dict[str, Any] = {"one": one.network, "layer": one.layers[ends[0]].name}
+        others: dict[str, Any] = {"other": other.network, "its": other.layers[ends[1]].name}
+        values: dict[str, Any] = {"value": one.mean(ends[0]), "beside": other.mean(ends[1])}
+        yield Finding.of(text, **names, **others, **values, **change.numbers)
 
 
 def _by_rule(one: Measured) -> Finding:

@@ -32,7 +32,7 @@ _DOWN, _UP = "top-down", "bottom-up"
 _ORDERS = {_DOWN: "random from the top down to", _UP: "random from the bottom up to"}
 _MEASURES = {
     "rank": "rank correlation",
-    "place": "the same of energy",
+    "place": "rank correlation of energy",
     "ssim": "SSIM",
     "rise": "rise of entropy",
 }
@@ -192,6 +192,7 @@ def _findings(followed: Sequence[_Followed], pictures: int) -> Iterator[Finding]
         last = one.reach[-1] - 1
         yield _all_random(one)
         if last > 0:
+            yield _upper_half(one)
             yield _but_the_first(one)
             yield _one_alone(one)
         yield from _entropies(one)
@@ -229,6 +230,17 @@ def _but_the_first(one: _Followed) -> Finding:
         f"with the trained one, its energy {{place:.2f}}{_ssim(numbers)}."
     )
     return Finding.of(text, first=one.weighted[0], **numbers)
+
+
+def _upper_half(one: _Followed) -> Finding:
+    """What high layers say that switches, low layers and the picture do not."""
+    half = min({stage for _, stage in one.values}, key=lambda stage: (abs(stage - one.reach[-1] // 2), stage))
+    text = (
+        "{network}: with {count} of {of} layers random, those from {lowest} up, the reconstruction of {layer} still "
+        "correlates {rank:.2f} with the trained one, its energy {place:.2f}."
+    )
+    counts: dict[str, Any] = {"count": one.reach[-1] - half, "of": one.reach[-1]}
+    return Finding.of(text, lowest=one.weighted[half], **counts, **_numbers(one, _DOWN, half))
 
 
 def _one_alone(one: _Followed) -> Finding:
