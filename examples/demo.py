@@ -18,6 +18,7 @@ from views import main as write_views
 from layerscope.cli.main import main as layerscope
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+PARTS = ("rows", "sparsity", "similarity", "filters")  # of the comparison; random weights take minutes more
 VIEWS = 8  # crops of each photograph
 MOBILENET_LAYERS = (
     "features.0.0,features.2,features.4,features.7,features.11,features.14,features.17,classifier.1"
@@ -56,7 +57,8 @@ def main(folder: Path) -> None:
         folder / "study",
     )
     run("space", "make", folder / "study", "--network", "vgg16", "--layers", "c4_1", "--patches", "1500")
-    run("compare", folder / "study", "--out", folder / "comparison")
+    parts = (word for part in PARTS for word in ("--part", part))
+    run("compare", folder / "study", *parts, "--out", folder / "comparison")
     run("check", folder / "comparison")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
