@@ -21,7 +21,6 @@ from layerscope import (
     GRADIENT,
     GUIDED,
     Network,
-    Rule,
     Unit,
     load_image,
     load_network,
@@ -33,6 +32,7 @@ from layerscope import (
 from layerscope.choices import DISPLAYS
 from layerscope.gallery import Look
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
+from layerscope.reconstruction import Rule
 from layerscope.zoo import read_architecture
 
 FOLDER = Path(__file__).parent / "figures"

@@ -37,10 +37,10 @@ def main(folder: Path) -> None:
     for name in PHOTOGRAPHS:
         shutil.copy(Path(skimage.__file__).parent / "data" / name, photographs)
     run(folder, str(VIEWS), "views", "325", *(f"eight/{name}" for name in PHOTOGRAPHS))
-    network = ("-n", "vgg16", "-w", "imagenet-trunk", "--dtype", "bfloat16", "--filters", "none")
+    network = ("-n", "vgg16", "-w", "imagenet-trunk", "--dtype", "bfloat16")
     run(folder, "-m", "layerscope", "study", "views", "--labels", "folders", *network, "--out", "study")
-    layers = ("--layer", "c4_1", "--layer", "c5_3", "--patches", "10000")
-    run(folder, "-m", "layerscope", "space", "study", *layers, "--dtype", "bfloat16")
+    layers = ("--layers", "c4_1,c5_3", "--patches", "10000")
+    run(folder, "-m", "layerscope", "space", "make", "study", *layers, "--dtype", "bfloat16")
     for layer in ("c4_1", "c5_3"):
         keep(
             Image.open(folder / "study" / "vgg16" / "spaces" / layer / "figure.png"), f"space-{layer}", WIDTH
