@@ -135,7 +135,15 @@ def as_computed(chain: Chain, network: Network, layers: Sequence[str]) -> list[t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build", [alexcnn, vggcnn, torchvision.models.alexnet, torchvision.models.vgg16])
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(partial(alexcnn, final_relu=True), id="alexcnn"),
+        pytest.param(partial(vggcnn, final_relu=True), id="vggcnn"),
+        torchvision.models.alexnet,
+        torchvision.models.vgg16,
+    ],
+)
 def test_layers_of_the_whole_networks_equal_the_twin(build: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     chain = chained(build(), (224, 224))
