@@ -24,7 +24,7 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 pytest: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations 20
 
 coverage: .venv/.dev
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage

@@ -159,7 +159,13 @@ def beginning(module: str, top: Path, *words: object) -> Iterator[Begun]:
 
 def tell(*what: object) -> None:
     """For the work: tell of progress."""
-    print("at", *what, flush=True)
+    _say("at", *what)
+
+
+def _say(*words: object) -> None:
+    """A line at once: a thread that tells at the same time, and a kill, find it whole or not at all."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 def die(where: str, survives: int) -> None:
@@ -198,7 +204,7 @@ def _serve(attempt: Attempt) -> None:
     for line in sys.stdin:
         order, *words = line.rstrip("\n").split("\t")
         if order == "end":
-            print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            _say("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             continue
         tasks = Path("/proc/self/task")
         assert not tasks.exists() or len(list(tasks.iterdir())) == 1, "the server has threads"
@@ -209,13 +215,13 @@ def _serve(attempt: Attempt) -> None:
 
 def _work(attempt: Attempt, words: list[str]) -> int:
     """In the new process: the exit code."""
-    print("child", os.getpid(), flush=True)
+    _say("child", os.getpid())
     said = ""
     try:
         attempt(*words)
     except BaseException as error:
         said = f"{type(error).__name__}: {error}"
-    print("over", said, flush=True)
+    _say("over", said)
     return 1 if said else 0
 
 
