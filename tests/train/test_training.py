@@ -343,6 +343,23 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> 
     assert len(made.bad) == 1
 
 
+class Tied(Small):
+    """Two names for one layer."""
+
+    def __init__(self) -> None:
+        super().__init__(dropout=0.0, norm=False)
+        self.again = self.last
+
+
+def test_parameters_with_two_names_are_kept_under_both(images: ImageSet, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    made = train_network(Tied(), images, tmp_path / "out", options=options())
+    found = load_file(made.weights)
+    assert torch.equal(found["again.weight"], found["last.weight"])
+    alone = train_network(small(dropout=0.0, norm=False), images, tmp_path / "alone", options=options())
+    assert torch.equal(found["last.weight"], load_file(alone.weights)["last.weight"])
+
+
 def test_tensorboard(images: ImageSet, tmp_path: Path) -> None:
     made = train_network(small(), images, tmp_path / "out", options=options(tensorboard=True))
     assert list((made.path / "tensorboard").glob("events*"))

@@ -54,7 +54,15 @@ def _those(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """A safetensors file with a note of what it is, whole or not at all."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        values = tensor.detach().cpu().contiguous()
+        shared = values.numel() > 0 and values.untyped_storage().data_ptr() in places
+        plain[name] = (
+            values.clone() if shared else values
+        )  # each of two names of one tensor has its own in a file
+        places.add(values.untyped_storage().data_ptr())
     with written_whole(path) as partial:
         partial.touch()
         mode = partial.stat().st_mode
