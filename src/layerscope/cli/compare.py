@@ -8,18 +8,21 @@ from typing import Any
 import click
 
 from layerscope.choices import PARTS
-from layerscope.cli.options import device_option, layers_option, open_device, rule_choice, say
+from layerscope.cli.options import (
+    device_option,
+    images_moved,
+    layers_option,
+    open_device,
+    out_option,
+    rule_choice,
+    say,
+)
 from layerscope.cli.progress import progress_bar
 
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STUDY...")
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the comparison; a second run goes on where the first stopped.",
-)
+@out_option("the comparison")
 @click.option(
     "--part",
     "parts",
@@ -51,13 +54,7 @@ from layerscope.cli.progress import progress_bar
     show_default=True,
     help="How many pairs of filters that match are shown of two networks, and how many that nothing matches.",
 )
-@click.option(
-    "--images",
-    "places",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Where the pictures are now, if they have moved; repeat it as for the study.",
-)
+@images_moved
 @layers_option(
     None, "; for reconstructions that are measured. Some that each part chooses unless given", required=False
 )

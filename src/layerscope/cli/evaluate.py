@@ -10,30 +10,28 @@ import click
 
 from layerscope.cli.options import (
     SOME_SKIPPED,
+    batch_option,
     building,
+    class_folders,
     computing,
+    images_argument,
     load_networks,
     networks_named,
+    out_option,
     say,
     strict_option,
+    workers_option,
 )
 from layerscope.cli.progress import progress_bar
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@images_argument
 @networks_named
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the results, a study; a second run goes on where the first stopped.",
-)
-@click.option(
-    "--labels", type=click.Choice(["folders"]), help="IMAGES is one folder with a folder for each class."
-)
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pictures at once.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Decoding threads.")
+@out_option("the results, a study")
+@class_folders
+@batch_option
+@workers_option
 @strict_option
 @computing
 @building

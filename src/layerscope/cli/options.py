@@ -183,6 +183,28 @@ computing = together(
     ),
 )  #: where and in which precision a network runs
 study_argument = click.argument("study", type=click.Path(path_type=Path))
+images_argument = click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+batch_option = click.option(
+    "--batch", type=click.IntRange(1), default=16, show_default=True, help="Pictures at once."
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Decoding threads."
+)
+class_folders = click.option(
+    "--labels", type=click.Choice(["folders"]), help="IMAGES is one folder with a folder for each class."
+)
+
+
+def out_option(what: str) -> Callable[[Command], Command]:
+    """The folder that a command fills, and goes on in."""
+    return click.option(
+        "--out",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help=f"Folder of {what}; a second run goes on where the first stopped.",
+    )
+
+
 network_of_study = click.option(
     "--network", "-n", "names", multiple=True, help="One of the study's networks; all unless given."
 )

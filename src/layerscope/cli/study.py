@@ -10,14 +10,18 @@ import click
 
 from layerscope.cli.options import (
     SOME_SKIPPED,
+    batch_option,
     building,
     chosen_channels,
     computing,
+    images_argument,
     load_networks,
     networks_named,
+    out_option,
     refuse_useless,
     say,
     strict_option,
+    workers_option,
 )
 from layerscope.cli.progress import progress_bar
 from layerscope.errors import PortraitError, one_line
@@ -30,14 +34,9 @@ _SHOWN = 10  # bad pictures named at the end; the study lists them all
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@images_argument
 @networks_named
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the study; a second run goes on where the first stopped.",
-)
+@out_option("the study")
 @click.option(
     "--labels",
     type=click.Choice(["folders", "none"]),
@@ -47,8 +46,8 @@ _SHOWN = 10  # bad pictures named at the end; the study lists them all
 @click.option(
     "--top", type=click.IntRange(1), default=9, show_default=True, help="Strongest patches per filter."
 )
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pictures at once.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Decoding threads.")
+@batch_option
+@workers_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),

@@ -9,23 +9,26 @@ from typing import Any
 import click
 
 from layerscope.choices import RECIPES
-from layerscope.cli.options import build_options, building, device_option, open_device, say
+from layerscope.cli.options import (
+    build_options,
+    building,
+    class_folders,
+    device_option,
+    images_argument,
+    open_device,
+    out_option,
+    say,
+    workers_option,
+)
 from layerscope.cli.progress import progress_bar
 from layerscope.errors import one_line
 
 
 @click.command()
 @click.argument("network")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the training; a second run goes on where the first stopped.",
-)
-@click.option(
-    "--labels", type=click.Choice(["folders"]), help="IMAGES is one folder with a folder for each class."
-)
+@images_argument
+@out_option("the training")
+@class_folders
 @click.option(
     "--validation",
     multiple=True,
@@ -59,7 +62,7 @@ from layerscope.errors import one_line
     show_default=True,
     help="Precision of the computation; weights are float32.",
 )
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Decoding threads.")
+@workers_option
 @click.option(
     "--interval",
     type=click.FloatRange(0),

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from layerscope.compare.resampling import Means, bootstrap_means
+from layerscope.compare.sparsity import POOLS
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.reconstruction.descent import reconstruct, reversible
 from layerscope.reconstruction.rules import Rule
 
-POOLS = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d")
 Array = npt.NDArray[np.float64]
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
-from pyarrow import csv
 
 from layerscope.compare.part import Made, Part
 from layerscope.compare.parts import PARTS
 from layerscope.compare.report import REPORT, report_page
 from layerscope.compare.subject import CompareOptions, Subject
 from layerscope.disk.locks import lock
-from layerscope.disk.tables import Content, json_bytes, read_json
+from layerscope.disk.tables import Content, csv_bytes, json_bytes, read_json
 from layerscope.disk.whole import written
 from layerscope.drawing.canvas import figure_files
 from layerscope.errors import ComparisonError
@@ -67,14 +64,15 @@ def compare_studies(
         )
     subject = Subject(study, options, named, images, device, progress)
     with _held(subject):
-        wanted = [part for part in chosen if study.steps.get(part.name) != _options(part, subject)]
+        options_of = {part.name: _options(part, subject) for part in chosen}
+        wanted = [part for part in chosen if study.steps.get(part.name) != options_of[part.name]]
         missing = {part.name: reason for part in wanted if (reason := part.why_not(subject))}
         if options.parts is not None and missing:
             raise ComparisonError("; ".join(f"no {name}: {reason}" for name, reason in missing.items()))
         for part in wanted:
             if part.name not in missing:
                 made = part.make(subject)
-                study = study.add(part.name, dict(_files(part, made)), options=_options(part, subject))
+                study = study.add(part.name, dict(_files(part, made)), options=options_of[part.name])
         subject.clear()
     return study.add("report", {REPORT: report_page(study, _sections(study), missing)})
 
@@ -118,13 +116,6 @@ def _files(part: Part, made: Made) -> Iterator[tuple[str, Content]]:
         "tables": tables,
     }
     yield f"{part.name}/{_SECTION}", json_bytes(section)
-
-
-def csv_bytes(table: pa.Table) -> bytes:
-    """A table as a CSV file."""
-    memory = io.BytesIO()
-    csv.write_csv(table, memory)
-    return memory.getvalue()
 
 
 def _sections(study: Study) -> dict[str, dict[str, Any]]:

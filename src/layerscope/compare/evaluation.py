@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from layerscope.compare.comparison import csv_bytes
 from layerscope.compare.outcomes import Outcomes, Share, read_outcomes
 from layerscope.compare.part import Finding, Made
 from layerscope.compare.parts.predictions import judge
-from layerscope.disk.tables import Content
+from layerscope.disk.tables import Content, csv_bytes
 from layerscope.drawing.canvas import Page, figure_files
 from layerscope.drawing.heat import HeatMap, heat_page
 from layerscope.errors import ComparisonError
@@ -60,14 +59,14 @@ def evaluate_networks(
     """
     study = sweep_study(networks, images, [Predictions()], out, settings=settings, progress=progress)
     study = remember_sources(study, networks, images)
-    outcomes = [read_outcomes(study, network.name) for network in networks]
-    if all(one.unjudged is not None for one in outcomes):
-        raise ComparisonError("; ".join(dict.fromkeys(f"{one.network}: {one.unjudged}" for one in outcomes)))
-    made = judge(study)
+    outcomes = {name: read_outcomes(study, name) for name in study.networks}
+    if all(one.unjudged is not None for one in outcomes.values()):
+        raise ComparisonError("; ".join(f"{name}: {one.unjudged}" for name, one in outcomes.items()))
+    made = judge(study, list(outcomes.values()))
     if _STEP not in study.steps:
         files = dict(_files(made))
-        for network, one in zip(networks, outcomes, strict=True):
-            if one.unjudged is None:
+        for network in networks:
+            if (one := outcomes[network.name]).unjudged is None:
                 files |= _files_of(network, one, study.network(network.name).folder)
         study = study.add(_STEP, files)
     return study, tuple(made.findings)

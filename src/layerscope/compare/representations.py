@@ -28,6 +28,7 @@ from layerscope.errors import ComparisonError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.progress import Count, Told
+from layerscope.study.manifest import digest_of_inputs
 from layerscope.sweep.checkpoints import Checkpoints, Shard
 from layerscope.sweep.engine import Advance, Engine, Job, Local, surroundings
 from layerscope.sweep.one_pass import SweepOptions
@@ -186,7 +187,7 @@ class _Gathering:
     def run(self, engine: Engine, progress: Told | None) -> None:
         """Compute the shards that are missing; then each network's layers, file by file, and the note last."""
         folder = self.folder / _WORK
-        digest = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+        digest = digest_of_inputs(self.inputs)
         numbers = range(len(self.networks))
         stores = [Checkpoints(folder / f"{number}", f"{digest} {self.settings.shard}") for number in numbers]
         done = sum(len(shard.indices) for store in stores for shard in self.shards if store.has(shard))

@@ -20,7 +20,7 @@ from layerscope.study.folder import NetworkResults, Study
 
 Floats = npt.NDArray[np.float64]
 _MAX_POOLS = ("max_pool2d", "adaptive_max_pool2d")
-_POOLS = (*_MAX_POOLS, "avg_pool2d", "adaptive_avg_pool2d")
+POOLS = (*_MAX_POOLS, "avg_pool2d", "adaptive_avg_pool2d")
 _COLUMNS = ("layer", "kind", "sparsity", "dead_channels", "channels")
 
 
@@ -64,7 +64,7 @@ def _rows(results: NetworkResults) -> pa.Table:
     rows = rows.append_column(
         "kind", pa.array([kinds[name] for name in rows["layer"].to_pylist()], pa.string())
     )
-    rows = rows.select(list(_COLUMNS)).filter(pc.is_in(rows["kind"], pa.array(["conv2d", *_POOLS])))
+    rows = rows.select(list(_COLUMNS)).filter(pc.is_in(rows["kind"], pa.array(["conv2d", *POOLS])))
     return rows.add_column(0, "network", pa.array([results.name] * len(rows), pa.string()))
 
 
@@ -162,7 +162,7 @@ class Zeros:
             values = tuple(d / n for d, n in zip(rows["dead_channels"], rows["channels"], strict=True))
         else:
             values = tuple(self.strongest.get(name, nan) for name in rows["layer"])
-        pools = tuple(kind in _POOLS for kind in rows["kind"])
+        pools = tuple(kind in POOLS for kind in rows["kind"])
         return Curve(self.results.name, tuple(rows["layer"]), pools, values, low, high)
 
     def halves(self) -> tuple[Measured, Measured]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from layerscope.disk.whole import written_whole
 from layerscope.errors import StudyError, said
@@ -85,6 +86,13 @@ def table_bytes(table: pa.Table) -> Buffer:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     return memoryview(sink.getvalue())
+
+
+def csv_bytes(table: pa.Table) -> bytes:
+    """The table as a CSV file."""
+    memory = io.BytesIO()
+    csv.write_csv(table, memory)
+    return memory.getvalue()
 
 
 def array_pieces(array: Array, name: str) -> list[Buffer]:

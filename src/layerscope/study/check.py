@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from layerscope.disk.locks import LOCK
 from layerscope.disk.tables import measure, read_table, shape_of
 from layerscope.disk.whole import PARTIAL
 from layerscope.errors import StudyError, said
-from layerscope.study.manifest import BEGUN, MANIFEST, PICTURES, WORK, read_manifest
+from layerscope.study.manifest import BEGUN, MANIFEST, PICTURES, WORK, digest_of_inputs, read_manifest
 from layerscope.study.notes import noted
 
 
@@ -56,10 +54,9 @@ def _why_no_manifest(folder: Path) -> str:
 
 def _has_digest(manifest: Mapping[str, Any]) -> bool:
     try:
-        inputs = json.dumps(manifest["inputs"], sort_keys=True)
+        return bool(digest_of_inputs(manifest["inputs"]) == manifest["digest"])
     except RecursionError:
         return False
-    return bool(hashlib.sha256(inputs.encode()).hexdigest() == manifest["digest"])
 
 
 def _listed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Fault]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,16 @@ from layerscope.disk.tables import measure, read_bytes
 from layerscope.disk.whole import folder_written_whole, written
 from layerscope.errors import StudyError
 from layerscope.study.folder import Study
-from layerscope.study.manifest import FORMAT, MANIFEST, PICTURES, SOURCES, Facts, facts, write_manifest
+from layerscope.study.manifest import (
+    FORMAT,
+    MANIFEST,
+    PICTURES,
+    SOURCES,
+    Facts,
+    digest_of_inputs,
+    facts,
+    write_manifest,
+)
 from layerscope.study.names import network_folder
 
 
@@ -137,7 +144,7 @@ class _Joining:
         places = (study.steps.get(SOURCES, {}).get("images") for study in self.studies)
         note: Facts = {"images": next(filter(None, places), []), "networks": sources}
         return {
-            **{"format": FORMAT, "digest": _digest(self.inputs), "inputs": self.inputs},
+            **{"format": FORMAT, "digest": digest_of_inputs(self.inputs), "inputs": self.inputs},
             **{"made_with": made_with, "threads": first["threads"], "images": first["images"]},
             **{"networks": abouts, "steps": {SOURCES: {"options": note, "files": []}}},
             "files": dict(sorted(files.items())),
@@ -161,10 +168,6 @@ def _difference(one: Study, other: Study) -> str:
 def _unlabelled(study: Study) -> bool:
     labels = study.pictures["label"]
     return bool(labels.null_count == len(labels))
-
-
-def _digest(inputs: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _copy(path: Path, to: Path) -> Facts:

@@ -76,6 +76,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def digest_of_inputs(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of all that results depend on. Raises RecursionError for what is nested deeper than any of ours."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
 def has_checksum(manifest: Mapping[str, Any]) -> bool:
     """Whether the manifest was written with a checksum, as all are by now."""
     return _CHECKSUM in manifest

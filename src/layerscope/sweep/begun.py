@@ -14,7 +14,7 @@ from layerscope.disk.tables import publish_json, read_json
 from layerscope.errors import StudyError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
-from layerscope.study.manifest import BEGUN, FORMAT, PARTS, WORK, lacking
+from layerscope.study.manifest import BEGUN, FORMAT, PARTS, WORK, digest_of_inputs, lacking
 from layerscope.sweep.checkpoints import Shard
 from layerscope.sweep.one_pass import shards_of, whole_batches
 from layerscope.sweep.reducers import Reducer
@@ -65,7 +65,7 @@ class Begun:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the inputs."""
-        return hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+        return digest_of_inputs(self.inputs)
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:

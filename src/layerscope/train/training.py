@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from contextlib import closing
@@ -14,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from pyarrow import csv
 from torch import Tensor, nn
 
-from layerscope.disk.tables import publish, publish_json, read_json
+from layerscope.disk.tables import csv_bytes, publish, publish_json, read_json
 from layerscope.disk.whole import written
 from layerscope.drawing.canvas import save_figure
 from layerscope.errors import TrainingError
@@ -235,9 +233,8 @@ class _Training:
         save_tensors(self.plan.out / name, self.module.state_dict(), {**self.plan.about, "trained": last})
 
     def _publish_log(self) -> pa.Table:
-        table, memory = pa.Table.from_pylist(self.log, LOG_SCHEMA), io.BytesIO()
-        csv.write_csv(table, memory)
-        publish(self.plan.out / LOG, [memory.getvalue()])
+        table = pa.Table.from_pylist(self.log, LOG_SCHEMA)
+        publish(self.plan.out / LOG, [csv_bytes(table)])
         return table
 
     def _finish(self) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from layerscope.compare.background import POOLS, Measured, measured_layers, shares_of
+from layerscope.compare.background import Measured, measured_layers, shares_of
 from layerscope.compare.part import Finding, Made, Part, Shown, nulls
 from layerscope.compare.reinitialised import reinitialise, weighted_layers
 from layerscope.compare.representations import hashed_order
 from layerscope.compare.resampling import Change, bootstrap_means
+from layerscope.compare.sparsity import POOLS
 from layerscope.compare.subject import Subject
 from layerscope.drawing.canvas import Page
 from layerscope.drawing.charts import Curve, Line

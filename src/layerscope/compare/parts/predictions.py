@@ -67,12 +67,11 @@ def _outcomes(subject: Subject) -> list[Outcomes]:
 
 
 def _make(subject: Subject) -> Made:
-    return judge(subject.study)
+    return judge(subject.study, _outcomes(subject))
 
 
-def judge(study: Study) -> Made:
+def judge(study: Study, every: Sequence[Outcomes]) -> Made:
     """Errors of all networks of a study, whether they differ, and how often networks agree."""
-    every = [read_outcomes(study, name) for name in study.networks]
     judged = [one for one in every if one.unjudged is None]
     errors = {one.network: _errors(one) for one in judged}
     compared = [pair for top in _TOPS for pair in _compared(judged, top)]
