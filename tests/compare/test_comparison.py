@@ -11,10 +11,11 @@ from layerscope.choices import PARTS as NAMES
 from layerscope.compare.comparison import compare_studies
 from layerscope.compare.part import Finding
 from layerscope.compare.parts import PARTS
-from layerscope.compare.subject import CompareOptions
+from layerscope.compare.subject import CompareOptions, Subject
 from layerscope.errors import ComparisonError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.network.network import Network
+from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
@@ -81,3 +82,14 @@ def test_a_sentence_without_a_number_is_refused() -> None:
     with pytest.raises(ComparisonError, match="shows no number"):
         Finding.of("{name} is better", name="alexcnn")
     assert Finding.of("{share:.0%} of {name}", share=0.5, name="c1").text == "50% of c1"
+
+
+def test_what_a_rule_makes_depends_on_its_overlap_too(both: Study, photographs: Path) -> None:
+    """Otherwise what one rule made would be taken for the other's."""
+    rules = [DECONVNET, replace(DECONVNET, overlap="overwrite")]
+    for name in ("rows", "filters", "background", "randomisation"):
+        options = [
+            PARTS[name].options(Subject(both, CompareOptions(rule=rule), {}, open_images(photographs)))
+            for rule in rules
+        ]
+        assert options[0] != options[1], name

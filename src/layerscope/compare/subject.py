@@ -81,6 +81,11 @@ class Subject:
         """Of the networks, in their order."""
         return self.study.networks
 
+    @property
+    def rule_options(self) -> Mapping[str, object]:
+        """What results depend on through the rule, for the options of a part."""
+        return {"rule": self.options.rule.name, "overlap": self.options.rule.overlap}
+
     @cached_property
     def networks(self) -> tuple[Network, ...]:
         """All networks, in the precision of the study. Raises StudyError as `network_of` and `check_network` do."""

@@ -63,7 +63,7 @@ def _options(subject: Subject) -> Mapping[str, object]:
         masks = subject.objects.digest
     except LayerscopeError as error:
         masks = str(error)
-    return {"rule": subject.options.rule.name, "layers": subject.options.layers, "masks": masks}
+    return {**subject.rule_options, "layers": subject.options.layers, "masks": masks}
 
 
 # ------------------------------------------------------------------ measuring

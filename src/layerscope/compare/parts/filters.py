@@ -50,8 +50,8 @@ def _lacking(subject: Subject) -> str | None:
 def _options(subject: Subject) -> Mapping[str, object]:
     options = subject.options
     return {
-        **{"grid": options.grid, "filters": options.filters, "rule": options.rule.name},
-        **{"overlap": options.rule.overlap, "partial": find_spec("ot") is not None},
+        **subject.rule_options,
+        **{"grid": options.grid, "filters": options.filters, "partial": find_spec("ot") is not None},
     }
 
 

@@ -108,7 +108,7 @@ def _pictures(subject: Subject) -> tuple[int, ...]:
 
 def _options(subject: Subject) -> Mapping[str, object]:
     return {
-        "rule": subject.options.rule.name,
+        **subject.rule_options,
         "layers": subject.options.layers,
         "pictures": _pictures(subject),
     }

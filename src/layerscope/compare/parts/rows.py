@@ -48,9 +48,9 @@ def _why_not(subject: Subject) -> str | None:
 
 
 def _options(subject: Subject) -> Mapping[str, object]:
-    chosen, rule = subject.options.pictures, subject.options.rule
+    chosen = subject.options.pictures
     pictures = chosen if isinstance(chosen, int) else list(named_pictures(subject.study, chosen))
-    return {"pictures": pictures, "rule": rule.name, "overlap": rule.overlap, "grid": subject.options.grid}
+    return {"pictures": pictures, **subject.rule_options, "grid": subject.options.grid}
 
 
 def _make(subject: Subject) -> Made:
@@ -90,7 +90,7 @@ class _Rows:
         self._subject, self._choice, self._ways = subject, choice, ways
         self._looks = [Look(layers=_wanted(way, alignments), rule=subject.options.rule) for way in ways]
         options = {
-            "rule": [subject.options.rule.name, subject.options.rule.overlap],
+            **subject.rule_options,
             "layers": {w.network.name: look.layers for w, look in zip(ways, self._looks, strict=True)},
         }
         self._kept = subject.kept("rows", options)
