@@ -157,8 +157,9 @@ export interface SpaceShard {
   column: Packed;
   /** (N, 4): top, left, bottom, right in pixels of the input. */
   boxes: Packed;
-  /** (N, 2), f4: x and y in cells, as the space's `places`. */
-  places: Packed;
+  /** (N, 2), f4: where t-SNE put each patch; its place in cells is (point - [left, top]) / side, in float64. */
+  points: Packed;
+  grid: { left: number; top: number; side: number };
   /** What `--patches` etc. were, and why there are fewer; "" if not. */
   shortfall: string;
   /** Size of the plane in cells, of each arrangement: patch of each cell (rows, columns), -1: none. */
