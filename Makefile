@@ -1,15 +1,20 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
 # make test   sets up, runs every check
 # make quick  style, types and the tests of what has changed, in a minute and a half
+# make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3
 BIN := .venv/bin
+PAGE := src/layerscope/explorer/page
+WEB := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
 
-.PHONY: demo test quick lint types pytest coverage lowest bench docs clean
+.PHONY: demo test quick web lint types pytest coverage lowest bench docs clean
 
-demo: .venv/.demo
+demo: .venv/.demo web
 	$(BIN)/python examples/demo.py demo
 
 test: lint types pytest
+
+web: $(PAGE)/index.html
 
 quick: lint types
 	$(BIN)/python .ci/quick.py
@@ -20,10 +25,12 @@ lint: .venv/.dev
 	$(BIN)/codespell $$(git ls-files)
 	$(BIN)/lint-imports
 
-types: .venv/.dev
+types: .venv/.dev web/node_modules/.package-lock.json
 	$(BIN)/mypy
+	cd web && npx tsc --noEmit
 
-pytest: .venv/.dev
+pytest: .venv/.dev web
+	cd web && node build.mjs --tests && node --test .tests
 	$(BIN)/python -m pytest --durations 20
 
 coverage: .venv/.dev
@@ -52,7 +59,17 @@ docs: .venv/.dev
 	$(BIN)/zensical build --clean --strict
 
 clean:
-	rm -rf .venv .venv-lowest .cache demo site build dist
+	rm -rf .venv .venv-lowest .cache demo site build dist web/node_modules web/.tests $(PAGE)
+
+# The pages of the explorer: built anew when their sources are newer. Scripts of packages are not run (web/.npmrc).
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@command -v npm > /dev/null || { echo "the explorer's pages need npm to be built: install Node.js 20 or newer" >&2; exit 1; }
+	cd web && npm ci --silent
+	touch $@
+
+$(PAGE)/index.html: $(WEB) web/node_modules/.package-lock.json
+	cd web && node build.mjs
+	touch $@
 
 # Dependency groups need pip 25.1, which is newer than the one that Python 3.11 brings.
 .venv/bin/python:

@@ -1,0 +1,385 @@
+// Addresses: what a page shows, as the part of its URL after "#". At most 200 characters; restores the view anywhere.
+// Names that are long or hold signs of our own are written by number, "~10"; so are all names where it gets too long.
+
+export const LONGEST = 200;
+/** Most corners of a lasso; each takes four characters. */
+export const CORNERS = 32;
+
+export type Arrangement = "one" | "fill" | "points";
+export type Point = [number, number];
+
+export interface OverviewRoute {
+  page: "overview";
+  /** Number of the picture shown in the blocks. */
+  picture: number | null;
+}
+export interface PicturesRoute {
+  page: "pictures";
+  /** Number of a class. */
+  class: number | null;
+  /** Name of a network, and what of its answers are shown. */
+  answers: { network: string; right: boolean } | null;
+  /** Only pictures on which networks differ. */
+  differing: boolean;
+}
+export interface PictureRoute {
+  page: "picture";
+  picture: number;
+  /** The chosen layer; null: the page chooses. */
+  layer: { network: string; layer: string } | null;
+  /** Row and column of the pinned unit of that layer. */
+  at: [number, number] | null;
+  align: "field" | "depth";
+  /** All layers at once, not the stage. */
+  all: boolean;
+}
+export interface FiltersRoute {
+  page: "filters";
+  network: string | null;
+  layer: string | null;
+  sort: "max" | "rare" | "number" | "region";
+  show: "both" | "patches" | "reconstructions";
+  /** All filters, not only those with reconstructions. */
+  all: boolean;
+}
+export interface FilterRoute {
+  page: "filter";
+  network: string;
+  layer: string;
+  channel: number;
+}
+/** What is chosen on a plane; box: left, top, right, bottom in cells; poly: corners in cells. */
+export type Chosen =
+  | { region: number }
+  | { box: [number, number, number, number] }
+  | { poly: Point[] }
+  | { patch: number }
+  | { filter: number };
+export interface SpaceRoute {
+  page: "space";
+  network: string | null;
+  layer: string | null;
+  arrangement: Arrangement | null;
+  /** Centre and width of what is seen, in cells. */
+  view: [number, number, number] | null;
+  chosen: Chosen | null;
+}
+export interface CompareRoute {
+  page: "compare";
+  one: string | null;
+  other: string | null;
+  /** A cell of the map, or a pair of filters where channels are given. */
+  pair: { layer: string; channel: number | null; otherLayer: string; otherChannel: number | null } | null;
+  measure: "cka" | "procrustes" | "neighbours";
+}
+export interface LiveRoute {
+  page: "live";
+}
+export interface MissingRoute {
+  page: "missing";
+  address: string;
+}
+export type Route =
+  | OverviewRoute
+  | PicturesRoute
+  | PictureRoute
+  | FiltersRoute
+  | FilterRoute
+  | SpaceRoute
+  | CompareRoute
+  | LiveRoute
+  | MissingRoute;
+
+/** What addresses need to know of a study; StudyData is one. */
+export interface Names {
+  networks: { name: string; layers: { name: string }[] }[];
+}
+
+const PLAIN = /^[A-Za-z0-9_-]{1,16}$/;
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** Writes names; `short`: every one by its number. */
+class Writer {
+  constructor(
+    private names: Names,
+    private short: boolean,
+  ) {}
+
+  private name(name: string, among: { name: string }[]): string {
+    if (!this.short && PLAIN.test(name)) return name;
+    const number = among.findIndex((one) => one.name === name);
+    return number < 0 ? encodeURIComponent(name) : `~${number}`;
+  }
+
+  network(name: string): string {
+    return this.name(name, this.names.networks);
+  }
+
+  layer(network: string, name: string): string {
+    return this.name(name, this.names.networks.find((one) => one.name === network)?.layers ?? []);
+  }
+}
+
+/** Reads names; throws what is no name of the study. */
+class Reader {
+  constructor(private names: Names) {}
+
+  private name<T extends { name: string }>(text: string, among: T[]): T {
+    const found = text.startsWith("~") ? among[whole(text.slice(1))] : among.find((one) => one.name === text);
+    if (found === undefined) throw new Error(`no ${text}`);
+    return found;
+  }
+
+  network(text: string): string {
+    return this.name(text, this.names.networks).name;
+  }
+
+  layer(network: string, text: string): string {
+    return this.name(text, this.name(network, this.names.networks).layers).name;
+  }
+}
+
+function whole(text: string | undefined): number {
+  if (text === undefined || !/^\d{1,9}$/.test(text)) throw new Error(`no number: ${text}`);
+  return Number(text);
+}
+
+function numbers(text: string, count: number): number[] {
+  const all = text.split(",").map(Number);
+  if (all.length !== count || !all.every(Number.isFinite)) throw new Error(`not ${count} numbers: ${text}`);
+  return all;
+}
+
+/** A number in at most five signs up to 999.9: one place after the point. */
+function tenth(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
+
+/** A polygon on eighths of a cell, four letters a corner, and back. Coordinates lie in [0, 512). */
+export function writePolygon(corners: Point[]): string {
+  const letters = (value: number) => {
+    const eighths = Math.min(4095, Math.max(0, Math.round(value * 8)));
+    return `${LETTERS[eighths >> 6]}${LETTERS[eighths & 63]}`;
+  };
+  return corners.map(([x, y]) => letters(x) + letters(y)).join("");
+}
+
+export function readPolygon(text: string): Point[] {
+  const value = (at: number) => {
+    const [high, low] = [LETTERS.indexOf(text.charAt(at)), LETTERS.indexOf(text.charAt(at + 1))];
+    if (high < 0 || low < 0) throw new Error(`no polygon: ${text}`);
+    return (high * 64 + low) / 8;
+  };
+  if (text.length % 4 !== 0 || text.length < 12 || text.length > 4 * CORNERS) throw new Error(`no polygon: ${text}`);
+  return Array.from({ length: text.length / 4 }, (_, at): Point => [value(4 * at), value(4 * at + 2)]);
+}
+
+type Query = [string, string | number | null][];
+
+/** Path and fields as one address; a field that is null or "" is left out. */
+function join(path: (string | number | null)[], query: Query = []): string {
+  const parts = path.filter((part) => part !== null);
+  const fields = query.filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name}=${value}`);
+  return `#/${parts.join("/")}${fields.length ? `?${fields.join("&")}` : ""}`;
+}
+
+function unless<T extends string>(value: T, usual: T): T | null {
+  return value === usual ? null : value;
+}
+
+function writeChosen(chosen: Chosen | null): Query {
+  if (chosen === null) return [];
+  if ("region" in chosen) return [["r", chosen.region]];
+  if ("box" in chosen) return [["box", chosen.box.map(tenth).join(",")]];
+  if ("poly" in chosen) return [["poly", writePolygon(chosen.poly)]];
+  if ("patch" in chosen) return [["patch", chosen.patch]];
+  return [["f", chosen.filter]];
+}
+
+function writePair(route: CompareRoute, writer: Writer): string | null {
+  if (route.pair === null || route.one === null || route.other === null) return null;
+  const { layer, channel, otherLayer, otherChannel } = route.pair;
+  const side = (name: string, number: number | null) => (number === null ? name : `${name}.${number}`);
+  const one = side(writer.layer(route.one, layer), channel);
+  return `${one}:${side(writer.layer(route.other, otherLayer), otherChannel)}`;
+}
+
+function writePicture(route: PictureRoute, writer: Writer): string {
+  const chosen = route.layer;
+  const layer = chosen && `${writer.network(chosen.network)}.${writer.layer(chosen.network, chosen.layer)}`;
+  const at = route.at === null ? null : route.at.join(",");
+  return join(
+    ["p", route.picture],
+    [["l", layer], ["at", at], ["align", unless(route.align, "field")], ["all", route.all ? 1 : null]],
+  );
+}
+
+function writePictures(route: PicturesRoute, writer: Writer): string {
+  const answers = route.answers && `${writer.network(route.answers.network)}.${route.answers.right ? "right" : "wrong"}`;
+  return join(["p"], [["c", route.class], ["a", answers], ["d", route.differing ? 1 : null]]);
+}
+
+function writeFilters(route: FiltersRoute, network: string | null, layer: string | null): string {
+  const query: Query = [["sort", unless(route.sort, "max")], ["show", unless(route.show, "both")]];
+  return join(["f", network, layer], [...query, ["all", route.all ? 1 : null]]);
+}
+
+function writeSpace(route: SpaceRoute, network: string | null, layer: string | null): string {
+  const view = route.view && route.view.map(tenth).join(",");
+  return join(["s", network, layer], [["a", route.arrangement], ["v", view], ...writeChosen(route.chosen)]);
+}
+
+function write(route: Route, writer: Writer): string {
+  const network = "network" in route && route.network !== null ? writer.network(route.network) : null;
+  const named = network !== null && "layer" in route && typeof route.layer === "string";
+  const layer = named && "network" in route ? writer.layer(route.network as string, route.layer as string) : null;
+  switch (route.page) {
+    case "overview":
+      return join([""], [["p", route.picture]]);
+    case "pictures":
+      return writePictures(route, writer);
+    case "picture":
+      return writePicture(route, writer);
+    case "filters":
+      return writeFilters(route, network, layer);
+    case "filter":
+      return join(["f", network, layer, route.channel]);
+    case "space":
+      return writeSpace(route, network, layer);
+    case "compare": {
+      const pair = route.one === null || route.other === null ? [] : [writer.network(route.one), writer.network(route.other)];
+      return join(["c", ...pair, writePair(route, writer)], [["m", unless(route.measure, "cka")]]);
+    }
+    case "live":
+      return "#/live";
+    case "missing":
+      return route.address;
+  }
+}
+
+/** The address of a route, at most 200 characters; null fields are left to the page. */
+export function format(route: Route, names: Names): string {
+  const address = write(route, new Writer(names, false));
+  return address.length <= LONGEST ? address : write(route, new Writer(names, true));
+}
+
+type Fields = Map<string, string>;
+
+function choice<T extends string>(fields: Fields, name: string, among: readonly T[], usual: T): T {
+  const text = fields.get(name) as T | undefined;
+  return text !== undefined && among.includes(text) ? text : usual;
+}
+
+function field<T>(fields: Fields, name: string, read: (text: string) => T): T | null {
+  const text = fields.get(name);
+  return text === undefined ? null : read(text);
+}
+
+/** A name and what follows its last dot. */
+function split(text: string): [string, string] {
+  const at = text.lastIndexOf(".");
+  if (at < 0) throw new Error(`no dot: ${text}`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function readPicture(picture: string, fields: Fields, reader: Reader): PictureRoute {
+  const layer = field(fields, "l", (text) => {
+    const [network, name] = split(text);
+    return { network: reader.network(network), layer: reader.layer(reader.network(network), name) };
+  });
+  const at = field(fields, "at", (text): [number, number] => {
+    const [row, column] = text.split(",");
+    return [whole(row), whole(column)];
+  });
+  const align = choice(fields, "align", ["field", "depth"], "field");
+  return { page: "picture", picture: whole(picture), layer, at, align, all: fields.has("all") };
+}
+
+function readPictures(fields: Fields, reader: Reader): PicturesRoute {
+  const answers = field(fields, "a", (text) => {
+    const [network, kind] = split(text);
+    return { network: reader.network(network), right: kind === "right" };
+  });
+  return { page: "pictures", class: field(fields, "c", whole), answers, differing: fields.has("d") };
+}
+
+function readFilters(path: string[], fields: Fields, reader: Reader): FiltersRoute | FilterRoute {
+  const network = path[1] === undefined ? null : reader.network(path[1]);
+  const layer = network === null || path[2] === undefined ? null : reader.layer(network, path[2]);
+  if (network !== null && layer !== null && path[3] !== undefined)
+    return { page: "filter", network, layer, channel: whole(path[3]) };
+  const sort = choice(fields, "sort", ["max", "rare", "number", "region"], "max");
+  const show = choice(fields, "show", ["both", "patches", "reconstructions"], "both");
+  return { page: "filters", network, layer, sort, show, all: fields.has("all") };
+}
+
+function readChosen(fields: Fields): Chosen | null {
+  const kinds: [string, (text: string) => Chosen][] = [
+    ["r", (text) => ({ region: whole(text) })],
+    ["box", (text) => ({ box: numbers(text, 4) as [number, number, number, number] })],
+    ["poly", (text) => ({ poly: readPolygon(text) })],
+    ["patch", (text) => ({ patch: whole(text) })],
+    ["f", (text) => ({ filter: whole(text) })],
+  ];
+  for (const [name, read] of kinds) if (fields.has(name)) return read(fields.get(name) as string);
+  return null;
+}
+
+function readSpace(path: string[], fields: Fields, reader: Reader): SpaceRoute {
+  const network = path[1] === undefined ? null : reader.network(path[1]);
+  const layer = network === null || path[2] === undefined ? null : reader.layer(network, path[2]);
+  const shown = fields.get("a");
+  const arrangement = shown === "one" || shown === "fill" || shown === "points" ? shown : null;
+  const view = field(fields, "v", (text) => numbers(text, 3) as [number, number, number]);
+  return { page: "space", network, layer, arrangement, view, chosen: readChosen(fields) };
+}
+
+function readCompare(path: string[], fields: Fields, reader: Reader): CompareRoute {
+  const measure = choice(fields, "m", ["cka", "procrustes", "neighbours"], "cka");
+  if (path[2] === undefined) return { page: "compare", one: null, other: null, pair: null, measure };
+  const [one, other] = [reader.network(path[1] ?? ""), reader.network(path[2])];
+  if (path[3] === undefined) return { page: "compare", one, other, pair: null, measure };
+  const sides = path[3].split(":");
+  const side = (network: string, text: string | undefined): [string, number | null] => {
+    const [name, channel] = (text ?? "").includes(".") ? split(text ?? "") : [text ?? "", null];
+    return [reader.layer(network, name), channel === null ? null : whole(channel)];
+  };
+  const [[layer, channel], [otherLayer, otherChannel]] = [side(one, sides[0]), side(other, sides[1])];
+  return { page: "compare", one, other, pair: { layer, channel, otherLayer, otherChannel }, measure };
+}
+
+function read(address: string, reader: Reader): Route {
+  const [path = "", query = ""] = address.replace(/^#?\/?/, "").split("?");
+  const parts = path.split("/").filter((part) => part !== "").map(decodeURIComponent);
+  const fields: Fields = new Map(query.split("&").filter(Boolean).map((part) => pairOf(part)));
+  switch (parts[0]) {
+    case undefined:
+      return { page: "overview", picture: field(fields, "p", whole) };
+    case "p":
+      return parts[1] === undefined ? readPictures(fields, reader) : readPicture(parts[1], fields, reader);
+    case "f":
+      return readFilters(parts, fields, reader);
+    case "s":
+      return readSpace(parts, fields, reader);
+    case "c":
+      return readCompare(parts, fields, reader);
+    case "live":
+      return { page: "live" };
+    default:
+      return { page: "missing", address };
+  }
+}
+
+function pairOf(part: string): [string, string] {
+  const at = part.indexOf("=");
+  return at < 0 ? [part, ""] : [part.slice(0, at), decodeURIComponent(part.slice(at + 1))];
+}
+
+/** What an address means in a study; "missing" where it means nothing. */
+export function parse(address: string, names: Names): Route {
+  try {
+    return read(address, new Reader(names));
+  } catch {
+    return { page: "missing", address };
+  }
+}

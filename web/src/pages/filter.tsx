@@ -1,0 +1,7 @@
+export function Filter() {
+  return (
+    <main class="page">
+      <h1>Filter</h1>
+    </main>
+  );
+}

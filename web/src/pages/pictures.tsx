@@ -1,0 +1,7 @@
+export function Pictures() {
+  return (
+    <main class="page">
+      <h1>Pictures</h1>
+    </main>
+  );
+}
