@@ -54,7 +54,10 @@ export type Chosen =
   | { box: [number, number, number, number] }
   | { poly: Point[] }
   | { patch: number }
-  | { filter: number };
+  | { filter: number }
+  /** All patches of a picture, or of a class's pictures. */
+  | { picture: number }
+  | { class: number };
 export interface SpaceRoute {
   page: "space";
   network: string | null;
@@ -63,6 +66,8 @@ export interface SpaceRoute {
   /** Centre and width of what is seen, in cells. */
   view: [number, number, number] | null;
   chosen: Chosen | null;
+  /** A second plane, shown beside the first. */
+  beside?: { network: string; layer: string } | null;
 }
 export interface CompareRoute {
   page: "compare";
@@ -193,6 +198,8 @@ function writeChosen(chosen: Chosen | null): Query {
   if ("box" in chosen) return [["box", chosen.box.map(tenth).join(",")]];
   if ("poly" in chosen) return [["poly", writePolygon(chosen.poly)]];
   if ("patch" in chosen) return [["patch", chosen.patch]];
+  if ("picture" in chosen) return [["p", chosen.picture]];
+  if ("class" in chosen) return [["c", chosen.class]];
   return [["f", chosen.filter]];
 }
 
@@ -224,9 +231,12 @@ function writeFilters(route: FiltersRoute, network: string | null, layer: string
   return join(["f", network, layer], [...query, ["all", route.all ? 1 : null]]);
 }
 
-function writeSpace(route: SpaceRoute, network: string | null, layer: string | null): string {
+function writeSpace(route: SpaceRoute, writer: Writer, network: string | null, layer: string | null): string {
   const view = route.view && route.view.map(tenth).join(",");
-  return join(["s", network, layer], [["a", route.arrangement], ["v", view], ...writeChosen(route.chosen)]);
+  const other = route.beside;
+  const beside = other ? `${writer.network(other.network)}.${writer.layer(other.network, other.layer)}` : null;
+  const query: Query = [["a", route.arrangement], ["v", view], ...writeChosen(route.chosen), ["with", beside]];
+  return join(["s", network, layer], query);
 }
 
 function write(route: Route, writer: Writer): string {
@@ -245,7 +255,7 @@ function write(route: Route, writer: Writer): string {
     case "filter":
       return join(["f", network, layer, route.channel]);
     case "space":
-      return writeSpace(route, network, layer);
+      return writeSpace(route, writer, network, layer);
     case "compare": {
       const pair = route.one === null || route.other === null ? [] : [writer.network(route.one), writer.network(route.other)];
       return join(["c", ...pair, writePair(route, writer)], [["m", unless(route.measure, "cka")]]);
@@ -282,11 +292,13 @@ function split(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
+function readLayer(text: string, reader: Reader): { network: string; layer: string } {
+  const [network, layer] = split(text);
+  return { network: reader.network(network), layer: reader.layer(reader.network(network), layer) };
+}
+
 function readPicture(picture: string, fields: Fields, reader: Reader): PictureRoute {
-  const layer = field(fields, "l", (text) => {
-    const [network, name] = split(text);
-    return { network: reader.network(network), layer: reader.layer(reader.network(network), name) };
-  });
+  const layer = field(fields, "l", (text) => readLayer(text, reader));
   const at = field(fields, "at", (text): [number, number] => {
     const [row, column] = text.split(",");
     return [whole(row), whole(column)];
@@ -320,6 +332,8 @@ function readChosen(fields: Fields): Chosen | null {
     ["poly", (text) => ({ poly: readPolygon(text) })],
     ["patch", (text) => ({ patch: whole(text) })],
     ["f", (text) => ({ filter: whole(text) })],
+    ["p", (text) => ({ picture: whole(text) })],
+    ["c", (text) => ({ class: whole(text) })],
   ];
   for (const [name, read] of kinds) if (fields.has(name)) return read(fields.get(name) as string);
   return null;
@@ -331,7 +345,8 @@ function readSpace(path: string[], fields: Fields, reader: Reader): SpaceRoute {
   const shown = fields.get("a");
   const arrangement = shown === "one" || shown === "fill" || shown === "points" ? shown : null;
   const view = field(fields, "v", (text) => numbers(text, 3) as [number, number, number]);
-  return { page: "space", network, layer, arrangement, view, chosen: readChosen(fields) };
+  const beside = field(fields, "with", (text) => readLayer(text, reader));
+  return { page: "space", network, layer, arrangement, view, chosen: readChosen(fields), beside };
 }
 
 function readCompare(path: string[], fields: Fields, reader: Reader): CompareRoute {

@@ -1,8 +1,8 @@
 // Which patches an outline holds, as `plane/regions.py` says it: the same members to the last bit.
 
 /** A box (left, top, right, bottom) or the corners of a polygon, in cells from the plane's left upper corner. */
-export type Outline = { box: readonly [number, number, number, number] } | { corners: readonly Corner[] };
-export type Corner = readonly [number, number];
+export type Outline = { box: [number, number, number, number] } | { corners: Corner[] };
+export type Corner = [number, number];
 
 /** Where patches are, in cells; float64, as Python has them. */
 export interface Places {
