@@ -6,7 +6,7 @@
 //   pictures/large/VIEW/PICTURE.jpg         what the networks of a view see of a chosen picture
 //   FOLDER/strips/PICTURE.jpg               all reconstructions of a chosen picture, a square each, in `strip` order
 //   FOLDER/reconstructions/LAYER/PICTURE.jpg  one of them, as large as the input
-//   FOLDER/filters/LAYER/CHANNEL.jpg        a filter: a row of patches; a row of reconstructions, where drawn
+//   FOLDER/filters/LAYER/CHANNEL.(jpg|png)  a filter: a row of patches; a row of reconstructions, where drawn
 //   FOLDER/spaces/LAYER/ARRANGEMENT_files/LEVEL/COLUMN_ROW.jpg   tiles of a plane (Deep Zoom)
 // Numbers in names have no leading zeros. Rows, columns, channels, pictures and ranks are counted from 0.
 
@@ -66,8 +66,8 @@ export interface NetworkData {
   /** Of reconstructions; "": none are drawn. */
   rule: string;
   layers: LayerData[];
-  /** Side of a square of a strip, and the layers whose squares it has; null: there are no strips. */
-  strip: { side: number; layers: string[] } | null;
+  /** Side of a square of a strip, the layers whose squares it has, and how many stand in a row; null: there are no strips. */
+  strip: { side: number; layers: string[]; columns: number } | null;
   /** Names of the outputs; [] where they have none. */
   outputs: string[];
   errors: { pictures: number; labelled: number; top1: number | null; top5: number | null; reason: string | null } | null;
@@ -130,14 +130,16 @@ export interface FilterShard {
   count: number;
   /** Ends of the bins of the histograms, 66. */
   edges: number[];
-  /** (channels, 65): counts. */
-  histogram: Packed;
+  /** (channels, 65): counts. Null, and no edges: of a network that only a comparison has. */
+  histogram: Packed | null;
   /** (channels, k): strongest patches; picture -1: there are fewer. */
   top: { picture: Packed; row: Packed; column: Packed; value: Packed };
   /** (channels, k, 4): top, left, bottom, right in pixels of the input; may reach outside. Null: unknown. */
   boxes: Packed | null;
-  /** Size of a panel of a filter's picture, and how many stand in a row; null: no pictures were made. */
-  panel: { height: number; width: number; columns: number } | null;
+  /** Size of a panel of a filter's picture, how many stand in a row, and its file's ending; null: no pictures were made.
+   *  A filter that never fires has none.
+   */
+  panel: { height: number; width: number; columns: number; ending: ".png" | ".jpg" } | null;
   /** Channels with a row of reconstructions under the patches; "all". */
   drawn: number[] | "all";
   /** (channels, k): value of what white means in each reconstruction, once stretched; null: none are drawn. */

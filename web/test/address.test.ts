@@ -23,7 +23,7 @@ const VIEW: [number, number, number] = [317.5, 999.9, 634.9];
 
 /** Every kind of route, for a network and one of its layers. */
 function routes(network: string, layer: string): Route[] {
-  const space = { page: "space", network, layer, arrangement: "one", view: VIEW } as const;
+  const space = { page: "space", network, layer, arrangement: "one", view: VIEW, beside: null } as const;
   const filters = { page: "filters", network, layer, sort: "max", show: "both", all: false } as const;
   const compare = { page: "compare", one: network, other: network, measure: "cka" } as const;
   const other = { otherLayer: layer };
@@ -48,6 +48,9 @@ function routes(network: string, layer: string): Route[] {
     { ...space, chosen: { poly: CORNER } },
     { ...space, chosen: { patch: 99_999 } },
     { ...space, chosen: { filter: 511 } },
+    { ...space, chosen: { picture: 99_999 } },
+    { ...space, chosen: { class: 1999 } },
+    { ...space, chosen: { poly: CORNER }, beside: { network, layer } },
     { ...compare, one: null, other: null, pair: null },
     { ...compare, pair: null, measure: "neighbours" },
     { ...compare, pair: { layer, channel: null, ...other, otherChannel: null }, measure: "procrustes" },
@@ -85,7 +88,7 @@ test("addresses are as people would write them", () => {
   assert.equal(written[0], "#/?p=17");
   assert.equal(written[6], "#/p/99999?l=vgg16.c4_1&at=0,19&align=depth&all=1");
   assert.equal(written[11], "#/f/vgg16/c4_1/84");
-  assert.equal(written[23], "#/c/vgg16/vgg16/c4_1.2047:c4_1.0");
+  assert.equal(written[26], "#/c/vgg16/vgg16/c4_1.2047:c4_1.0");
 });
 
 test("an address that means nothing here is missing, and keeps its words", () => {
