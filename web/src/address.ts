@@ -1,12 +1,16 @@
 // Addresses: what a page shows, as the part of its URL after "#". At most 200 characters; restores the view anywhere.
 // Names that are long or hold signs of our own are written by number, "~10"; so are all names where it gets too long.
 
+import { type Point, readPolygon, writePolygon } from "./polygon";
+
+export { CORNERS, type Point, readPolygon, writePolygon } from "./polygon";
+
 export const LONGEST = 200;
-/** Most corners of a lasso; each takes four characters. */
-export const CORNERS = 32;
 
 export type Arrangement = "one" | "fill" | "points";
-export type Point = [number, number];
+
+/** Planes on which outlines are drawn; points lie where "fill" has them. */
+export type Drawn = "one" | "fill";
 
 export interface OverviewRoute {
   page: "overview";
@@ -48,11 +52,12 @@ export interface FilterRoute {
   layer: string;
   channel: number;
 }
-/** What is chosen on a plane; box: left, top, right, bottom in cells; poly: corners in cells. */
+/** What is chosen on a plane; box: left, top, right, bottom in cells; poly: corners in cells. Either holds patches of
+ * the plane it was drawn `on`; not given: of the one shown. */
 export type Chosen =
   | { region: number }
-  | { box: [number, number, number, number] }
-  | { poly: Point[] }
+  | { box: [number, number, number, number]; on?: Drawn }
+  | { poly: Point[]; on?: Drawn }
   | { patch: number }
   | { filter: number }
   /** All patches of a picture, or of a class's pictures. */
@@ -101,7 +106,6 @@ export interface Names {
 }
 
 const PLAIN = /^[A-Za-z0-9_-]{1,16}$/;
-const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /** Writes names; `short`: every one by its number. */
 class Writer {
@@ -160,25 +164,6 @@ function tenth(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-/** A polygon on eighths of a cell, four letters a corner, and back. Coordinates lie in [0, 512). */
-export function writePolygon(corners: Point[]): string {
-  const letters = (value: number) => {
-    const eighths = Math.min(4095, Math.max(0, Math.round(value * 8)));
-    return `${LETTERS[eighths >> 6]}${LETTERS[eighths & 63]}`;
-  };
-  return corners.map(([x, y]) => letters(x) + letters(y)).join("");
-}
-
-export function readPolygon(text: string): Point[] {
-  const value = (at: number) => {
-    const [high, low] = [LETTERS.indexOf(text.charAt(at)), LETTERS.indexOf(text.charAt(at + 1))];
-    if (high < 0 || low < 0) throw new Error(`no polygon: ${text}`);
-    return (high * 64 + low) / 8;
-  };
-  if (text.length % 4 !== 0 || text.length < 12 || text.length > 4 * CORNERS) throw new Error(`no polygon: ${text}`);
-  return Array.from({ length: text.length / 4 }, (_, at): Point => [value(4 * at), value(4 * at + 2)]);
-}
-
 type Query = [string, string | number | null][];
 
 /** Path and fields as one address; a field that is null or "" is left out. */
@@ -195,8 +180,9 @@ function unless<T extends string>(value: T, usual: T): T | null {
 function writeChosen(chosen: Chosen | null): Query {
   if (chosen === null) return [];
   if ("region" in chosen) return [["r", chosen.region]];
-  if ("box" in chosen) return [["box", chosen.box.map(tenth).join(",")]];
-  if ("poly" in chosen) return [["poly", writePolygon(chosen.poly)]];
+  const on = "on" in chosen && chosen.on !== undefined ? chosen.on : null;
+  if ("box" in chosen) return [["box", chosen.box.map(tenth).join(",")], ["on", on]];
+  if ("poly" in chosen) return [["poly", writePolygon(chosen.poly)], ["on", on]];
   if ("patch" in chosen) return [["patch", chosen.patch]];
   if ("picture" in chosen) return [["p", chosen.picture]];
   if ("class" in chosen) return [["c", chosen.class]];
@@ -326,10 +312,12 @@ function readFilters(path: string[], fields: Fields, reader: Reader): FiltersRou
 }
 
 function readChosen(fields: Fields): Chosen | null {
+  const drawn = fields.get("on");
+  const on = drawn === "one" || drawn === "fill" ? { on: drawn as Drawn } : {};
   const kinds: [string, (text: string) => Chosen][] = [
     ["r", (text) => ({ region: whole(text) })],
-    ["box", (text) => ({ box: numbers(text, 4) as [number, number, number, number] })],
-    ["poly", (text) => ({ poly: readPolygon(text) })],
+    ["box", (text) => ({ box: numbers(text, 4) as [number, number, number, number], ...on })],
+    ["poly", (text) => ({ poly: readPolygon(text), ...on })],
     ["patch", (text) => ({ patch: whole(text) })],
     ["f", (text) => ({ filter: whole(text) })],
     ["p", (text) => ({ picture: whole(text) })],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { contrasts, count, LEVELS, sorted, strongest } from "../src/space/contrast";
-import { readPolygon, writePolygon } from "../src/address";
+import { readPolygon, writePolygon } from "../src/polygon";
 import { boxOf, simplify, stepsOf } from "../src/space/polygons";
 import type { Corner, Outline, Places } from "../src/space/regions";
 import { describe, inside, placesOfCells, placesOfPoints } from "../src/space/regions";

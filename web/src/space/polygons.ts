@@ -1,5 +1,5 @@
 // What was drawn by hand as it stands in an address: a lasso of at most 32 corners on eighths of a cell, a box on steps.
-import { CORNERS } from "../address";
+import { CORNERS } from "../polygon";
 import type { Corner } from "./regions";
 
 const LARGEST = 64 * 64 - 1;
