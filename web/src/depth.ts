@@ -108,3 +108,8 @@ export function nearest(lane: Lane, column: number): Entry | undefined {
   const far = (entry: Entry) => Math.abs(entry.column - column);
   return lane.entries.reduce<Entry | undefined>((best, one) => (best && far(best) <= far(one) ? best : one), undefined);
 }
+
+/** Whether a layer's channels are made by filters of weights. */
+export function hasWeights(layer: LayerData): boolean {
+  return layer.kind.startsWith("conv") || layer.kind === "linear";
+}

@@ -1,0 +1,152 @@
+// What the study holds, network by network, and its first pictures.
+import type { NetworkData } from "../data";
+import { thumb } from "../images";
+import { usePictures, type PictureRow } from "../pictures";
+import { Note } from "../parts/note";
+import { Tile } from "../parts/tile";
+import { hasWeights } from "../depth";
+import { colour, study, to } from "../state";
+import { count, percent, plural } from "../words";
+
+/** Most pictures shown, and planes named of one network. */
+const [PICTURES, PLANES] = [42, 4];
+
+function Filters({ network }: { network: NetworkData }) {
+  const layers = network.layers.filter((layer) => layer.filters && hasWeights(layer));
+  if (layers.length === 0) return <>none</>;
+  const filters = layers.reduce((sum, layer) => sum + (layer.channels ?? 0), 0);
+  return (
+    <>
+      <a href={to({ page: "filters", network: network.name, layer: null, sort: "max", show: "both", all: false })}>{count(filters)}</a>
+      <span class="soft"> in {plural(layers.length, "layer")}</span>
+    </>
+  );
+}
+
+function Planes({ network }: { network: NetworkData }) {
+  const layers = network.layers.filter((layer) => layer.space);
+  if (layers.length === 0) return <span class="soft">none</span>;
+  const link = (layer: string) => to({ page: "space", network: network.name, layer, arrangement: null, view: null, chosen: null });
+  return (
+    <>
+      {layers.slice(0, PLANES).map((layer, at) => (
+        <span key={layer.name}>
+          {at > 0 ? ", " : ""}
+          <a href={link(layer.name)}>{layer.name}</a>
+        </span>
+      ))}
+      {layers.length > PLANES ? ` and ${layers.length - PLANES} more` : ""}
+    </>
+  );
+}
+
+function errorWords({ errors, trunk }: NetworkData): string {
+  if (errors === null) return trunk ? "none: a trunk has no classifier" : "not evaluated";
+  if (errors.top1 === null) return errors.reason ?? "no right answers are known";
+  const five = errors.top5 === null ? "" : `, ${percent(errors.top5, 1)} of first five`;
+  return `${percent(errors.top1, 1)} of ${plural(errors.labelled, "picture")} wrong${five}`;
+}
+
+function missing(): { text: string; command: string }[] {
+  const { name, networks } = study();
+  return networks.flatMap((network) => {
+    if (network.layers.some((layer) => layer.space)) return [];
+    const layers = network.layers.filter((layer) => layer.filters && hasWeights(layer));
+    const layer = layers[Math.floor(layers.length / 2)];
+    if (layer === undefined) return [];
+    const command = `layerscope space ${quoted(name)} --network ${quoted(network.name)} --layer ${quoted(layer.name)}`;
+    return [{ text: `Missing is a plane of ${network.title}:`, command }];
+  });
+}
+
+/** A word of a command, as a shell takes it. */
+export function quoted(word: string): string {
+  return /^[\w./+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+function Table() {
+  return (
+    <div class="scrolls">
+      <table class="holdings">
+        <thead>
+          <tr>
+            <th>Network</th>
+            <th class="number">Layers</th>
+            <th class="number">Filters</th>
+            <th>Planes</th>
+            <th>Predictions</th>
+          </tr>
+        </thead>
+        <tbody>
+          {study().networks.map((network) => (
+            <tr key={network.name}>
+              <td class={colour(network.name)}>{network.title}</td>
+              <td class="number">{network.layers.length}</td>
+              <td class="number">
+                <Filters network={network} />
+              </td>
+              <td>
+                <Planes network={network} />
+              </td>
+              <td class="soft">{errorWords(network)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Pictures in the wall's small form, each a link to its page. */
+export function Thumbs({ pictures, rows }: { pictures: number[]; rows: Map<number, PictureRow> | undefined }) {
+  return (
+    <ul class="thumbs">
+      {pictures.map((picture) => {
+        const name = rows?.get(picture)?.name ?? `picture ${picture}`;
+        return (
+          <li key={picture}>
+            <a title={name} href={to({ page: "picture", picture, layer: null, at: null, align: "field", all: false })}>
+              <Tile part={thumb(study(), 0, picture)} label={name} />
+            </a>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function Pictures() {
+  const { count: total, bad, classes, thumbs, command } = study().pictures;
+  const pictures = Array.from({ length: Math.min(total, PICTURES) }, (_, at) => at);
+  const rows = usePictures(pictures).value;
+  const words = [`all ${count(total)}`, ...(classes ? [plural(classes.length, "class", "classes")] : [])].join(", ");
+  return (
+    <section aria-labelledby="pictures-title">
+      <div class="heading">
+        <h2 id="pictures-title">Pictures</h2>
+        <a class="small" href={to({ page: "pictures", class: null, answers: null, differing: false })}>
+          {words}
+        </a>
+      </div>
+      {thumbs === null ? <Note command={command}>Small pictures are missing; this makes them:</Note> : <Thumbs pictures={pictures} rows={rows} />}
+      {bad > 0 ? <Note warns>{plural(bad, "picture")} could not be read and {bad === 1 ? "was" : "were"} left out.</Note> : null}
+    </section>
+  );
+}
+
+export function Holdings() {
+  return (
+    <div class="halves">
+      <section aria-labelledby="holdings-title">
+        <h2 id="holdings-title">In this study</h2>
+        <Table />
+        {missing().map(({ text, command }) => (
+          <Note key={command} command={command}>
+            {text}
+          </Note>
+        ))}
+      </section>
+      <Pictures />
+    </div>
+  );
+}
