@@ -13,6 +13,7 @@ from layerscope._version import __version__
 from layerscope.cli.check import check
 from layerscope.cli.compare import compare
 from layerscope.cli.evaluate import evaluate
+from layerscope.cli.export import export
 from layerscope.cli.filters import filters
 from layerscope.cli.options import OneLineErrors, build_options, building, say
 from layerscope.cli.reconstruct import reconstruct
@@ -135,6 +136,7 @@ def fetch_weights(network: tuple[str, ...], name: str) -> None:
 main.add_command(check)
 main.add_command(compare)
 main.add_command(evaluate)
+main.add_command(export)
 main.add_command(filters)
 main.add_command(reconstruct)
 main.add_command(space)

@@ -1,0 +1,4 @@
+"""A study as pages: exported as a folder, served, or shown in a notebook, all of one source."""
+
+from .export import export_study as export_study
+from .site import Site as Site
