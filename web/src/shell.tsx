@@ -46,7 +46,7 @@ function Tabs({ kind }: { kind: string }) {
 
 function Search() {
   return (
-    <button type="button" class="search" aria-label="Find a layer, filter, picture or class" onClick={() => (finding.value = true)}>
+    <button type="button" class="search" onClick={() => (finding.value = true)}>
       <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true">
         <circle cx="8.5" cy="8.5" r="5.5" />
         <path d="M12.5 12.5 18 18" />
@@ -64,6 +64,9 @@ export function otherTheme(): void {
 function Header() {
   return (
     <header class="header">
+      <button type="button" class="skip" onClick={skip}>
+        Skip to the page
+      </button>
       <a class="mark" href={to({ page: "overview", picture: null })}>
         <svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
           <path d="M1 1h18v18H1zM5 5h14v14H5z" />
@@ -100,9 +103,6 @@ export function goTo(address: string): void {
 export function Shell({ children }: { children: ComponentChildren }) {
   return (
     <div class="shell" onClick={follow}>
-      <a class="skip" href="#content" onClick={(event) => skip(event)}>
-        Skip to the page
-      </a>
       <Header />
       {children}
       <Tabs kind="bottom" />
@@ -110,7 +110,6 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
-function skip(event: Event): void {
-  event.preventDefault();
+function skip(): void {
   document.querySelector<HTMLElement>("main")?.focus();
 }

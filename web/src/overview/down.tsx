@@ -30,7 +30,7 @@ function Stop({ lane, entry, picture, side }: { lane: Lane; entry: Entry | undef
   const href = layerLink(lane.network, entry.layer.name, picture);
   if (href === undefined) return <span class={kind}>{inner}</span>;
   return (
-    <a class={kind} href={href} aria-label={describe(lane.network, entry.layer)}>
+    <a class={kind} href={href} title={describe(lane.network, entry.layer)}>
       {inner}
     </a>
   );

@@ -107,7 +107,7 @@ function Stop(props: LaneProps & { entry: Entry }) {
   };
   if (href === undefined) return <span {...common}>{inner}</span>;
   return (
-    <a {...common} href={href} aria-label={words} aria-current={chosen ? "true" : undefined}>
+    <a {...common} href={href} aria-current={chosen ? "true" : undefined}>
       {inner}
     </a>
   );

@@ -1,0 +1,120 @@
+// A layer's filters: their shard with its arrays decoded, their order, and where their pictures lie.
+import type { FilterShard, LayerData, NetworkData, SpaceShard } from "./data";
+import { boxAt, type Box } from "./geometry";
+import { hasWeights } from "./depth";
+import { load, unpack, unpackAll, url, useLoaded, type Loaded, type Unpacked } from "./shards";
+
+/** Strongest patches shown of one filter. */
+export const SHOWN = 9;
+
+export interface LayerFilters {
+  shard: FilterShard;
+  top: Record<"picture" | "row" | "column" | "value", Unpacked>;
+  boxes: Unpacked | null;
+  white: Unpacked | null;
+  histogram: Unpacked | null;
+  /** Patches kept of each filter. */
+  ranks: number;
+  drawn: ReadonlySet<number> | "all";
+}
+
+/** One of a filter's strongest patches. */
+export interface TopPatch {
+  rank: number;
+  picture: number;
+  row: number;
+  column: number;
+  value: number;
+  /** What the unit sees; null: unknown. */
+  field: Box | null;
+  /** What white means in its reconstruction; null: it is not drawn. */
+  white: number | null;
+}
+
+async function decode(shard: FilterShard): Promise<LayerFilters> {
+  const maybe = (packed: FilterShard["boxes"]) => (packed === null ? null : unpack(packed));
+  const [top, boxes, white, histogram] = await Promise.all([
+    unpackAll(shard.top),
+    maybe(shard.boxes),
+    maybe(shard.white),
+    maybe(shard.histogram),
+  ]);
+  const drawn = shard.drawn === "all" ? shard.drawn : new Set(shard.drawn);
+  return { shard, top, boxes, white, histogram, ranks: shard.top.picture.shape[1] ?? 0, drawn };
+}
+
+export function filtersPath(network: NetworkData, layer: LayerData): string {
+  return `${network.folder}/layers/${layer.folder}/filters`;
+}
+
+/** The filters of a layer, as they come; of null, nothing. */
+export function useFilters(network: NetworkData | undefined, layer: LayerData | undefined): Loaded<LayerFilters> {
+  const path = network && layer?.filters ? filtersPath(network, layer) : null;
+  return useLoaded(path, () => load<FilterShard>(path as string).then(decode));
+}
+
+/** The space of a layer, where it has one. */
+export function useSpace(network: NetworkData | undefined, layer: LayerData | undefined): Loaded<SpaceShard> {
+  const path = network && layer?.space ? `${network.folder}/layers/${layer.folder}/space` : null;
+  return useLoaded(path, () => load<SpaceShard>(path as string));
+}
+
+/** A filter's strongest patches, strongest first; [] for one that never fires. */
+export function topPatches(filters: LayerFilters, channel: number, most = SHOWN): TopPatch[] {
+  const patches: TopPatch[] = [];
+  for (let rank = 0; rank < Math.min(filters.ranks, most); rank++) {
+    const at = channel * filters.ranks + rank;
+    const picture = filters.top.picture[at] ?? -1;
+    if (picture < 0) break;
+    patches.push({
+      rank,
+      picture,
+      row: filters.top.row[at] ?? 0,
+      column: filters.top.column[at] ?? 0,
+      value: filters.top.value[at] ?? 0,
+      field: filters.boxes && boxAt(filters.boxes, at),
+      white: isDrawn(filters, channel) ? (filters.white?.[at] ?? null) : null,
+    });
+  }
+  return patches;
+}
+
+export function isDrawn(filters: LayerFilters, channel: number): boolean {
+  return filters.shard.panel !== null && (filters.drawn === "all" || filters.drawn.has(channel));
+}
+
+export function drawnCount(filters: LayerFilters): number {
+  if (filters.shard.panel === null) return 0;
+  return filters.drawn === "all" ? filters.shard.channels : filters.drawn.size;
+}
+
+/** Share of positions at which a filter is above zero; null: not counted. */
+export function fires(filters: LayerFilters, channel: number): number | null {
+  const zeros = filters.shard.zeros[channel];
+  return typeof zeros === "number" ? 1 - zeros : null;
+}
+
+export function filterPicture(network: NetworkData, layer: LayerData, shard: FilterShard, channel: number): string {
+  return url(`${network.folder}/filters/${layer.folder}/${channel}${shard.panel?.ending ?? ".jpg"}`);
+}
+
+export type Sort = "max" | "rare" | "number" | "region";
+
+/** All channels in an order; `region`: those of most contrast in a region, first. Ties stand by number. */
+export function order(filters: LayerFilters, sort: Sort, region: number[] = []): number[] {
+  const { max, zeros, channels } = filters.shard;
+  const key = (channel: number): number => {
+    if (sort === "max") return -(max[channel] ?? 0);
+    if (sort === "rare") return -(zeros[channel] ?? 0) + ((max[channel] ?? 0) > 0 ? 0 : 2);
+    if (sort === "region") return region.includes(channel) ? region.indexOf(channel) - region.length : -(max[channel] ?? 0) / 1e30;
+    return channel;
+  };
+  return Array.from({ length: channels }, (_, channel) => channel).sort((a, b) => key(a) - key(b) || a - b);
+}
+
+/** The layer whose filters are shown where none is named: one with a plane, else the middle one with weights. */
+export function firstLayer(network: NetworkData): LayerData | undefined {
+  const layers = network.layers.filter((layer) => layer.filters);
+  const weighty = layers.filter(hasWeights);
+  return layers.find((layer) => layer.space) ?? weighty[Math.floor(weighty.length / 2)] ?? layers[0];
+}
