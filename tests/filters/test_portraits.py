@@ -19,6 +19,7 @@ from torch import nn
 from layerscope import load_network
 from layerscope.cli.filters import filters as command
 from layerscope.disk.locks import lock
+from layerscope.disk.names import folders
 from layerscope.drawing import sprites
 from layerscope.drawing.sprites import read_about, read_sprite
 from layerscope.errors import ImageError, NetworkError, OutputError, StudyError
@@ -34,7 +35,6 @@ from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import stream_units
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from layerscope.study.names import folders
 from layerscope.study.sources import images_of, network_of, remember_sources
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches

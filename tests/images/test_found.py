@@ -1,21 +1,16 @@
-"""Finding picture files, and naming them."""
+"""Finding picture files."""
 
 import inspect
 import os
 import sys
-import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from PIL import Image
 
 from layerscope.errors import ImageError
 from layerscope.images.decoding import FORMATS, load_image
 from layerscope.images.finding import SUFFIXES, find_images
-from layerscope.images.names import picture_names
 from tests.support.pictures import noise, reason
 
 
@@ -167,79 +162,6 @@ class TestFind:
         monkeypatch.setattr(os, "scandir", scan)
         with pytest.raises(ImageError, match=r"closed: folder cannot be read \(Permission denied\)"):
             find_images([tmp_path])
-
-
-def names(*paths: str) -> tuple[str, ...]:
-    return picture_names(paths)
-
-
-def fit_for_every_system(name: str) -> bool:
-    root = name.split(".", maxsplit=1)[0].rstrip(" ").upper()
-    devices = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
-    return (
-        0 < len(name.encode()) <= 230
-        and not set(name) & set('<>:"/\\|?*')
-        and name.isprintable()
-        and name == name.strip(" ")
-        and not name.startswith(".")
-        and not name.endswith(".")
-        and root not in devices
-    )
-
-
-class TestNames:
-    @pytest.mark.parametrize(
-        ("paths", "expected"),
-        [
-            (("b/cat.jpg", "a/dog.png"), ("cat", "dog")),
-            (("cat.jpg", "cat.png", "dog.png"), ("cat-jpg", "cat-png", "dog")),
-            (("train/cat.jpg", "val/cat.jpg"), ("train-cat", "val-cat")),
-            (("x/cat.jpg", "x/cat.png", "y/cat.jpg"), ("x-cat", "cat-png", "y-cat")),
-            (("cat.jpg", "y/cat.jpg"), ("cat", "y-cat")),
-            (("a/x/cat.jpg", "b/x/cat.jpg"), ("x-cat-jpg", "x-cat-jpg-2")),
-            (("Cat.jpg", "cat.jpg"), ("Cat-jpg", "cat-jpg-2")),
-            (("a.jpg", "a.jpg", "a-jpg-2.png"), ("a-jpg", "a-jpg-3", "a-jpg-2")),
-            (("caf\u00e9.jpg", "cafe\u0301.png"), ("caf\u00e9-jpg", "caf\u00e9-png")),
-            (("archive.tar.gz",), ("archive.tar",)),
-            (("..", "/", "", "..."), ("picture", "picture-2", "picture-3", "picture-4")),
-            (("CON.png", "nul", "com1.tar.gz", "console.png"), ("_CON", "_nul", "_com1.tar", "console")),
-            (('a:b*?"<>|\\c\n.jpg',), ("a_b_______c_",)),
-            ((" .a. .jpg",), ("a",)),
-            ((" " * 99 + "a.jpg",), ("a",)),
-            (("a" * 63 + " b.jpg",), ("a" * 63,)),
-            (("山の写真.jpg",), ("山の写真",)),
-            ((".hidden",), ("hidden",)),
-            ((), ()),
-        ],
-    )
-    def test_known(self, paths: tuple[str, ...], expected: tuple[str, ...]) -> None:
-        assert names(*paths) == expected
-
-    def test_long_names_are_cut_between_characters(self) -> None:
-        first, second = names("ä" * 100 + ".jpg", "a" + "ä" * 100 + ".jpg")
-        assert first == "ä" * 32
-        assert second == "a" + "ä" * 31
-
-    def test_many_equal_names(self) -> None:
-        result = picture_names([Path(f"{i}/images/0.jpg") for i in range(20_000)])
-        assert len(set(result)) == 20_000
-        assert result[-1] == "images-0-jpg-20000"
-
-    TEXT = st.text(max_size=90) | st.sampled_from(
-        ["a", "A", "a-png", "a-2", "CON", "..", ".", "ß", "ss", "é"]
-    )
-    PATHS = st.lists(st.builds(lambda *parts: Path("/".join(parts)), TEXT, TEXT), max_size=12)
-
-    @given(PATHS)
-    @example([Path("a.png"), Path("a.png"), Path("a-png.x"), Path("a-png-2")])
-    @example([Path(os.fsdecode(b"\xff.jpg")), Path("\ud800.png")])
-    def test_always_unique_safe_and_repeatable(self, paths: Sequence[Path]) -> None:
-        result = picture_names(paths)
-        assert len(result) == len(paths)
-        assert all(map(fit_for_every_system, result)), result
-        merged = {unicodedata.normalize("NFD", name.casefold()) for name in result}
-        assert len(merged) == len(paths)
-        assert picture_names(list(paths)) == result
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import numpy as np
 
 from layerscope.compare.match_pages import Portrayed
 from layerscope.compare.subject import Subject
+from layerscope.disk.names import folders, network_folder
 from layerscope.filters.pages import sheet_of
 from layerscope.filters.painting import Drawing, Sitting, cut, paint
 from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.progress import Count, of
 from layerscope.reconstruction.units import covers
-from layerscope.study.names import folders, network_folder
 
 Key = tuple[str, int]  #: layer and channel
 

@@ -21,6 +21,7 @@ from layerscope.compare.objects import Objects, find_objects
 from layerscope.compare.pooled import Pooled
 from layerscope.compare.representations import Representations, gather_representations
 from layerscope.compare.similarity import Similarities, compare_layers
+from layerscope.disk.names import network_folder
 from layerscope.disk.whole import remove_partials, written, written_whole
 from layerscope.errors import ComparisonError
 from layerscope.images.masks import find_masks
@@ -30,7 +31,6 @@ from layerscope.progress import Told, of
 from layerscope.reconstruction.rules import DECONVNET, Rule
 from layerscope.study.folder import Study
 from layerscope.study.manifest import WORK
-from layerscope.study.names import network_folder
 from layerscope.study.pictures import find_pictures, read_again
 from layerscope.study.sources import check_network, images_of, network_of
 

@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, folders that one process writes, tables. Knows nothing of networks."""
+"""Files that appear whole or not at all, folders of one writer, tables, names. Knows nothing of networks."""

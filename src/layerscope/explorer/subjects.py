@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from layerscope.disk.names import folders
 from layerscope.disk.tables import read_json
 from layerscope.errors import StudyError
 from layerscope.space.space import spaces_of
 from layerscope.study.folder import NetworkResults, Study
-from layerscope.study.names import folders
 
 _TITLES = {"alexnet": "AlexNet", "alexcnn": "AlexCNN", "vggcnn": "VGGCNN"}
 _FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "densenet": "DenseNet"}

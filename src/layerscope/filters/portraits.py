@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from layerscope.disk.names import folders
 from layerscope.drawing.sprites import encode_sprite, read_about, suffix
 from layerscope.errors import StudyError
 from layerscope.filters.painting import Drawing, Panel, Sitting, paint
@@ -20,7 +21,6 @@ from layerscope.progress import Told, tell
 from layerscope.reconstruction.rules import RULES
 from layerscope.reconstruction.units import check_rule, covers
 from layerscope.study.folder import Study
-from layerscope.study.names import folders
 from layerscope.study.pictures import find_pictures
 from layerscope.study.sources import check_network
 from layerscope.study.steps import OpenStep

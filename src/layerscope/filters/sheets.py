@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 import pyarrow as pa
 
+from layerscope.disk.names import folders
 from layerscope.disk.tables import read_table
 from layerscope.filters.pages import FilterDrawn, LayerDrawn, filter_pages, pages_as_files, weights_page
 from layerscope.filters.top_filters import Filter
@@ -18,7 +19,6 @@ from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.network.views import View
 from layerscope.study.folder import Study
-from layerscope.study.names import folders
 from layerscope.study.steps import OpenStep
 
 STEP = "filters"

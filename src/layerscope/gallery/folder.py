@@ -21,13 +21,13 @@ from torch import Tensor
 
 from layerscope._version import __version__
 from layerscope.disk.locks import lock
+from layerscope.disk.names import gallery_folders, numbered, panel_file, picture_names
 from layerscope.disk.whole import folder_written_whole, remove_partials, written, written_whole
 from layerscope.drawing.canvas import Page, save_figure
 from layerscope.drawing.render import Panel, as_rgb, is_whole_png, read_png, show_signal, write_png
 from layerscope.errors import NetworkError, said
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
 from layerscope.images.decoding import BadImage, load_image, read_images
-from layerscope.images.names import picture_names
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, Seed, reconstruct, reversible
@@ -100,7 +100,7 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
         "predictions": [{"index": p.index, "name": p.name, "probability": p.probability} for p in best],
         "note": row.note,
         "panels": [
-            {"file": _panel_file(n, seed), **_measure(network, seed, found[seed][0], panel)}
+            {"file": panel_file(n, str(seed)), **_measure(network, seed, found[seed][0], panel)}
             for n, (seed, (_, panel)) in enumerate(zip(seeds, panels, strict=True))
         ],
     }
@@ -115,7 +115,7 @@ def show_reconstructions(
     """The figure of a few pictures, without writing anything; it shows itself in a notebook."""
     networks, look = [networks] if isinstance(networks, Network) else list(networks), look or Look()
     check_look(networks, look)
-    titles = _distinct([network.name for network in networks])
+    titles = numbered([network.name for network in networks])
     images = [p if isinstance(p, Image.Image) else load_image(p) for p in pictures]
     paths = [
         Path(f"picture {i + 1}") if isinstance(p, Image.Image) else Path(p) for i, p in enumerate(pictures)
@@ -142,13 +142,6 @@ def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Lo
         f"{name} without {out}, which the rule does not go back from" for name, out in missing.items() if out
     ]
     return reconstruction_figure(blocks, caption="; ".join((look.rule.name, *weights, *meanings, *without)))
-
-
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, all with a number if two of them are the same but for case."""
-    if len({name.casefold() for name in names}) == len(names):
-        return tuple(names)
-    return tuple(f"{name}-{number}" for number, name in enumerate(names, start=1))
 
 
 def _draw(signal: Tensor, display: str) -> Panel:
@@ -187,7 +180,7 @@ class Gallery:
     @property
     def names(self) -> tuple[str, ...]:
         """A folder name for each network."""
-        return _distinct([re.sub(r"[^\w.-]+", "_", network.name) for network in self.networks])
+        return gallery_folders([network.name for network in self.networks])
 
     def add(self, name: str, path: Path) -> BadImage | None:
         """Make what is missing of one picture. Returns what is wrong with the file, if anything is."""
@@ -299,11 +292,6 @@ class Gallery:
             panels.append((panel["seed"], drawn))
         best = tuple((p["name"], p["probability"]) for p in numbers["predictions"])
         return Row(called, read_png(place / "input.png")[0], tuple(panels), best or None, numbers["note"])
-
-
-def _panel_file(number: int, seed: Seed) -> str:
-    words = re.sub(r"[^\w.,@-]+", "_", str(seed))[:80]
-    return f"{number + 1:03d}-{words}.png"
 
 
 def _about(network: Network, look: Look) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from layerscope.disk.names import file_names
 from layerscope.errors import StudyError
 from layerscope.images.sets import ImageSet, choose_images
 from layerscope.network.layers import Layer
@@ -17,7 +18,6 @@ from layerscope.network.network import Network
 from layerscope.network.views import box_at
 from layerscope.progress import Told
 from layerscope.study.folder import Study
-from layerscope.study.names import file_names
 from layerscope.study.pictures import find_pictures
 from layerscope.study.sources import check_network
 from layerscope.sweep.one_pass import SweepOptions, sweep_images

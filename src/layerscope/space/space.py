@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from layerscope.disk.names import folders
 from layerscope.disk.tables import read_json
 from layerscope.errors import LayerscopeError, StudyError
 from layerscope.plane.embedding import Affinities, Projection, Tsne, place
@@ -30,7 +31,6 @@ from layerscope.plane.regions import (
     strongest_filters,
 )
 from layerscope.study.folder import NetworkResults, Study
-from layerscope.study.names import folders
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layerscope.disk.names import network_folder
 from layerscope.disk.tables import measure, read_bytes
 from layerscope.disk.whole import folder_written_whole, written
 from layerscope.errors import StudyError
@@ -21,7 +22,6 @@ from layerscope.study.manifest import (
     facts,
     write_manifest,
 )
-from layerscope.study.names import network_folder
 
 
 def join_studies(studies: Sequence[Study], out: str | Path) -> Study:

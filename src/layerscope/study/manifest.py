@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from layerscope.disk.locks import LOCK
+from layerscope.disk.names import is_plain
 from layerscope.disk.tables import (
     Content,
     Written,
@@ -46,7 +46,6 @@ PARTS: Mapping[str, Any] = {
     "steps": {_EACH: {"options": {}, "files": list}},
     "files": {_EACH: {"bytes": int, "sha256": str}},
 }  #: what a manifest must have, and of which kind
-_PART = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*")
 
 
 # ------------------------------------------------------------------ the file
@@ -173,11 +172,6 @@ def join(folder: str, name: str) -> str:
             + ", ".join(sorted(RESERVED))
         )
     return path
-
-
-def is_plain(path: str) -> bool:
-    """Whether a path stays below the folder and can be written on every system."""
-    return all(_PART.fullmatch(part) for part in path.split("/"))
 
 
 def same_place(stem: str, files: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from layerscope.disk.names import is_plain
 from layerscope.disk.tables import publish
 from layerscope.disk.whole import written
-from layerscope.study.manifest import WORK, is_plain
+from layerscope.study.manifest import WORK
 
 NOTES = f"{WORK}/steps"  #: the folder of notes, below the study's
 _END = "~unfinished"  # no name of a step ends so

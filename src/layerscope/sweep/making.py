@@ -19,6 +19,7 @@ import pyarrow as pa
 import torch
 
 from layerscope.disk.locks import LOCK, lock
+from layerscope.disk.names import network_folder
 from layerscope.disk.whole import remove_partials, written
 from layerscope.errors import NetworkWarning, StudyError, said
 from layerscope.images.sets import ImageSet
@@ -37,7 +38,6 @@ from layerscope.study.manifest import (
     publish_result,
     write_manifest,
 )
-from layerscope.study.names import network_folder
 from layerscope.sweep.begun import Begun, inputs_of, refuse_other_inputs
 from layerscope.sweep.checkpoints import Checkpoints, Shard
 from layerscope.sweep.engine import Advance, Engine, Job, Local, surroundings

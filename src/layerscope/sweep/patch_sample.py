@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from layerscope.disk.names import file_names
 from layerscope.errors import GeometryError, LayerscopeError
 from layerscope.network.network import Network
-from layerscope.study.names import file_names
 from layerscope.sweep.reducers import LayerBatch, Reducer, Results, State, Target, every_layer
 
 Where = Literal["all", "inside", "auto"]

@@ -17,11 +17,11 @@ from layerscope.compare.outcomes import LAST, Outcomes, read_outcomes
 from layerscope.compare.part import Finding, Made, Part, Shown
 from layerscope.compare.parts.similarity import why_no_pictures
 from layerscope.compare.subject import Arrays, Subject
+from layerscope.disk.names import picture_names
 from layerscope.drawing.canvas import Page
 from layerscope.drawing.render import Panel
 from layerscope.gallery.figure import PictureRows, Row, Truth, reconstruction_figure
 from layerscope.gallery.folder import FIGURE_PICTURES, Look, exhibit
-from layerscope.images.names import picture_names
 from layerscope.network.network import Network
 from layerscope.progress import Count
 
