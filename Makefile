@@ -81,12 +81,12 @@ $(PAGE)/index.html: $(WEB) web/node_modules/.package-lock.json
 	touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/pip install --quiet --editable '.[compare,ray,space,tar,train]' --group dev
+	$(BIN)/pip install --quiet --editable '.[compare,ray,serve,space,tar,train]' --group dev
 	touch $@
 
 .venv-lowest/.ready: pyproject.toml .ci/lowest.py
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet 'pip>=25.1'
 	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/pip install --quiet --editable '.[compare,space,tar]' --group test --constraint .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --editable '.[compare,serve,space,tar]' --group test --constraint .venv-lowest/lowest.txt
 	touch $@

@@ -19,6 +19,8 @@ from .errors import TrainingError as TrainingError
 from .errors import TruthError as TruthError
 from .errors import UnsupportedOperationError as UnsupportedOperationError
 from .errors import WeightsError as WeightsError
+from .explorer.export import export_study as export_study
+from .explorer.notebook import explore as explore
 from .gallery.folder import show_reconstructions as show_reconstructions
 from .gallery.overview import show_architecture as show_architecture
 from .images.decoding import load_image as load_image

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from layerscope.compare.comparison import compare_studies
 from layerscope.compare.subject import CompareOptions
+from layerscope.drawing import canvas
 from layerscope.images.sets import open_images
 from layerscope.network.source import Loading
+from layerscope.space import making as spaces
 from layerscope.space.making import make_spaces
 from layerscope.study.folder import Study
 from layerscope.study.sources import remember_sources
@@ -57,7 +60,12 @@ def make_shown(top: Path) -> Shown:
     reducers = [TopPatches(3), Sparsity(), ChannelStatistics(), Predictions(5)]
     study = sweep_study(networks, images, reducers, top / "study", settings=SETTINGS)
     study = remember_sources(study, networks, images)
-    study = make_spaces(study, networks[0], images, ["p1"], options=PLAN)
     options = CompareOptions(parts=PARTS)
-    comparison = compare_studies(study, top / "comparison", options=options, networks=networks, images=images)
+    with pytest.MonkeyPatch.context() as patch:  # what takes longest and is not on the pages
+        patch.setattr(canvas, "_document", lambda *_, **__: b"%PDF-")
+        patch.setattr(spaces, "choose_zooms", lambda _: ())
+        study = make_spaces(study, networks[0], images, ["p1"], options=PLAN)
+        comparison = compare_studies(
+            study, top / "comparison", options=options, networks=networks, images=images
+        )
     return Shown(Study.open(study.path), comparison)

@@ -17,6 +17,7 @@ from layerscope.cli.export import export
 from layerscope.cli.filters import filters
 from layerscope.cli.options import OneLineErrors, build_options, building, say
 from layerscope.cli.reconstruct import reconstruct
+from layerscope.cli.serve import serve
 from layerscope.cli.space import space
 from layerscope.cli.study import study
 from layerscope.cli.train import train
@@ -139,6 +140,7 @@ main.add_command(evaluate)
 main.add_command(export)
 main.add_command(filters)
 main.add_command(reconstruct)
+main.add_command(serve)
 main.add_command(space)
 main.add_command(study)
 main.add_command(train)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -67,10 +67,10 @@ class SpaceShards:
         """The space. Raises StudyError as `Space.open` does."""
         return Space.open(self.subject.results.study, self.layer, self.subject.name)
 
-    @cached_property
+    @property
     def levelled(self) -> Levelled:
         """The activations of its patches."""
-        return Levelled.of(self.space.vectors)
+        return _levelled(self)
 
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:
@@ -181,6 +181,11 @@ class SpaceShards:
         for row in table.to_pylist():
             found.setdefault(row["region"], []).append(row)
         return {region: sorted(rows, key=lambda row: -row["contrast"]) for region, rows in found.items()}
+
+
+@lru_cache(maxsize=2)  # of a space of 100,000 patches, 50 MB
+def _levelled(shards: SpaceShards) -> Levelled:
+    return Levelled.of(shards.space.vectors)
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,9 @@ from layerscope.disk.tables import Array, Content, read_array, read_table
 from layerscope.errors import StudyError
 from layerscope.study.manifest import BEGUN, MANIFEST, PICTURES, has_checksum, read_manifest
 from layerscope.study.steps import OpenStep, open_step
+
+if TYPE_CHECKING:
+    from layerscope.explorer.notebook import Explorer
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,14 @@ class Study:
         if name not in self.networks:
             raise StudyError(f"{self.path} has no network {name!r}; it has {', '.join(self.networks)}")
         return NetworkResults(self, name, self.manifest["networks"][name])
+
+    def explore(self, comparison: Study | str | Path | None = None) -> Explorer:
+        """Its pages, served to this machine, which a notebook shows in a frame; as `layerscope.explore` says."""
+        from layerscope.explorer.notebook import (
+            explore,
+        )  # the one import upwards: a method of what is at hand
+
+        return explore(self, comparison)
 
     def add(
         self,
