@@ -12,6 +12,8 @@ from layerscope.errors import NetworkError, PortraitError, StudyError, Unsupport
 from layerscope.filters.portraits import FilterOptions, drawing_of, make_portraits, precision_of, rules_for
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
+from layerscope.pages.making import add_pages
+from layerscope.pages.options import PageOptions
 from layerscope.plane.libraries import check_libraries
 from layerscope.progress import Told, of
 from layerscope.space.making import SpaceOptions, make_spaces
@@ -29,7 +31,8 @@ class StudyOptions:
     """What is made. ``reducers``: what the pass keeps, `standard_reducers` unless given; ``sweep``, ``engine``: how.
 
     ``filters``: whose portraits are drawn after the pass; None: nobody's. ``spaces``: layers whose representation
-    space is mapped, of the networks that have them, each as ``space`` says.
+    space is mapped, of the networks that have them, each as ``space`` says. ``pages``: what pages show of the study is
+    added last; None: nothing.
     """
 
     reducers: Sequence[Reducer] = field(default_factory=standard_reducers)
@@ -38,6 +41,7 @@ class StudyOptions:
     filters: FilterOptions | None = None
     spaces: Sequence[str] = ()
     space: SpaceOptions = field(default_factory=SpaceOptions)
+    pages: PageOptions | None = None
 
 
 def make_study(
@@ -48,12 +52,12 @@ def make_study(
     options: StudyOptions | None = None,
     progress: Told | None = None,
 ) -> Study:
-    """A study in the folder ``out``: one pass over the images, charts, portraits, spaces; goes on where it ended.
+    """A study in the folder ``out``: one pass over the images, charts, portraits, spaces, what pages show.
 
-    The study remembers where images were opened and how networks were loaded, if `open_images` and `load_network`
-    did it from places and names; a module or a data set of yours you give again. Raises what `sweep_study`,
-    `make_portraits` and `make_spaces` raise; PortraitError at the end, when all else is there, if portraits were
-    asked for and the rule does not cover a network.
+    It goes on where it ended. The study remembers where images were opened and how networks were loaded, if
+    `open_images` and `load_network` did it from places and names; a module or a data set of yours you give again.
+    Raises what `sweep_study`, `make_portraits`, `make_spaces` and `add_pages` raise; PortraitError at the end, when
+    all else is there, if portraits were asked for and the rule does not cover a network.
     """
     options = options or StudyOptions()
     _check_spaces(networks, options.spaces)
@@ -77,6 +81,9 @@ def make_study(
         if own := [layer for layer in options.spaces if network.find_layer(layer)]:
             told = of(network.name, progress)
             study = make_spaces(study, network, images, own, options=options.space, progress=told)
+    if options.pages is not None:
+        precise = [network.to(dtype=precision_of(study, network.name)) for network in networks]
+        study = add_pages(study, precise, images, options.pages, progress)
     if refused:
         raise PortraitError("; and ".join(refused))
     return study

@@ -16,6 +16,7 @@ from layerscope.cli.evaluate import evaluate
 from layerscope.cli.export import export
 from layerscope.cli.filters import filters
 from layerscope.cli.options import OneLineErrors, build_options, building, say
+from layerscope.cli.pages import pages
 from layerscope.cli.reconstruct import reconstruct
 from layerscope.cli.serve import serve
 from layerscope.cli.space import space
@@ -139,6 +140,7 @@ main.add_command(compare)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(filters)
+main.add_command(pages)
 main.add_command(reconstruct)
 main.add_command(serve)
 main.add_command(space)

@@ -128,6 +128,16 @@ def chosen_channels(text: str, *, none: bool = False) -> tuple[int, ...] | None:
     return tuple(sorted(found))
 
 
+def chosen_pictures(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """As `PageOptions` takes them: a number, or names with commas."""
+    if value is None or value.strip().isdecimal():
+        return None if value is None else int(value)
+    names = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not names:
+        raise click.BadParameter("a number such as 24, or names of pictures with commas")
+    return names
+
+
 # ------------------------------------------------------------------ options
 
 

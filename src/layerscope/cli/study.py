@@ -13,6 +13,7 @@ from layerscope.cli.options import (
     batch_option,
     building,
     chosen_channels,
+    chosen_pictures,
     computing,
     images_argument,
     load_networks,
@@ -73,6 +74,12 @@ _SHOWN = 10  # bad pictures named at the end; the study lists them all
     help="Also map the representation space of this layer, of the networks that have it, as `layerscope space make` "
     "does; repeat it for more.",
 )
+@click.option(
+    "--pictures",
+    callback=chosen_pictures,
+    metavar="N|NAMES",
+    help="Also add what pages show, as `layerscope pages` does, with so many pictures large, or those of these names.",
+)
 @strict_option
 @computing
 @building
@@ -116,6 +123,7 @@ def _make(images: tuple[Path, ...], out: Path, options: dict[str, Any]) -> Study
 def _options(options: dict[str, Any]) -> StudyOptions:
     """What is to be made; what is wrong is refused before anything is read."""
     from layerscope.filters.portraits import FilterOptions
+    from layerscope.pages.options import PageOptions
     from layerscope.pipeline import StudyOptions
     from layerscope.sweep.engine import Local
     from layerscope.sweep.one_pass import SweepOptions
@@ -124,13 +132,14 @@ def _options(options: dict[str, Any]) -> StudyOptions:
 
     if options["engine"] == "local":
         refuse_useless("--engine ray", "address")
-    channels = chosen_channels(options["chosen"], none=True)
+    channels, pictures = chosen_channels(options["chosen"], none=True), options["pictures"]
     return StudyOptions(
         standard_reducers(top=options["top"]),
         SweepOptions(options["batch"], options["workers"]),
         Local() if options["engine"] == "local" else RayEngine(options["address"]),
         None if channels == () else FilterOptions(channels=channels),
         options["spaces"],
+        pages=None if pictures is None else PageOptions(pictures),
     )
 
 

@@ -7,18 +7,12 @@ there, made the same way of the same things, is kept; so a run that was stopped 
 from __future__ import annotations
 
 import json
-import math
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from layerscope.disk.whole import written
+from layerscope.disk.room import bytes_on_disk
 from layerscope.drawing.canvas import figure_files
 from layerscope.drawing.render import Pixels
 from layerscope.errors import LayerscopeError
@@ -225,11 +219,11 @@ class _Maker:
     def _pictures(self, study: Study) -> Study:
         """All that is drawn."""
         space = Space(study.network(self.network.name), self.layer)
-        zooms = choose_zooms(space)
+        zooms, side = choose_zooms(space), self.options.side
         study = portray_filters(study, self.network, self.images, space, zooms, self._told)
         with self._open_pictures(study) as step:
             step.clear()
-            with _memory(study.path, len(space.points), self.options.side) as cells:
+            with bytes_on_disk(study.path, (len(space.points), side, side, 3)) as cells:
                 self._crop(study, space, cells)
                 sheets = space_sheets(space, cells, self._told)
                 step.put_all((f"{self.folder}/{stem}", content) for stem, content in sheets)
@@ -251,24 +245,3 @@ class _Maker:
     def _crop(self, study: Study, space: Space, cells: Pixels) -> None:
         images, boxes = self.images, space.boxes
         crop_patches(study, self.network, images, space.pictures, boxes, cells, progress=self._told)
-
-
-@contextmanager
-def _memory(folder: Path, patches: int, side: int) -> Iterator[Pixels]:
-    """Room for the patches' pictures in a file without a name, which goes when the process does."""
-    shape = (patches, side, side, 3)
-    with written(folder):
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
-    with file:
-        with written(folder):
-            _reserve(file.fileno(), math.prod(shape))
-            cells = np.memmap(file, np.uint8, "r+", shape=shape)
-        yield cells
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Take room on the disk now: a mapped file that finds none later ends the process without a word."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)

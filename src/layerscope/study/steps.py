@@ -170,10 +170,10 @@ class OpenStep:
 
 
 def _holds(path: Path, pieces: Sequence[Buffer], known: Written) -> bool:
-    """Whether a file that is ``known`` by its size and digest is there, and these are its bytes."""
+    """Whether a file that is ``known`` by its size and digest is there, undamaged, and these are its bytes."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != known.size:
         return False
-    return known == digest_of(pieces)
+    return known == digest_of(pieces) == measure(path)
 
 
 @contextmanager

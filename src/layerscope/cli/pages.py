@@ -1,0 +1,102 @@
+"""The command `layerscope pages`: what the pages of a study show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerscope.cli.options import (
+    chosen_pictures,
+    device_option,
+    images_moved,
+    layers_option,
+    network_of_study,
+    networks_of,
+    open_device,
+    precision_choice,
+    rule_choice,
+    say,
+    study_argument,
+    weights_moved,
+)
+from layerscope.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from layerscope.network.network import Network
+    from layerscope.pages.options import PageOptions
+    from layerscope.study.folder import Study
+
+
+@click.command()
+@study_argument
+@network_of_study
+@click.option(
+    "--pictures",
+    callback=chosen_pictures,
+    metavar="N|NAMES",
+    help="Pictures shown large: so many, spread over the set and its classes, or names with commas; default: those "
+    "that are there, else 24.",
+)
+@layers_option(None, "; default: all convolutions and linear layers", required=False)
+@click.option(
+    "--filters",
+    type=click.Choice(["portrayed", "all", "none"]),
+    default="portrayed",
+    show_default=True,
+    help="Which filters' reconstructions are drawn beneath their patches; portrayed: those with a portrait in STUDY.",
+)
+@click.option(
+    "--rule",
+    type=rule_choice,
+    help="How the signal passes a ReLU; default: as in the portraits that are there, else deconvnet.",
+)
+@click.option(
+    "--dtype",
+    type=precision_choice,
+    help="Precision of the computation; default: as of the portraits that are there, else the study's.",
+)
+@device_option
+@images_moved
+@weights_moved
+def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **options: Any) -> None:
+    """Add to STUDY the pictures that its pages show.
+
+    These are all its pictures, small, as each network sees them; chosen ones, large; and for every filter its
+    strongest patches in one picture. A second run goes on where the first stopped, and keeps what is there; with
+    another --rule or --dtype it replaces what is there.
+    """
+    from layerscope.pages.making import add_pages
+    from layerscope.pages.options import PageOptions
+    from layerscope.reconstruction.rules import RULES
+    from layerscope.study.folder import Study
+    from layerscope.study.sources import images_of
+
+    found = Study.open(study)
+    chosen = networks_of(found, names, options["weight_names"])
+    images = images_of(found, places)
+    networks = [_load(found, name, weights, options) for name, weights in chosen]
+    rule = RULES[options["rule"]] if options["rule"] else None
+    what = PageOptions(options["pictures"], options["layers"], options["filters"], rule)
+    with progress_bar() as progress:
+        found = add_pages(found, networks, images, what, progress)
+    _summarise(found, networks, what)
+
+
+def _load(study: Study, name: str, weights: str | None, options: dict[str, Any]) -> Network:
+    import torch
+
+    from layerscope.filters.portraits import precision_of
+    from layerscope.study.sources import network_of
+
+    precision = getattr(torch, options["dtype"]) if options["dtype"] else precision_of(study, name)
+    return network_of(study, name, weights=weights, device=open_device(options["device"]), dtype=precision)
+
+
+def _summarise(study: Study, networks: list[Network], options: PageOptions) -> None:
+    from layerscope.pages.summary import summary_of
+
+    for line in summary_of(study, networks, options):
+        say(line)
+    say(study.path)

@@ -1,0 +1,5 @@
+"""The pictures that a study's pages show, added to the study."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,39 @@
+"""All that a study's pages show, added to it as steps that go on where they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layerscope.images.sets import ImageSet
+from layerscope.network.network import Network
+from layerscope.pages.filters import add_filters
+from layerscope.pages.options import PICTURES, PageOptions, choose_pictures
+from layerscope.pages.pictures import add_pictures, chosen_before
+from layerscope.progress import Told, of
+from layerscope.study.folder import Study
+from layerscope.study.sources import check_network
+
+
+def add_pages(
+    study: Study,
+    networks: Sequence[Network],
+    images: ImageSet,
+    options: PageOptions | None = None,
+    progress: Told | None = None,
+) -> Study:
+    """The study with the pictures that its pages show: its pictures small and large, and these networks' filters.
+
+    Each file is kept as it is done. Raises StudyError if a network or a picture is not that of the study, or a name
+    is no picture's; NetworkError for a layer that no network has.
+    """
+    options = options or PageOptions()
+    options.check_layers(networks)
+    for network in networks:
+        check_network(study, network)
+    wanted = options.pictures
+    chosen = chosen_before(study) if wanted is None else None
+    chosen = chosen if chosen is not None else choose_pictures(study, PICTURES if wanted is None else wanted)
+    study = add_pictures(study, images, chosen, progress)
+    for network in networks:
+        study = add_filters(study, network, images, options, of(network.name, progress))
+    return study

@@ -1,0 +1,125 @@
+"""What the pages of a study show: which pictures, which filters, by which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from layerscope.errors import LayerscopeError, StudyError, shown
+from layerscope.filters.painting import Drawing
+from layerscope.filters.portraits import drawing_of
+from layerscope.network.layers import Layer
+from layerscope.network.network import Network
+from layerscope.reconstruction.rules import Rule
+from layerscope.study.folder import Study
+
+PICTURES = 24  #: pictures that are chosen unless it is said how many
+
+_KINDS = frozenset({"conv2d", "linear"})  # of the layers whose filters are shown unless some are named
+DRAWN = ("portrayed", "all", "none")  #: which filters' reconstructions are drawn
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What is made for the pages.
+
+    ``pictures``: those shown large with all their reconstructions: so many, spread over the set and its classes, or
+    names; None: those that are there, else 24. ``layers``: whose filters are shown, as `select_layers` takes them;
+    None: all convolutions and linear layers. ``filters``: those of them with reconstructions: "portrayed" (that have
+    a portrait in the study), "all" or "none". ``rule``: None: as the portraits that are there, else the deconvnet.
+    Raises LayerscopeError for what is none of these.
+    """
+
+    pictures: int | Sequence[str] | None = None
+    layers: str | Sequence[str] | None = None
+    filters: str = "portrayed"
+    rule: Rule | None = None
+
+    def __post_init__(self) -> None:
+        if self.filters not in DRAWN:
+            raise LayerscopeError(f"filters={self.filters!r:.40}: choose one of {', '.join(DRAWN)}")
+        if isinstance(self.pictures, int) and self.pictures < 0:
+            raise LayerscopeError(f"{self.pictures} pictures: choose 0 or more, or name them")
+
+    def layers_of(self, network: Network) -> tuple[Layer, ...]:
+        """Those of a network's layers whose filters are shown; of names, those that it has."""
+        if self.layers is None:
+            return tuple(layer for layer in network.layers if layer.kind in _KINDS)
+        named = (
+            self.layers if isinstance(self.layers, str) else [n for n in self.layers if network.find_layer(n)]
+        )
+        return network.select_layers(named)
+
+    def check_layers(self, networks: Sequence[Network]) -> None:
+        """Raise NetworkError for the name of a layer that none of the networks has."""
+        for name in () if isinstance(self.layers, str) else self.layers or ():
+            if networks and not any(network.find_layer(name) for network in networks):
+                networks[0].layer(name)  # raises, with what it has instead
+
+    def rule_for(self, study: Study, network_name: str) -> Rule:
+        """The rule of a network's reconstructions. Raises StudyError as `drawing_of` does."""
+        drawing = drawing_of(study, network_name) if self.rule is None else Drawing(self.rule)
+        return drawing.rule
+
+
+def choose_pictures(study: Study, wanted: int | Sequence[str]) -> tuple[int, ...]:
+    """The pictures meant, rising: so many of the good ones (all, if there are fewer), or those of these names.
+
+    A name may be without folders or suffix, if only one picture has it so. Raises StudyError for a name that none or
+    several have, and for a picture that could not be read.
+    """
+    if isinstance(wanted, int):
+        return spread(_good(study), wanted)
+    known = study.pictures.column("name").to_pylist()
+    return tuple(sorted({_named(study, known, name) for name in wanted}))
+
+
+def spread(labelled: Sequence[tuple[int, int | None]], count: int) -> tuple[int, ...]:
+    """So many of the pictures (each with its label), rising: as many of each class as can be, evenly spaced in it.
+
+    Where there are more classes than pictures to choose, the classes are evenly spaced too.
+    """
+    classes: dict[int, list[int]] = {}
+    for picture, label in labelled:
+        classes.setdefault(-1 if label is None else label, []).append(picture)
+    members = [classes[label] for label in sorted(classes)]
+    shares = [0] * len(members)
+    left = min(count, len(labelled))
+    while left:
+        unfilled = [i for i, own in enumerate(members) if shares[i] < len(own)]
+        now = _evenly(unfilled, min(left, len(unfilled)))
+        for i in now:
+            shares[i] += 1
+        left -= len(now)
+    return tuple(sorted(p for own, share in zip(members, shares, strict=True) for p in _evenly(own, share)))
+
+
+def _evenly(things: Sequence[int], count: int) -> list[int]:
+    """So many of them, each from the middle of its part of the whole."""
+    return [things[(2 * i + 1) * len(things) // (2 * count)] for i in range(count)]
+
+
+def _good(study: Study) -> list[tuple[int, int | None]]:
+    rows = study.pictures.select(["picture", "label", "reason"]).to_pylist()
+    return [(row["picture"], row["label"]) for row in rows if row["reason"] is None]
+
+
+def _named(study: Study, known: Sequence[str], name: str) -> int:
+    found = [picture for picture, whole in enumerate(known) if whole == name]
+    found = found or [picture for picture, whole in enumerate(known) if name in _short(whole)]
+    if len(found) != 1:
+        others = [shown(known[picture]) for picture in found[:3]]
+        why = f"several pictures could be meant: {', '.join(others)}" if found else "no picture has that name"
+        raise StudyError(
+            f"{study.path}: {shown(name)}: {why}; pictures.parquet lists the names of all {len(known)}"
+        )
+    if reason := study.pictures["reason"][found[0]].as_py():
+        raise StudyError(f"{study.path}: {shown(name)} could not be read ({reason}); choose another")
+    return found[0]
+
+
+def _short(name: str) -> tuple[str, str, str]:
+    """A picture's name without its suffix, without its folders, without both."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.name else name, path.name, path.stem

@@ -1,0 +1,33 @@
+"""What is there for a study's pages, and what is not and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from layerscope.network.network import Network
+from layerscope.pages.filters import STEP as FILTERS
+from layerscope.pages.options import PageOptions
+from layerscope.pages.pictures import chosen_before
+from layerscope.study.folder import Study
+
+
+def summary_of(study: Study, networks: Sequence[Network], options: PageOptions) -> Iterator[str]:
+    """A line for the pictures, and for each network what there is and what is left out."""
+    small, large = study.pictures.num_rows - study.bad.num_rows, len(chosen_before(study) or ())
+    yield f"{_count(small, 'picture')} small, {large:,} large"
+    for network in networks:
+        yield f"{network.name}: {_filters(study, network)}"
+
+
+def _filters(study: Study, network: Network) -> str:
+    results = study.network(network.name)
+    if FILTERS not in results.results:
+        return "no filters: the study keeps no top patches; add TopPatches to the reducers"
+    table = results.table(FILTERS)
+    drawn = sum(table["drawn"].to_pylist())
+    layers = len(table["layer"].unique())
+    return f"{_count(table.num_rows, 'filter')} of {_count(layers, 'layer')}, {drawn:,} with reconstructions"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s'[: number != 1]}"
