@@ -29,7 +29,7 @@ function typing(event: KeyboardEvent): boolean {
 
 function found(event: KeyboardEvent): Binding | undefined {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return undefined;
-  if (typing(event)) return undefined;
+  if (typing(event) || document.querySelector("dialog[open]") !== null) return undefined;
   const key = named(event);
   return bindings.peek().flat().findLast((binding) => binding.keys.includes(key));
 }
@@ -44,8 +44,10 @@ globalThis.addEventListener?.("keyup", (event) => {
   for (const binding of bindings.peek().flat()) if (binding.keys.includes(named(event))) binding.release?.();
 });
 
-/** Answers to keys as long as the component is shown. Handlers may change from one drawing to the next. */
-export function useKeys(now: Binding[]): void {
+/** Answers to keys as long as the component is shown. Handlers may change from one drawing to the next.
+ *  Keys of `everywhere` give way to those of a page.
+ */
+export function useKeys(now: Binding[], everywhere = false): void {
   const latest = useRef(now);
   latest.current = now;
   useEffect(() => {
@@ -54,7 +56,7 @@ export function useKeys(now: Binding[]): void {
       const released = binding.release === undefined ? {} : { release: () => current().release?.() };
       return { ...binding, run: (key, event) => current().run(key, event), ...released };
     });
-    bindings.value = [...bindings.peek(), shown];
+    bindings.value = everywhere ? [shown, ...bindings.peek()] : [...bindings.peek(), shown];
     return () => {
       bindings.value = bindings.peek().filter((set) => set !== shown);
     };

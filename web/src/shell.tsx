@@ -1,7 +1,10 @@
 // What stands around every page: mark, tabs, search, theme.
 import type { ComponentChildren } from "preact";
 import type { Route } from "./address";
-import { finding, go, pickTheme, route, study, theme, to } from "./state";
+import { Finder } from "./finder";
+import { Help } from "./help";
+import { useKeys } from "./keys";
+import { finding, go, helping, pickTheme, route, study, theme, to } from "./state";
 
 export interface Tab {
   name: string;
@@ -100,12 +103,45 @@ export function goTo(address: string): void {
   go({ page: "missing", address });
 }
 
+/** One crumb up from where we are. */
+function above(at: Route): Route {
+  switch (at.page) {
+    case "filter":
+      return { ...FILTERS, network: at.network, layer: at.layer };
+    case "picture":
+      return PICTURES;
+    case "filters":
+      return at.layer === null ? { page: "overview", picture: null } : { ...FILTERS, network: at.network };
+    default:
+      return { page: "overview", picture: null };
+  }
+}
+
+function useEverywhere(): void {
+  const all = tabs();
+  useKeys([
+    { keys: ["/"], label: "/", text: "find a layer, filter, picture or class", run: () => (finding.value = true) },
+    {
+      keys: all.map((_, at) => String(at + 1)),
+      label: `1 to ${all.length}`,
+      text: "the pages",
+      run: (key) => go((all[Number(key) - 1] as Tab).target),
+    },
+    { keys: ["Escape"], label: "Esc", text: "up one crumb", run: () => go(above(route.value)) },
+    { keys: ["t"], label: "t", text: "light or dark", run: otherTheme },
+    { keys: ["?"], label: "?", text: "this list", run: () => (helping.value = true) },
+  ], true);
+}
+
 export function Shell({ children }: { children: ComponentChildren }) {
+  useEverywhere();
   return (
     <div class="shell" onClick={follow}>
       <Header />
       {children}
       <Tabs kind="bottom" />
+      {finding.value ? <Finder /> : null}
+      {helping.value ? <Help /> : null}
     </div>
   );
 }

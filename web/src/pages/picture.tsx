@@ -131,7 +131,7 @@ function Shown({ scene, row }: { scene: Scene; row: PictureRow | undefined }) {
   const { command } = study().pictures;
   const draws = row && command ? `${command} --pictures ${quoted(row.name)}` : command;
   return (
-    <>
+    <div class="picture-body">
       {scene.large ? null : <Note command={draws}>Reconstructions of this picture are not drawn; this draws them:</Note>}
       {scene.route.all ? (
         <Everything scene={scene} href={(network, layer) => to({ ...chosen(scene, network, layer), all: false })} />
@@ -142,7 +142,7 @@ function Shown({ scene, row }: { scene: Scene; row: PictureRow | undefined }) {
         </div>
       )}
       {scene.route.all || scene.network.layers.length < 2 ? null : <Strips scene={scene} />}
-    </>
+    </div>
   );
 }
 
