@@ -54,7 +54,7 @@ export function useFilters(network: NetworkData | undefined, layer: LayerData | 
 }
 
 /** The space of a layer, where it has one. */
-export function useSpace(network: NetworkData | undefined, layer: LayerData | undefined): Loaded<SpaceShard> {
+export function useSpaceOf(network: NetworkData | undefined, layer: LayerData | undefined): Loaded<SpaceShard> {
   const path = network && layer?.space ? `${network.folder}/layers/${layer.folder}/space` : null;
   return useLoaded(path, () => load<SpaceShard>(path as string));
 }

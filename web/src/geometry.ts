@@ -58,15 +58,18 @@ export function inside({ top, left, bottom, right }: Box, height: number, width:
   return box(within(top, height), within(left, width), within(bottom, height), within(right, width));
 }
 
-/** Shares of a box's sides that stick out of the picture at top, left, bottom, right; in [0, 1]. */
+/** Shares of the sides of a field's frame that show nothing, at top, left, bottom, right, in [0, 1]: what lies outside of
+ *  the picture, and where the frame is the picture, what lies outside of the field.
+ */
 export function outside(field: Box, height: number, width: number): Box {
-  const [rows, columns] = [field.bottom - field.top, field.right - field.left];
+  const [frame, seen] = [frameOf(field, height, width), inside(field, height, width)];
+  const [rows, columns] = [frame.bottom - frame.top, frame.right - frame.left];
   const share = (out: number, length: number) => Math.min(Math.max(out, 0) / length, 1);
   return box(
-    share(-field.top, rows),
-    share(-field.left, columns),
-    share(field.bottom - height, rows),
-    share(field.right - width, columns),
+    share(seen.top - frame.top, rows),
+    share(seen.left - frame.left, columns),
+    share(frame.bottom - seen.bottom, rows),
+    share(frame.right - seen.right, columns),
   );
 }
 

@@ -81,12 +81,25 @@ test("a pixel at the centre of a unit leads back to the unit", () => {
   }
 });
 
-test("shares outside are those of pixels counted one by one", () => {
-  const field = { top: -3, left: 5, bottom: 7, right: 15 };
-  const [height, width] = [6, 12];
-  const part = inside(field, height, width);
-  assert.deepEqual(part, { top: 0, left: 5, bottom: 6, right: 12 });
-  assert.deepEqual(outside(field, height, width), { top: 0.3, left: 0, bottom: 0.1, right: 0.3 });
+test("shares that show nothing are those of pixels counted one by one", () => {
+  const length = 6;
+  for (let from = -12; from < length; from++)
+    for (let size = 1; size < 14; size++) {
+      const to = from + size;
+      const frame = size > length ? [0, length] : [from, to];
+      const pixels = Array.from({ length: Math.min(size, length) }, (_, at) => (frame[0] as number) + at);
+      const shown = pixels.filter((pixel) => pixel >= 0 && pixel < length && pixel >= from && pixel < to);
+      if (shown.length === 0) continue;
+      const before = pixels.filter((pixel) => pixel < (shown[0] as number)).length / pixels.length;
+      const after = pixels.filter((pixel) => pixel > (shown.at(-1) as number)).length / pixels.length;
+      assert.deepEqual(outside({ top: from, left: 1, bottom: to, right: 3 }, length, 9), { top: before, left: 0, bottom: after, right: 0 });
+      assert.deepEqual(outside({ top: 1, left: from, bottom: 3, right: to }, 9, length), { top: 0, left: before, bottom: 0, right: after });
+    }
+  assert.deepEqual(inside({ top: -3, left: 5, bottom: 7, right: 15 }, 6, 12), { top: 0, left: 5, bottom: 6, right: 12 });
+});
+
+test("where a field is larger than the picture, what it does not see of it shows nothing", () => {
+  assert.deepEqual(outside({ top: -150, left: 20, bottom: 74, right: 320 }, 100, 200), { top: 0, left: 0.1, bottom: 0.26, right: 0 });
 });
 
 test("a frame is the picture along an axis where the field is larger", () => {

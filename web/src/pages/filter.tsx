@@ -6,7 +6,7 @@ import { Histogram, Statistics } from "../filter/activations";
 import { Matches, Neighbours } from "../filter/kin";
 import { Loupe } from "../filter/loupe";
 import { Plane } from "../filter/plane";
-import { fires, isDrawn, order, topPatches, useFilters, useSpace, type TopPatch } from "../filters";
+import { fires, isDrawn, order, topPatches, useFilters, useSpaceOf, type TopPatch } from "../filters";
 import { useKeys } from "../keys";
 import { Button } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
@@ -183,7 +183,7 @@ function Column({ of, patch, blink, name, most, onHover }: ColumnProps) {
 
 function Below({ of }: { of: OfFilter }) {
   const { network, layer, filters, channel } = of;
-  const space = useSpace(network, layer);
+  const space = useSpaceOf(network, layer);
   return (
     <div class="below">
       <section aria-labelledby="activations-title">

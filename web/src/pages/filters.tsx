@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { FiltersRoute } from "../address";
 import type { LayerData, NetworkData, SpaceShard } from "../data";
-import { drawnCount, firstLayer, isDrawn, order, useFilters, useSpace, type LayerFilters } from "../filters";
+import { drawnCount, firstLayer, isDrawn, order, useFilters, useSpaceOf, type LayerFilters } from "../filters";
 import { Bars, layerAddress, Rail, Steps, withFilters } from "../filters/bars";
 import { Card } from "../filters/card";
 import { useKeys } from "../keys";
@@ -67,7 +67,7 @@ function Head({ network, layer }: { network: NetworkData; layer: LayerData }) {
 
 function OfLayer({ at, network, layer }: { at: FiltersRoute; network: NetworkData; layer: LayerData }) {
   const { value, error } = useFilters(network, layer);
-  const space = useSpace(network, layer).value;
+  const space = useSpaceOf(network, layer).value;
   const layers = network.layers.filter((one) => one.filters);
   const step = (by: number) => {
     const next = layers[layers.indexOf(layer) + by];

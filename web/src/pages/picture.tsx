@@ -11,7 +11,7 @@ import { Crumbs } from "../parts/crumbs";
 import { LaneRow } from "../parts/layers";
 import { Note } from "../parts/note";
 import { Aside } from "../picture/aside";
-import { layerIn, sceneOf, type Scene } from "../picture/scene";
+import { layerUnder, sceneOf, type Scene } from "../picture/scene";
 import { Everything, Stage } from "../picture/stage";
 import { className, usePictures, type PictureRow } from "../pictures";
 import { colour, go, route, shown, study, to } from "../state";
@@ -175,7 +175,7 @@ function Strips({ scene }: { scene: Scene }) {
     <div class="strips" ref={scroller}>
       <div class="depth">
         {scene.depth.lanes.map((lane) => {
-          const here = layerIn(scene, lane);
+          const here = layerUnder(scene, lane);
           const marked = here && entryOf(lane, here.name)?.layer.name;
           return (
             <LaneRow

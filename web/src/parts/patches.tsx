@@ -2,8 +2,6 @@
 import type { LayerData, NetworkData } from "../data";
 import { filterPicture, isDrawn, type LayerFilters, type TopPatch } from "../filters";
 import { Cut, Outside, Panel } from "./tile";
-import { frameOf } from "../geometry";
-import { study } from "../state";
 
 export interface OfFilter {
   network: NetworkData;
@@ -26,10 +24,9 @@ export function Patch({ of, patch, label }: { of: OfFilter; patch: TopPatch; lab
 export function Reconstruction({ of, patch, label }: { of: OfFilter; patch: TopPatch; label?: string | undefined }) {
   const { network, layer, filters, channel } = of;
   const panel = filters.shard.panel;
-  const size = study().views[network.view];
   if (panel === null || !isDrawn(filters, channel) || patch.rank >= panel.columns)
     return (
-      <span class="panel zero undrawn">{patch.field && size ? <Outside frame={frameOf(patch.field, size.height, size.width)} view={network.view} zero /> : null}</span>
+      <span class="panel zero undrawn">{patch.field ? <Outside field={patch.field} view={network.view} zero /> : null}</span>
     );
   const src = filterPicture(network, layer, filters.shard, channel);
   return <Panel src={src} panel={panel} view={network.view} label={label} rank={patch.rank} row={1} field={patch.field} />;

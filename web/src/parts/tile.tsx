@@ -33,11 +33,11 @@ export function Tile({ part, label, shape }: { part: Part | null; label?: string
   );
 }
 
-/** Hatching over those parts of a panel that are not in the picture; the panel shows `frame`. */
-export function Outside({ frame, view, zero }: { frame: Box; view: number; zero?: boolean | undefined }) {
+/** Hatching over those parts of a panel of a field that show nothing. */
+export function Outside({ field, view, zero }: { field: Box; view: number; zero?: boolean | undefined }) {
   const size = study().views[view];
   if (size === undefined) return null;
-  const share = outside(frame, size.height, size.width);
+  const share = outside(field, size.height, size.width);
   const percent = (value: number) => `${100 * value}%`;
   const kind = zero ? "hatch zero" : "hatch";
   return (
@@ -50,9 +50,8 @@ export function Outside({ frame, view, zero }: { frame: Box; view: number; zero?
   );
 }
 
-/** The part of an image of a whole picture that shows what of `frame` lies in the picture. */
-function partOf(whole: Part, frame: Box, size: { height: number; width: number }): Part {
-  const seen = inside(frame, size.height, size.width);
+/** The part of an image of a whole picture that shows a box in it. */
+function partOf(whole: Part, seen: Box, size: { height: number; width: number }): Part {
   const [down, across] = [whole.height / size.height, whole.width / size.width];
   return {
     src: whole.src,
@@ -70,7 +69,7 @@ export function Cut(props: { picture: number; view: number; field: Box | null; l
   if (whole === null || size === undefined || props.field === null)
     return <span class="panel">{<Tile part={whole} label={props.label} shape={1} />}</span>;
   const frame = frameOf(props.field, size.height, size.width);
-  const seen = inside(frame, size.height, size.width);
+  const seen = inside(props.field, size.height, size.width);
   const [rows, columns] = [frame.bottom - frame.top, frame.right - frame.left];
   const place = {
     top: `${(100 * (seen.top - frame.top)) / rows}%`,
@@ -82,10 +81,10 @@ export function Cut(props: { picture: number; view: number; field: Box | null; l
     <span class="panel" style={{ aspectRatio: String(columns / rows) }}>
       {empty ? null : (
         <span class="placed" style={place}>
-          <Tile part={partOf(whole, frame, size)} label={props.label} />
+          <Tile part={partOf(whole, seen, size)} label={props.label} />
         </span>
       )}
-      <Outside frame={frame} view={props.view} />
+      <Outside field={props.field} view={props.view} />
     </span>
   );
 }
@@ -100,15 +99,12 @@ export function Panel(props: {
   view: number;
   label?: string | undefined;
 }) {
-  const size = study().views[props.view];
   const { height, width } = props.panel;
   const part = { src: props.src, left: props.rank * width, top: props.row * height, width, height };
   return (
     <span class={props.row === 1 ? "panel zero" : "panel"}>
       <Tile part={part} label={props.label} />
-      {props.field && size ? (
-        <Outside frame={frameOf(props.field, size.height, size.width)} view={props.view} zero={props.row === 1} />
-      ) : null}
+      {props.field ? <Outside field={props.field} view={props.view} zero={props.row === 1} /> : null}
     </span>
   );
 }

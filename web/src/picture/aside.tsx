@@ -1,6 +1,6 @@
 // Beside the stage: units under the cursor, where they lead, and what the networks answer.
 import type { LayerData, NetworkData, SpaceShard } from "../data";
-import { topPatches, useFilters, useSpace, type LayerFilters } from "../filters";
+import { topPatches, useFilters, useSpaceOf, type LayerFilters } from "../filters";
 import { unitAt } from "../geometry";
 import { Note } from "../parts/note";
 import { Patch } from "../parts/patches";
@@ -8,7 +8,7 @@ import { className, outputName, type PictureRow, type Prediction } from "../pict
 import { unpackAll, useLoaded, type Unpacked } from "../shards";
 import { colour, study, to } from "../state";
 import { figure, list, percent, plural, squared } from "../words";
-import { layerIn, pixelIn, type Scene } from "./scene";
+import { layerUnder, pixelIn, type Scene } from "./scene";
 
 /** Filters named, and answers shown of one network. */
 const [FILTERS, ANSWERS] = [6, 5];
@@ -53,7 +53,7 @@ function PlaneLinks({ scene, pixel, network, layer, space }: { scene: Scene; pix
 }
 
 function OnPlane(props: { scene: Scene; pixel: [number, number]; network: NetworkData; layer: LayerData }) {
-  const { value } = useSpace(props.network, props.layer);
+  const { value } = useSpaceOf(props.network, props.layer);
   return value ? <PlaneLinks {...props} space={value} /> : null;
 }
 
@@ -156,7 +156,7 @@ export function Aside({ scene, pixel, row }: { scene: Scene; pixel: [number, num
           <span class="small soft">{`pixel ${pixel[0]}, ${pixel[1]}`}</span>
         </div>
         {scene.depth.lanes.map((lane) => {
-          const layer = layerIn(scene, lane);
+          const layer = layerUnder(scene, lane);
           return layer ? <Unit key={lane.network.name} network={lane.network} layer={layer} at={unitAt(layer, ...pixelIn(scene, lane.network, pixel))} /> : null;
         })}
         {planes(scene).map(({ network, layer }) => (

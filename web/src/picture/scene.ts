@@ -57,7 +57,7 @@ export function pixelIn(scene: Scene, other: NetworkData, [y, x]: [number, numbe
 }
 
 /** The layer of a lane in the column of the chosen one, or nearest it. */
-export function layerIn(scene: Scene, lane: Lane): LayerData | undefined {
+export function layerUnder(scene: Scene, lane: Lane): LayerData | undefined {
   return lane === scene.lane ? scene.layer : nearest(lane, scene.entry.column)?.layer;
 }
 

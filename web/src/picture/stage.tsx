@@ -7,7 +7,7 @@ import { fieldOf } from "../parts/layers";
 import { Tile } from "../parts/tile";
 import { colour, study } from "../state";
 import { percent } from "../words";
-import { fieldAt, layerIn, pixelIn, type Scene } from "./scene";
+import { fieldAt, layerUnder, pixelIn, type Scene } from "./scene";
 
 export interface StageProps {
   scene: Scene;
@@ -90,7 +90,7 @@ export function Stage(props: StageProps) {
     <div class="stage">
       <Input {...props} />
       {scene.depth.lanes.map((lane) => {
-        const layer = layerIn(scene, lane);
+        const layer = layerUnder(scene, lane);
         return layer ? <Kept key={lane.network.name} {...props} lane={lane} layer={layer} /> : null;
       })}
     </div>
