@@ -1,0 +1,122 @@
+// The filters of some patches: by contrast against those elsewhere, or by mean.
+import { useState } from "preact/hooks";
+import type { FilterShard } from "../data";
+import { boxAt } from "../geometry";
+import { Segmented } from "../parts/controls";
+import { Note } from "../parts/note";
+import { Panel } from "../parts/tile";
+import { type Loaded, unpack, url, useLoaded, useShard } from "../shards";
+import { colour, to } from "../state";
+import { figure, hundredth } from "../words";
+import { contrastsOf } from "./activations";
+import { type Contrast, sorted } from "./contrast";
+import { folderOf, type Space } from "./model";
+import { by, preview } from "./store";
+
+const FIRST = 12;
+
+const CHOICES = [
+  { value: "contrast" as const, label: "by contrast" },
+  { value: "mean" as const, label: "by mean" },
+];
+
+export function Filters({ space, members, of }: { space: Space; members: Int32Array; of: string }) {
+  const [all, setAll] = useState(false);
+  const found = useContrasts(space, members, of);
+  const mode = by.value;
+  const rows = found.value ? sorted(found.value, mode) : null;
+  const top = rows ? Math.max(...rows.map((row) => Math.max(row.mean, row.meanElsewhere ?? 0)), 0) : 0;
+  return (
+    <section>
+      <header class="row">
+        <h2>Filters</h2>
+        <Segmented label="Order of filters" choices={CHOICES} value={mode} onPick={(value) => (by.value = value)} />
+      </header>
+      {found.error ? <Note warns>{found.error}</Note> : null}
+      <div class="filter heads small soft">
+        <span>filter</span>
+        <span>strongest patches</span>
+        <span>
+          {mode === "contrast" ? "fires " : "mean "}
+          <b class={colour(space.network.name)}>here</b>, elsewhere
+        </span>
+        <span>{mode}</span>
+      </div>
+      {rows === null ? <p class="soft small">{found.error ? "" : "Reading activations…"}</p> : (
+        <ol class="filters" onMouseLeave={() => (preview.value = null)}>
+          {rows.slice(0, all ? rows.length : FIRST).map((row) => (
+            <FilterRow key={row.channel} space={space} row={row} top={top} />
+          ))}
+        </ol>
+      )}
+      {rows && rows.length > FIRST ? (
+        <button type="button" class="button" onClick={() => setAll(!all)}>
+          {all ? `First ${FIRST}` : `All ${rows.length}`}
+        </button>
+      ) : null}
+    </section>
+  );
+}
+
+/** The contrasts of members, as they come. */
+export function useContrasts(space: Space, members: Int32Array, of: string): Loaded<Contrast[]> {
+  const key = `${space.network.name} ${space.layer.name} ${of}`;
+  return useLoaded(key, async () => (await contrastsOf(space, members, () => true)) ?? []);
+}
+
+function FilterRow({ space, row, top }: { space: Space; row: Contrast; top: number }) {
+  const mean = by.value === "mean";
+  const [here, elsewhere] = mean ? [row.mean / (top || 1), (row.meanElsewhere ?? 0) / (top || 1)] : [row.fires, row.firesElsewhere ?? 0];
+  const numbers = mean
+    ? `mean ${figure(row.mean)} here, ${figure(row.meanElsewhere ?? 0)} elsewhere`
+    : `fires at ${percent(row.fires)} here, ${percent(row.firesElsewhere ?? 0)} elsewhere`;
+  const point = () => (preview.value = row.channel);
+  return (
+    <li onMouseEnter={point}>
+      <a
+        class="filter bare"
+        href={to({ page: "filter", network: space.network.name, layer: space.layer.name, channel: row.channel })}
+        aria-label={`Filter ${row.channel}: ${numbers}, contrast ${hundredth(row.contrast)}`}
+        onFocus={point}
+        onBlur={() => (preview.value = null)}
+      >
+        <b>{row.channel}</b>
+        <Strip space={space} channel={row.channel} />
+        <span class={`bars ${colour(space.network.name)}`} title={numbers}>
+          <i style={{ width: `${100 * here}%` }} />
+          <i class="grey" style={{ width: `${100 * elsewhere}%` }} />
+        </span>
+        <span class="number">{mean ? figure(row.mean) : hundredth(row.contrast)}</span>
+      </a>
+    </li>
+  );
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+/** A filter's three strongest patches, cut from its picture; hatched where no picture was made. */
+export function Strip({ space, channel, ranks = 3 }: { space: Space; channel: number; ranks?: number }) {
+  const shard = useShard<FilterShard>(space.layer.filters ? `${folderOf(space.network, space.layer)}/filters` : null).value;
+  const boxes = useLoaded(shard?.boxes ? `${space.network.name} ${space.layer.name}` : null, () => unpack(shard!.boxes!)).value;
+  const panel = shard?.panel;
+  if (!panel) return <span class="strip" />;
+  const k = shard.top.picture.shape[1] ?? 0;
+  const src = url(`${space.network.folder}/filters/${space.layer.folder}/${channel}${panel.ending}`);
+  return (
+    <span class="strip">
+      {Array.from({ length: Math.min(ranks, k) }, (_, rank) => (
+        <Panel
+          key={rank}
+          src={src}
+          panel={panel}
+          rank={rank}
+          row={0}
+          field={boxes ? boxAt(boxes, channel * k + rank) : null}
+          view={space.network.view}
+        />
+      ))}
+    </span>
+  );
+}

@@ -1,0 +1,64 @@
+// Tiles of a plane's pyramid, and pictures of single patches cut from the lowest of them.
+import { fetchImage } from "../images";
+import { url } from "../shards";
+import type { Plane, Space } from "./model";
+
+/** The highest level of a plane's pyramid. */
+export function topLevel(plane: Plane): number {
+  return Math.ceil(Math.log2(Math.max(plane.data.width, plane.data.height, 1)));
+}
+
+export function tileUrl(space: Space, plane: Plane, level: number, x: number, y: number): string {
+  const folder = `${space.network.folder}/spaces/${space.layer.folder}`;
+  return url(`${folder}/${plane.name}_files/${level}/${x}_${y}.jpg`);
+}
+
+/** Where a patch's picture is: the one-to-one plane has them all. */
+export function cellOf(space: Space, patch: number): { plane: Plane; cell: number } | null {
+  for (const plane of [space.planes.one, space.planes.fill]) {
+    const cell = plane?.cellOf[patch] ?? -1;
+    if (plane && cell >= 0) return { plane, cell };
+  }
+  return null;
+}
+
+/** Parts of tiles that a patch's picture is made of, in pixels of the cell. */
+export function partsOf(space: Space, patch: number): { address: string; from: [number, number]; to: [number, number]; size: [number, number] }[] {
+  const place = cellOf(space, patch);
+  if (place === null) return [];
+  const { cell: side, tile } = place.plane.data;
+  const level = topLevel(place.plane);
+  const left = (place.cell % place.plane.columns) * side;
+  const top = Math.floor(place.cell / place.plane.columns) * side;
+  return spans(top, side, tile).flatMap((down) =>
+    spans(left, side, tile).map((across) => ({
+      address: tileUrl(space, place.plane, level, across.tile, down.tile),
+      from: [across.from, down.from] as [number, number],
+      to: [across.to, down.to] as [number, number],
+      size: [across.size, down.size] as [number, number],
+    })),
+  );
+}
+
+function spans(start: number, length: number, tile: number): { tile: number; from: number; to: number; size: number }[] {
+  const found = [];
+  for (let at = start; at < start + length; ) {
+    const end = Math.min(start + length, (Math.floor(at / tile) + 1) * tile);
+    found.push({ tile: Math.floor(at / tile), from: at % tile, to: at - start, size: end - at });
+    at = end;
+  }
+  return found;
+}
+
+/** Draws a patch's picture into a square of a canvas; false: no plane shows it. */
+export async function drawPatch(context: CanvasRenderingContext2D, space: Space, patch: number, side: number): Promise<boolean> {
+  const parts = partsOf(space, patch);
+  const unit = side / space.planes.fill.data.cell;
+  const loaded = await Promise.all(parts.map(({ address }) => fetchImage(address)));
+  parts.forEach(({ from, to, size }, n) => {
+    const [x, y] = [Math.round(to[0] * unit), Math.round(to[1] * unit)];
+    const [right, bottom] = [Math.round((to[0] + size[0]) * unit), Math.round((to[1] + size[1]) * unit)];
+    context.drawImage(loaded[n]!, from[0], from[1], size[0], size[1], x, y, right - x, bottom - y);
+  });
+  return parts.length > 0;
+}
