@@ -20,7 +20,10 @@ from playwright.sync_api import Page, sync_playwright
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SECONDS, PLANES = 8, 50
 VIEWS = {"one": "one to one", "fill": "filled", "points": "points"}
-START = "window.frames_ = []; (function each(at) { frames_.push(at); window.each_ = requestAnimationFrame(each); })(performance.now())"
+START = """
+window.frames_ = [];
+(function each(at) { frames_.push(at); window.each_ = requestAnimationFrame(each); })(performance.now());
+"""
 STOP = "cancelAnimationFrame(each_); frames_.slice(1).map((at, n) => at - frames_[n])"
 
 

@@ -29,11 +29,13 @@ def make_site(folder: Path, patches: int, cell: int = 32) -> Path:
         raise SystemExit("the pages are not built; `make web` builds them")
     shutil.copytree(PAGE, folder, dirs_exist_ok=True)
     drawn = np.random.default_rng(0)
-    points = (drawn.normal(0, 8, (patches, 2)) + drawn.normal(0, 30, (60, 2))[np.arange(patches) % 60]).astype("f4")
+    points = (
+        drawn.normal(0, 8, (patches, 2)) + drawn.normal(0, 30, (60, 2))[np.arange(patches) % 60]
+    ).astype("f4")
     grid = Grid.around(points)
     planes = {"one-to-one": _one_to_one(points, grid), "fill": _filled(points, grid)}
     _write(folder, "study", _study())
-    _write(folder, "pictures/0", {"names": [f"{n}.jpg" for n in range(PICTURES)], "labels": None, "reasons": {}, "predictions": {}})
+    _write(folder, "pictures/0", _pictures())
     _write(folder, "one/layers/c4_1/space", _space(folder, points, grid, planes, cell, drawn))
     cells = _cells(256, cell)[np.arange(patches) % 60 * 4 + drawn.integers(0, 4, patches)]
     for name, plane in planes.items():
@@ -58,7 +60,8 @@ def _filled(points: Array, grid: Grid) -> Array:
     """Each cell shows the patch nearest to its middle."""
     y, x = np.mgrid[: grid.rows, : grid.columns] + 0.5
     middles = np.stack([grid.left + x * grid.side, grid.top + y * grid.side], axis=-1)
-    return cKDTree(points).query(middles)[1].astype(np.int32)
+    found: Array = cKDTree(points).query(middles)[1].astype(np.int32)
+    return found
 
 
 def _cells(count: int, side: int) -> Array:
@@ -74,32 +77,40 @@ def _cells(count: int, side: int) -> Array:
     return found
 
 
-def _space(folder: Path, points: Array, grid: Grid, planes: Mapping[str, Array], cell: int, drawn: Any) -> dict[str, Any]:
+def _space(
+    folder: Path, points: Array, grid: Grid, planes: Mapping[str, Array], cell: int, drawn: Any
+) -> dict[str, Any]:
     count = len(points)
     row, column = drawn.integers(2, UNITS - 2, (2, count)).astype(np.int32)
     top, left = row * 8 - FIELD // 2, column * 8 - FIELD // 2
-    members = [np.flatnonzero(np.arange(count) % 60 == n).tolist()[:2000] for n in (3, 7)]
     return {
-        "patches": count,
-        "picture": _packed(drawn.integers(0, PICTURES, count).astype(np.int32)),
-        "row": _packed(row),
-        "column": _packed(column),
+        **{"patches": count, "picture": _packed(drawn.integers(0, PICTURES, count).astype(np.int32))},
+        **{"row": _packed(row), "column": _packed(column)},
         "boxes": _packed(np.stack([top, left, top + FIELD, left + FIELD], axis=1).astype(np.int32)),
         "points": _packed(points),
         "grid": {"left": grid.left, "top": grid.top, "side": grid.side},
-        "shortfall": "",
-        "planes": {
-            name: {"cells": _packed(plane), "cell": cell, "tile": 512, "width": plane.shape[1] * cell, "height": plane.shape[0] * cell}
-            for name, plane in planes.items()
-        },
-        "first": "one-to-one",
-        "regions": [
-            {"number": n, "members": own, "pictures": PICTURES, "spread": 300, "centre": own[0], "label": None,
-             "label_share": None, "outline": [], "filters": []}
-            for n, own in enumerate(members, 1)
-        ],
-        "truth": [],
+        "planes": {name: _plane(plane, cell) for name, plane in planes.items()},
+        "regions": [_region(points, number) for number in (1, 2)],
+        **{"first": "one-to-one", "truth": [], "shortfall": ""},
         "activations": _activations(folder, points, planes["one-to-one"], drawn),
+    }
+
+
+def _plane(plane: Array, cell: int) -> dict[str, Any]:
+    rows, columns = plane.shape
+    return {
+        **{"cells": _packed(plane), "cell": cell, "tile": 512},
+        **{"width": columns * cell, "height": rows * cell},
+    }
+
+
+def _region(points: Array, number: int) -> dict[str, Any]:
+    """The sixtieth of all patches that lies nearest to one."""
+    far = ((points - points[number]) ** 2).sum(axis=1)
+    members = np.sort(np.argsort(far, kind="stable")[: len(points) // 60]).tolist()
+    return {
+        **{"number": number, "members": members, "pictures": PICTURES, "spread": 300, "centre": number},
+        **{"label": None, "label_share": None, "outline": [], "filters": []},
     }
 
 
@@ -119,25 +130,57 @@ def _activations(folder: Path, points: Array, plane: Array, drawn: Any) -> dict[
     for n, start in enumerate(range(0, CHANNELS, columns)):
         _write(folder, f"one/layers/c4_1/columns/{n}", _packed(levels[:, start : start + columns].T))
     histogram = np.stack([np.bincount(levels[:, c], minlength=256) for c in range(CHANNELS)]).astype(np.int32)
-    return {"channels": CHANNELS, "scale": [0.1] * CHANNELS, "histogram": _packed(histogram), "rows": rows,
-            "order": _packed(order), "columns": columns}
+    return {
+        "channels": CHANNELS,
+        "scale": [0.1] * CHANNELS,
+        "histogram": _packed(histogram),
+        "rows": rows,
+        "order": _packed(order),
+        "columns": columns,
+    }
 
 
 def _study() -> dict[str, Any]:
-    layer = {"name": "c4_1", "folder": "c4_1", "kind": "conv2d", "operation": "", "channels": CHANNELS, "rows": UNITS,
-             "columns": UNITS, "field": {"size": [FIELD, FIELD], "stride": [8, 8], "start": [0, 0]}, "block": "4",
-             "sparsity": 0.8, "dead": 0, "filters": False, "space": True, "reconstructions": False}
-    network = {"name": "one", "title": "One", "folder": "one", "weights": "synthetic", "trunk": True, "view": 0, "rule": "",
-               "layers": [layer], "strip": None, "outputs": [], "errors": None}
-    pictures = {"count": PICTURES, "bad": 0, "shard": 1000, "classes": None, "chosen": [], "thumbs": None, "command": ""}
-    return {"format": 1, "name": "synthetic", "digest": "", "version": "", "live": False, "pictures": pictures,
-            "views": [{"height": INPUT, "width": INPUT}], "networks": [network], "pairs": [], "findings": []}
+    field = {"size": [FIELD, FIELD], "stride": [8, 8], "start": [0, 0]}
+    layer = {
+        **{"name": "c4_1", "folder": "c4_1", "kind": "conv2d", "operation": "", "block": "4", "field": field},
+        **{"channels": CHANNELS, "rows": UNITS, "columns": UNITS, "sparsity": 0.8, "dead": 0},
+        **{"filters": False, "space": True, "reconstructions": False},
+    }
+    network = {
+        **{"name": "one", "title": "One", "folder": "one", "weights": "synthetic", "trunk": True, "view": 0},
+        **{"rule": "", "layers": [layer], "strip": None, "outputs": [], "errors": None},
+    }
+    pictures: dict[str, Any] = {
+        **{"count": PICTURES, "bad": 0, "shard": 1000, "classes": None, "chosen": [], "thumbs": None},
+        "command": "",
+    }
+    return {
+        **{
+            "format": 1,
+            "name": "synthetic",
+            "digest": "",
+            "version": "",
+            "live": False,
+            "pictures": pictures,
+        },
+        **{"views": [{"height": INPUT, "width": INPUT}], "networks": [network], "pairs": [], "findings": []},
+    }
+
+
+def _pictures() -> dict[str, Any]:
+    names = [f"{n}.jpg" for n in range(PICTURES)]
+    return {"names": names, "labels": None, "reasons": {}, "predictions": {}}
 
 
 def _packed(values: Array) -> dict[str, Any]:
     squeezed = zlib.compressobj(6, zlib.DEFLATED, -15)
     data = squeezed.compress(np.ascontiguousarray(values).tobytes()) + squeezed.flush()
-    return {"dtype": KINDS[str(values.dtype)], "shape": list(values.shape), "data": base64.b64encode(data).decode()}
+    return {
+        "dtype": KINDS[str(values.dtype)],
+        "shape": list(values.shape),
+        "data": base64.b64encode(data).decode(),
+    }
 
 
 def _write(folder: Path, path: str, value: Any) -> None:

@@ -51,8 +51,8 @@ function drawEnds(context: CanvasRenderingContext2D, frame: Frame, { plane, dark
     const [x, y] = [frame.left + (cell % plane.columns) * frame.unit, frame.top + Math.floor(cell / plane.columns) * frame.unit];
     context.fillRect(x, y, frame.unit + 0.5, frame.unit + 0.5);
   }
-  context.fillRect(right, frame.top - 1, 2, bottom - frame.top + 3);
-  context.fillRect(frame.left - 1, bottom, right - frame.left + 3, 2);
+  context.fillRect(Math.floor(right), frame.top - 1, 2, bottom - frame.top + 3);
+  context.fillRect(frame.left - 1, Math.floor(bottom), right - frame.left + 3, 2);
 }
 
 type Stroke = (context: CanvasRenderingContext2D, path: Path2D) => void;

@@ -1,16 +1,15 @@
 // The filters of some patches: by contrast against those elsewhere, or by mean.
 import { useState } from "preact/hooks";
-import type { FilterShard } from "../data";
-import { boxAt } from "../geometry";
+import { topPatches, useFilters } from "../filters";
 import { Segmented } from "../parts/controls";
 import { Note } from "../parts/note";
-import { Panel } from "../parts/tile";
-import { type Loaded, unpack, url, useLoaded, useShard } from "../shards";
+import { Patch } from "../parts/patches";
+import { type Loaded, useLoaded } from "../shards";
 import { colour, to } from "../state";
 import { figure, hundredth } from "../words";
 import { contrastsOf } from "./activations";
 import { type Contrast, sorted } from "./contrast";
-import { folderOf, type Space } from "./model";
+import type { Space } from "./model";
 import { by, preview } from "./store";
 
 const FIRST = 12;
@@ -82,7 +81,7 @@ function FilterRow({ space, row, top }: { space: Space; row: Contrast; top: numb
       >
         <b>{row.channel}</b>
         <Strip space={space} channel={row.channel} />
-        <span class={`bars ${colour(space.network.name)}`} title={numbers}>
+        <span class={`rates ${colour(space.network.name)}`} title={numbers}>
           <i style={{ width: `${100 * here}%` }} />
           <i class="grey" style={{ width: `${100 * elsewhere}%` }} />
         </span>
@@ -96,26 +95,15 @@ function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
 
-/** A filter's three strongest patches, cut from its picture; hatched where no picture was made. */
+/** A filter's strongest patches of the study. */
 export function Strip({ space, channel, ranks = 3 }: { space: Space; channel: number; ranks?: number }) {
-  const shard = useShard<FilterShard>(space.layer.filters ? `${folderOf(space.network, space.layer)}/filters` : null).value;
-  const boxes = useLoaded(shard?.boxes ? `${space.network.name} ${space.layer.name}` : null, () => unpack(shard!.boxes!)).value;
-  const panel = shard?.panel;
-  if (!panel) return <span class="strip" />;
-  const k = shard.top.picture.shape[1] ?? 0;
-  const src = url(`${space.network.folder}/filters/${space.layer.folder}/${channel}${panel.ending}`);
+  const { network, layer } = space;
+  const filters = useFilters(network, layer).value;
+  if (filters === undefined) return <span class="strip" />;
   return (
     <span class="strip">
-      {Array.from({ length: Math.min(ranks, k) }, (_, rank) => (
-        <Panel
-          key={rank}
-          src={src}
-          panel={panel}
-          rank={rank}
-          row={0}
-          field={boxes ? boxAt(boxes, channel * k + rank) : null}
-          view={space.network.view}
-        />
+      {topPatches(filters, channel, ranks).map((patch) => (
+        <Patch key={patch.rank} of={{ network, layer, filters, channel }} patch={patch} />
       ))}
     </span>
   );

@@ -19,7 +19,7 @@ const HEIGHT = 176;
 export function Loupe({ frame, scene, patch, name }: { frame: Frame; scene: Scene; patch: number; name: (picture: number) => string }) {
   const { space } = scene;
   return (
-    <div class="loupe" style={place(frame, scene, patch)} aria-live="polite">
+    <div class="lens" style={place(frame, scene, patch)} aria-live="polite">
       <div class="large">
         <Large space={space} patch={patch} />
       </div>

@@ -62,7 +62,7 @@ function Strongest({ space, patch }: { space: Space; patch: number }) {
             <a class="filter bare" href={to({ page: "filter", network: space.network.name, layer: space.layer.name, channel })} aria-label={`Filter ${channel}: ${figure(value)}`}>
               <b>{channel}</b>
               <Strip space={space} channel={channel} />
-              <span class={`bars ${colour(space.network.name)}`}>
+              <span class={`rates ${colour(space.network.name)}`}>
                 <i style={{ width: `${(100 * value) / filters[0]![1]}%` }} />
               </span>
               <span class="number">{figure(value)}</span>
@@ -113,7 +113,7 @@ export function FilterPanel(props: PanelProps & { channel: number }) {
       <Take {...props} />
       <section>
         <h2>Strongest patches of the study</h2>
-        <div class="nine">
+        <div class="ninefold">
           <Strip space={space} channel={channel} ranks={9} />
         </div>
       </section>

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Arrangement, Chosen, SpaceRoute } from "../address";
 import { usePictures } from "../pictures";
-import { go, study, theme } from "../state";
+import { go, narrow, study, theme } from "../state";
 import { plural } from "../words";
 import type { Controller } from "./controller";
 import { useColours } from "./colouring";
@@ -122,7 +122,7 @@ function useLinks(space: Space, other: Space | null, selection: Selection | null
 function startOf(space: Space, arrangement: Arrangement, chosen: Chosen | null, selection: Selection | null): Camera {
   const plane = planeOf(space, arrangement);
   const { x, y } = placesOn(space, arrangement === "one" ? "one" : "fill");
-  const width = Math.min(24, plane.columns);
+  const width = Math.min(narrow.value ? 12 : 24, plane.columns);
   const own = selection?.members.length ? selection.members : chosen !== null && "patch" in chosen ? [chosen.patch] : (space.shard.regions[0]?.members ?? []);
   const members = Array.from(own).filter((patch) => patch < space.count);
   if (!members.length) return [plane.columns / 2, plane.rows / 2, width];

@@ -52,7 +52,7 @@ export function PlaneView(props: PlaneProps) {
   return (
     <div class="plane" data-tool={props.tool}>
       <div class="tiles" ref={host} tabIndex={0} role="application" aria-label={label(space)} aria-describedby="plane-keys" />
-      <canvas class="over" ref={canvas} aria-hidden="true" />
+      <canvas class="paint" ref={canvas} aria-hidden="true" />
       <div class="marks" ref={marks}>
         {props.shown.suggested ? space.shard.regions.map(({ number }) => (
           <button type="button" key={number} aria-label={`Region ${number}`} aria-pressed={number === props.region} onClick={() => props.onRegion(number)}>
