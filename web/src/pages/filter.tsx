@@ -87,8 +87,8 @@ function Controls({ of }: { of: OfFilter }) {
       </span>
       <Copy of={of} />
       <span class="joined">
-        <Button href={link(channel - 1)} off={channel === 0}>{`← ${channel - 1}`}</Button>
-        <Button href={link(channel + 1)} off={link(channel + 1) === null}>{`${channel + 1} →`}</Button>
+        <Button href={link(channel - 1)} off={channel === 0}>{channel === 0 ? "←" : `← ${channel - 1}`}</Button>
+        <Button href={link(channel + 1)} off={link(channel + 1) === null}>{link(channel + 1) === null ? "→" : `${channel + 1} →`}</Button>
       </span>
     </div>
   );
@@ -101,7 +101,7 @@ function Shown({ of }: { of: OfFilter }) {
     <>
       <div class="title">
         <div>
-          <h1>
+          <h1 title={`${network.title} ${layer.name}`}>
             Filter {channel} <span class="of">of</span> <span class={`of ${colour(network.name)}`}>{`${network.title} ${layer.name}`}</span>
           </h1>
           <p class="soft">{words(of)}</p>

@@ -50,7 +50,7 @@ function Head({ network, layer }: { network: NetworkData; layer: LayerData }) {
       <Crumbs path={[{ text: "Filters", href: to(HOME) }, { text: network.title, href: to({ ...HOME, network: network.name }) }, { text: layer.name }]} />
       <div class="title">
         <div>
-          <h1>
+          <h1 title={`${layer.name} of ${network.title}`}>
             {layer.name} <span class="of">of</span> <span class={`of ${colour(network.name)}`}>{network.title}</span>
           </h1>
           <p class="soft">{layerWords(layer)}</p>

@@ -29,7 +29,7 @@ export function Segmented<T extends string>(props: {
           key={choice.value}
           aria-pressed={choice.value === props.value}
           disabled={choice.off !== undefined}
-          title={choice.off}
+          title={choice.off ?? (choice.label.length > 20 ? choice.label : undefined)}
           onClick={() => props.onPick(choice.value)}
         >
           {choice.label}

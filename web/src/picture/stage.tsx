@@ -36,7 +36,8 @@ function Input(props: StageProps) {
   const { scene, pixel, name } = props;
   const { network, height, width } = scene;
   const part = best(study(), network.view, scene.picture);
-  const frames = network.layers.flatMap((layer): Frame[] => {
+  const layers = new Set([...scene.lane.entries.map((entry) => entry.layer), scene.layer]);
+  const frames = [...layers].flatMap((layer): Frame[] => {
     const box = fieldAt(layer, pixel);
     return box === null ? [] : [{ box, strong: layer === scene.layer }];
   });
@@ -77,7 +78,7 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
         <FieldFrames height={size.height} width={size.width} frames={box === null ? [] : [{ box, strong: true }]} />
       </button>
       <figcaption>
-        <h2 class={colour(network.name)}>{`${network.title} ${layer.name}`}</h2>
+        <h2 class={colour(network.name)} title={`${network.title} ${layer.name}`}>{`${network.title} ${layer.name}`}</h2>
         <p class="small soft">{there ? layerLine(layer) : `${layerLine(layer)}; no reconstruction is drawn`}</p>
       </figcaption>
     </figure>
