@@ -138,8 +138,11 @@ function Patches({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
           <Column key={patch.rank} {...{ of, patch, blink }} name={rows?.get(patch.picture)?.name} most={patches[0]?.value ?? 1} onHover={setNear} />
         ))}
       </div>
+      {first === undefined && study().pictures.command ? (
+        <Note command={`${study().pictures.command} --filters all`}>No reconstructions of this filter are drawn; this draws those of all:</Note>
+      ) : null}
       <p class="small soft">
-        {first === undefined ? "No reconstructions of this filter are drawn." : `Reconstructions stand on zero, each stretched: white is ${figure(first)} in the first, ${figure(least)} in the faintest.`}
+        {first === undefined ? "" : `Reconstructions stand on zero, each stretched: white is ${figure(first)} in the first, ${figure(least)} in the faintest.`}
       </p>
       {open === null ? null : <Loupe of={of} patch={open} onClose={() => setOpen(null)} />}
     </section>

@@ -119,9 +119,9 @@ function Controls({ at, filters, space }: ListProps) {
           choices={[
             { value: "patches", label: "Patches" },
             { value: "reconstructions", label: "Reconstructions", off: none },
-            { value: "both", label: "Both" },
+            { value: "both", label: "Both", off: none },
           ]}
-          value={at.show}
+          value={drawn === 0 ? "patches" : at.show}
           onPick={(show) => set({ show })}
         />
         <span class="small soft wide">
@@ -146,6 +146,15 @@ function Controls({ at, filters, space }: ListProps) {
   );
 }
 
+/** What is not drawn of a layer's filters, and the command that draws it. */
+function Missing({ filters }: { filters: LayerFilters }) {
+  const { command } = study().pictures;
+  if (command === "") return null;
+  if (filters.shard.panel === null) return <Note command={command}>Patches are cut from small pictures; this draws them and their reconstructions:</Note>;
+  if (drawnCount(filters) > 0) return null;
+  return <Note command={`${command} --filters all`}>No reconstructions of these filters are drawn; this draws those of all:</Note>;
+}
+
 function List(props: ListProps) {
   const { at, network, layer, filters, space } = props;
   const [lit, setLit] = useState<number | null>(null);
@@ -156,18 +165,18 @@ function List(props: ListProps) {
   ]);
   const region = space?.regions[0]?.filters.map(({ channel }) => channel) ?? [];
   const sorted = order(filters, at.sort, region);
-  const some = drawnCount(filters) > 0 && !at.all;
+  const drawn = drawnCount(filters);
+  const some = drawn > 0 && !at.all;
+  const show = drawn === 0 ? "patches" : at.show;
   const shown = some ? sorted.filter((channel) => isDrawn(filters, channel)) : sorted;
   return (
     <>
       {narrow.value ? null : <Bars {...{ network, layer, filters, sorted, lit }} sort={at.sort} onHover={setLit} />}
       <Controls {...props} />
-      {filters.shard.panel === null && study().pictures.command ? (
-        <Note command={study().pictures.command}>Patches are cut from small pictures; this draws them and their reconstructions:</Note>
-      ) : null}
-      <div class={at.show === "both" ? "cards" : "cards single"}>
+      <Missing filters={filters} />
+      <div class={show === "both" ? "cards" : "cards single"}>
         {shown.map((channel) => (
-          <Card key={channel} of={{ network, layer, filters, channel }} show={at.show} blink={blink} lit={lit === channel} onHover={setLit} />
+          <Card key={channel} of={{ network, layer, filters, channel }} show={show} blink={blink} lit={lit === channel} onHover={setLit} />
         ))}
       </div>
     </>

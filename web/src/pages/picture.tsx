@@ -15,7 +15,7 @@ import { layerUnder, sceneOf, type Scene } from "../picture/scene";
 import { Everything, Stage } from "../picture/stage";
 import { className, usePictures, type PictureRow } from "../pictures";
 import { colour, go, route, shown, study, to } from "../state";
-import { count } from "../words";
+import { count, plural } from "../words";
 
 const WALL = { page: "pictures", class: null, answers: null, differing: false } as const;
 
@@ -77,6 +77,13 @@ function Title({ at, row }: { at: PictureRoute; row: PictureRow | undefined }) {
   );
 }
 
+/** Why a picture has no reconstructions, before the command that draws them. */
+function notDrawn(): string {
+  const others = study().pictures.chosen.length;
+  if (others === 0) return "Reconstructions of this picture are not drawn; this draws them:";
+  return `Reconstructions are drawn of ${plural(others, "chosen picture")}, not of this one; this draws them of this one instead:`;
+}
+
 /** Goes along the chosen network's layers. */
 function deeper(scene: Scene, by: number): void {
   const { entries } = scene.lane;
@@ -132,7 +139,7 @@ function Shown({ scene, row }: { scene: Scene; row: PictureRow | undefined }) {
   const draws = row && command ? `${command} --pictures ${quoted(row.name)}` : command;
   return (
     <div class="picture-body">
-      {scene.large ? null : <Note command={draws}>Reconstructions of this picture are not drawn; this draws them:</Note>}
+      {scene.large ? null : <Note command={draws}>{notDrawn()}</Note>}
       {scene.route.all ? (
         <Everything scene={scene} href={(network, layer) => to({ ...chosen(scene, network, layer), all: false })} />
       ) : (
