@@ -20,6 +20,7 @@ from layerscope.pages import PageOptions, add_pages, panels
 from layerscope.pages.filters import add_filters
 from layerscope.pages.panels import Layout
 from layerscope.pages.patches import cut_rows
+from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.study.sources import remember_sources
@@ -102,7 +103,7 @@ def test_rows_of_patches_equal_plain_indexing(
 
 def test_small_panels_are_kept_without_loss(study: Study, photos: Path) -> None:
     images, network = open_images(photos), small()
-    made = add_filters(study, network, images, PageOptions(layers=["c1"]))
+    made = add_filters(study, network, images, PageOptions(layers=["c1"]), DECONVNET)
     one = next(one for one in top_filters(study, network, ["c1"]) if one.patches)
     patch = one.patches[0]
     pixels = network.preprocessing.picture(network.preprocessing.apply(images.load(patch.picture).image))
@@ -120,7 +121,7 @@ def test_small_panels_are_kept_without_loss(study: Study, photos: Path) -> None:
 def test_all_convolutions_and_linear_layers_have_a_picture_of_each_filter_that_fires(
     study: Study, photos: Path
 ) -> None:
-    made = add_filters(study, small(), open_images(photos), PageOptions())
+    made = add_filters(study, small(), open_images(photos), PageOptions(), DECONVNET)
     alive = {
         (one.layer.name, one.channel)
         for one in top_filters(study, small(), "all")
@@ -139,23 +140,23 @@ def test_all_convolutions_and_linear_layers_have_a_picture_of_each_filter_that_f
 def test_layers_asked_for_later_stand_beside_those_that_are_there(study: Study, photos: Path) -> None:
     images, network = open_images(photos), small()
     other = Study.open(shutil.copytree(study.path, study.path.parent / "other"))
-    first = add_filters(study, network, images, PageOptions(layers=["c2"]))
+    first = add_filters(study, network, images, PageOptions(layers=["c2"]), DECONVNET)
     kept = {name: digest for name, digest in bytes_of(first.path).items() if "filters/c2" in name}
-    second = add_filters(first, network, images, PageOptions(layers=["p1", "c1"]))
+    second = add_filters(first, network, images, PageOptions(layers=["p1", "c1"]), DECONVNET)
     assert {row["layer"] for row in rows(second)} == {"c1", "p1", "c2"}
     assert kept
     assert kept.items() <= bytes_of(second.path).items()
-    at_once = add_filters(other, network, images, PageOptions(layers=["c1", "c2", "p1"]))
+    at_once = add_filters(other, network, images, PageOptions(layers=["c1", "c2", "p1"]), DECONVNET)
     assert bytes_of(at_once.path) == bytes_of(second.path)
 
 
 def test_a_damaged_picture_is_made_anew(study: Study, photos: Path) -> None:
     images, network = open_images(photos), small()
-    made = add_filters(study, network, images, PageOptions(layers=["c2"]))
+    made = add_filters(study, network, images, PageOptions(layers=["c2"]), DECONVNET)
     before = bytes_of(made.path)
     file = next(iter(sorted((made.path / "alexcnn/pages/filters/c2").iterdir())))
     file.write_bytes(bytes(file.stat().st_size))
-    again = add_filters(made, network, images, PageOptions(layers=["c2"]))
+    again = add_filters(made, network, images, PageOptions(layers=["c2"]), DECONVNET)
     assert bytes_of(again.path) == before
 
 
@@ -165,14 +166,14 @@ def test_a_filter_that_never_fires_has_no_picture(photos: Path, tmp_path: Path) 
     convolution.bias.data = convolution.bias.data.new_tensor([-1e6, 1e6])
     network, images = own(nn.Sequential(convolution, nn.ReLU())), open_images(photos)
     study = sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
-    made = add_filters(study, network, images, PageOptions())
+    made = add_filters(study, network, images, PageOptions(), DECONVNET)
     assert [(row["layer"], row["channel"]) for row in rows(made, "own")] == [("0", 1)]
 
 
 def test_without_top_patches_there_are_none(photos: Path, tmp_path: Path) -> None:
     images = open_images(photos)
     study = sweep_study([small()], images, [Sparsity()], tmp_path / "s", settings=SETTINGS)
-    made = add_filters(study, small(), images, PageOptions())
+    made = add_filters(study, small(), images, PageOptions(), DECONVNET)
     assert "alexcnn/pages/filters" not in made.steps
 
 

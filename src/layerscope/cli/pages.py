@@ -25,7 +25,6 @@ from layerscope.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from layerscope.network.network import Network
-    from layerscope.pages.options import PageOptions
     from layerscope.study.folder import Study
 
 
@@ -63,9 +62,9 @@ if TYPE_CHECKING:
 def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **options: Any) -> None:
     """Add to STUDY the pictures that its pages show.
 
-    These are all its pictures, small, as each network sees them; chosen ones, large; and for every filter its
-    strongest patches in one picture. A second run goes on where the first stopped, and keeps what is there; with
-    another --rule or --dtype it replaces what is there.
+    These are all its pictures, small, as each network sees them; chosen ones, large, with what every layer keeps of
+    them; and for every filter its strongest patches in one picture. A second run goes on where the first stopped,
+    and keeps what is there; with another --rule or --dtype it replaces what is there.
     """
     from layerscope.pages.making import add_pages
     from layerscope.pages.options import PageOptions
@@ -81,7 +80,7 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     what = PageOptions(options["pictures"], options["layers"], options["filters"], rule)
     with progress_bar() as progress:
         found = add_pages(found, networks, images, what, progress)
-    _summarise(found, networks, what)
+    _summarise(found, networks)
 
 
 def _load(study: Study, name: str, weights: str | None, options: dict[str, Any]) -> Network:
@@ -94,9 +93,9 @@ def _load(study: Study, name: str, weights: str | None, options: dict[str, Any])
     return network_of(study, name, weights=weights, device=open_device(options["device"]), dtype=precision)
 
 
-def _summarise(study: Study, networks: list[Network], options: PageOptions) -> None:
+def _summarise(study: Study, networks: list[Network]) -> None:
     from layerscope.pages.summary import summary_of
 
-    for line in summary_of(study, networks, options):
+    for line in summary_of(study, networks):
         say(line)
     say(study.path)

@@ -38,7 +38,12 @@ def step_options(network: Network, rule: Rule) -> dict[str, object]:
 
 
 def add_filters(
-    study: Study, network: Network, images: ImageSet, options: PageOptions, progress: Told | None = None
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    options: PageOptions,
+    rule: Rule,
+    progress: Told | None = None,
 ) -> Study:
     """The study with a picture of each filter that ever fires, of the layers chosen, and the table of all of them.
 
@@ -47,7 +52,6 @@ def add_filters(
     """
     if "top_patches" not in study.network(network.name).results:
         return study
-    rule = options.rule_for(study, network.name)
     shown = _Shown(study, network, rule)
     chosen = shown.chosen(options)
     with study.open_step(STEP, network=network.name, options=step_options(network, rule)) as step:

@@ -9,6 +9,7 @@ from layerscope.network.network import Network
 from layerscope.pages.filters import add_filters
 from layerscope.pages.options import PICTURES, PageOptions, choose_pictures
 from layerscope.pages.pictures import add_pictures, chosen_before
+from layerscope.pages.reconstructions import add_reconstructions
 from layerscope.progress import Told, of
 from layerscope.study.folder import Study
 from layerscope.study.sources import check_network
@@ -21,7 +22,8 @@ def add_pages(
     options: PageOptions | None = None,
     progress: Told | None = None,
 ) -> Study:
-    """The study with the pictures that its pages show: its pictures small and large, and these networks' filters.
+    """The study with the pictures that its pages show: its pictures small and large, what these networks keep of the
+    large ones, and their filters.
 
     Each file is kept as it is done. Raises StudyError if a network or a picture is not that of the study, or a name
     is no picture's; NetworkError for a layer that no network has.
@@ -35,5 +37,7 @@ def add_pages(
     chosen = chosen if chosen is not None else choose_pictures(study, PICTURES if wanted is None else wanted)
     study = add_pictures(study, images, chosen, progress)
     for network in networks:
-        study = add_filters(study, network, images, options, of(network.name, progress))
+        told, rule = of(network.name, progress), options.rule_for(study, network.name)
+        study = add_reconstructions(study, network, images, chosen, rule, told)
+        study = add_filters(study, network, images, options, rule, told)
     return study

@@ -27,7 +27,8 @@ ABOUT = "pages/pictures.json"
 _FORMAT = 1  # of what is drawn; raised when older ones are to be made anew
 _SIDE, _SMALLER_SIDE, _MANY = 96, 64, 5_000  # pixels; the smaller beyond so many pictures
 _ACROSS = 16  # cells of a full sheet across, and down
-_SHEET_QUALITY, _LARGE_QUALITY = 80, 90
+_SHEET_QUALITY, _QUALITY = 80, 90
+_TINY = 64  # pixels: up to so many, nothing but rounding is lost
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Sheets:
         """Put a picture into its cell."""
         y, x = (self.side * place for place in divmod(cell, self.columns))
         sheet[y : y + self.side, x : x + self.side] = pixels
+
+
+def quality_of(pixels: Pixels) -> int:
+    """Of the JPEG of a picture: the best where it is tiny, since pages enlarge it."""
+    return 100 if max(pixels.shape[:2]) <= _TINY else _QUALITY
 
 
 def chosen_before(study: Study) -> tuple[int, ...] | None:
@@ -162,4 +168,5 @@ class _Drawer:
         return [in_square(seen(view, picture), self.sheets.side) for view in self.views]
 
     def _large(self, picture: Image.Image) -> list[bytes]:
-        return [encode_jpeg(seen(view, picture), _LARGE_QUALITY, fine=True) for view in self.views]
+        shown = [seen(view, picture) for view in self.views]
+        return [encode_jpeg(one, quality_of(np.asarray(one)), fine=True) for one in shown]

@@ -45,20 +45,22 @@ def hamming(values: Values, size: tuple[int, int]) -> Values:
 
 
 def _weighed(values: Values, size: tuple[int, int], weight: Callable[[int, float, int], float]) -> Values:
-    steps = values.shape[0] / size[0], values.shape[1] / size[1]
+    down, across = (
+        [_normed([(i, weight(place, length / parts, i)) for i in range(length)]) for place in range(parts)]
+        for length, parts in zip(values.shape[:2], size, strict=True)
+    )
     found = np.zeros((*size, values.shape[2]))
     for y in range(size[0]):
-        down = [(row, weight(y, steps[0], row)) for row in range(values.shape[0])]
         for x in range(size[1]):
-            across = [(column, weight(x, steps[1], column)) for column in range(values.shape[1])]
-            total = 0.0
-            for row, share in down:
-                for column, part in across:
-                    if share * part != 0:
-                        found[y, x] += share * part * values[row, column]
-                        total += share * part
-            found[y, x] /= total
+            for row, share in down[y]:
+                for column, part in across[x]:
+                    found[y, x] += share * part * values[row, column]
     return found
+
+
+def _normed(weights: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    total = sum(weight for _, weight in weights)
+    return [(place, weight / total) for place, weight in weights if weight != 0]
 
 
 def stretched(values: Values) -> npt.NDArray[np.uint8]:
