@@ -1,5 +1,5 @@
 // The finder: a few letters lead to a layer, a filter, a picture or a class.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { find, type Found } from "./find";
 import { thumb } from "./images";
 import { Tile } from "./parts/tile";
@@ -32,14 +32,39 @@ function Option({ found, id, chosen, onPick }: { found: Found; id: string; chose
   );
 }
 
+interface AskProps {
+  query: string;
+  /** Which of the things found is marked; null: nothing is found. */
+  here: number | null;
+  onAsk: (query: string) => void;
+  onPress: (event: KeyboardEvent) => void;
+}
+
+function Ask({ query, here, onAsk, onPress }: AskProps) {
+  return (
+    <input
+      type="text"
+      autofocus
+      placeholder="Layer, filter, picture, class: c4_1, c4_1 84, coffee"
+      aria-label="Find a layer, filter, picture or class"
+      role="combobox"
+      aria-expanded={here !== null}
+      aria-controls="found"
+      aria-activedescendant={here === null ? undefined : `found-${here}`}
+      value={query}
+      onInput={(event) => onAsk(event.currentTarget.value)}
+      onKeyDown={onPress}
+    />
+  );
+}
+
 export function Finder() {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [query, setQuery] = useState("");
-  const [at, setAt] = useState(0);
+  const [{ query, at }, setState] = useState({ query: "", at: 0 });
   const rows = useRows();
   const found = find(study(), query, rows);
   const here = Math.min(at, Math.max(found.length - 1, 0));
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = () => (finding.value = false);
   const pick = (one: Found | undefined) => {
     if (one === undefined) return;
@@ -48,29 +73,14 @@ export function Finder() {
   };
   const press = (event: KeyboardEvent) => {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (by !== undefined) setAt((here + by + found.length) % Math.max(found.length, 1));
+    if (by !== undefined) setState({ query, at: (here + by + found.length) % Math.max(found.length, 1) });
     else if (event.key === "Enter") pick(found[here]);
     else return;
     event.preventDefault();
   };
   return (
     <dialog ref={dialog} class="finder" aria-label="Find" onClose={close} onClick={(event) => event.target === dialog.current && close()}>
-      <input
-        type="text"
-        autofocus
-        placeholder="Layer, filter, picture, class: c4_1, c4_1 84, coffee"
-        aria-label="Find a layer, filter, picture or class"
-        role="combobox"
-        aria-expanded={found.length > 0}
-        aria-controls="found"
-        aria-activedescendant={found.length > 0 ? `found-${here}` : undefined}
-        value={query}
-        onInput={(event) => {
-          setQuery(event.currentTarget.value);
-          setAt(0);
-        }}
-        onKeyDown={press}
-      />
+      <Ask query={query} here={found.length > 0 ? here : null} onAsk={(text) => setState({ query: text, at: 0 })} onPress={press} />
       <ul id="found" role="listbox" aria-label="Found">
         {found.map((one, place) => (
           <Option key={place} id={`found-${place}`} found={one} chosen={place === here} onPick={() => pick(one)} />

@@ -1,11 +1,11 @@
 // The list of keys: what this page answers to, then what every page does.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { bindings } from "./keys";
 import { helping } from "./state";
 
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = () => (helping.value = false);
   const [every, ...page] = bindings.value;
   return (

@@ -1,12 +1,12 @@
 // A patch and its reconstruction with every pixel seen.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { TopPatch } from "../filters";
 import { Patch, Reconstruction, type OfFilter } from "../parts/patches";
 import { figure } from "../words";
 
 export function Loupe({ of, patch, onClose }: { of: OfFilter; patch: TopPatch; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const white = patch.white === null ? "" : `; white is ${figure(patch.white)}`;
   return (
     <dialog ref={dialog} class="loupe" aria-label="Loupe" onClose={onClose} onClick={() => dialog.current?.close()}>

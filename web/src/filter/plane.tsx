@@ -90,7 +90,31 @@ function draw(canvas: HTMLCanvasElement, dots: Dots, width: number, height: numb
   dot(lit, 5);
 }
 
-export function Plane({ network, layer, space, channel }: { network: NetworkData; layer: LayerData; space: SpaceShard; channel: number }) {
+interface PlaneProps {
+  network: NetworkData;
+  layer: LayerData;
+  space: SpaceShard;
+  channel: number;
+}
+
+function Words({ network, layer, space, channel, error }: PlaneProps & { error: string | undefined }) {
+  const region = space.regions.find((one) => one.filters.some((filter) => filter.channel === channel));
+  const contrast = region?.filters.find((filter) => filter.channel === channel)?.contrast;
+  return (
+    <p class="small soft">
+      {error ?? `${count(space.patches)} patches; size and strength of a dot: activation.`}
+      {region && contrast !== undefined ? (
+        <>
+          {` Contrast ${hundredth(contrast)} in `}
+          <a href={to(spaceRoute(network, layer, { region: region.number }))}>{`region ${region.number}`}</a>.
+        </>
+      ) : null}
+    </p>
+  );
+}
+
+export function Plane(props: PlaneProps) {
+  const { network, layer, space, channel } = props;
   const [element, width] = useWidth<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [lit, setLit] = useState<number | null>(null);
@@ -101,8 +125,6 @@ export function Plane({ network, layer, space, channel }: { network: NetworkData
   }, [value, width, height, lit, theme.value]);
   const near = (event: MouseEvent) => (value ? new Placed(value, width, height).nearest(event.offsetX, event.offsetY) : null);
   const open = (patch: number | null) => patch !== null && go(spaceRoute(network, layer, { patch }));
-  const region = space.regions.find((one) => one.filters.some((filter) => filter.channel === channel));
-  const contrast = region?.filters.find((filter) => filter.channel === channel)?.contrast;
   return (
     <>
       <div class="heading">
@@ -123,15 +145,7 @@ export function Plane({ network, layer, space, channel }: { network: NetworkData
           onClick={(event) => open(near(event))}
         />
       </div>
-      <p class="small soft">
-        {error ?? `${count(space.patches)} patches; size and strength of a dot: activation.`}
-        {region && contrast !== undefined ? (
-          <>
-            {` Contrast ${hundredth(contrast)} in `}
-            <a href={to(spaceRoute(network, layer, { region: region.number }))}>{`region ${region.number}`}</a>.
-          </>
-        ) : null}
-      </p>
+      <Words {...props} error={error} />
     </>
   );
 }

@@ -1,5 +1,5 @@
 // Zeros over depth: a line for each network over the columns of its layers.
-import { mark, path, scale } from "../charts";
+import { mark, path, scale, type Scale } from "../charts";
 import type { Depth, Entry, Lane } from "../depth";
 import { useWidth } from "../parts/width";
 import { colour, study } from "../state";
@@ -7,6 +7,8 @@ import { list, percent } from "../words";
 
 const HEIGHT = 132;
 const [TOP, BOTTOM] = [18, 116];
+/** Shares with a line of their own. */
+const SHARES = [1, 0.5, 0];
 
 interface Spot {
   lane: Lane;
@@ -79,13 +81,47 @@ function spoken(lanes: Spot[][], column: number): string {
   return list(here.map((spot) => `${spot.lane.network.title} ${spot.entry.layer.name} ${percent(spot.share)}`)) || "no layer";
 }
 
+function Axis({ y }: { y: Scale }) {
+  return (
+    <div class="label">
+      <h3>Sparsity</h3>
+      <p>activations that are exactly zero</p>
+      <ol aria-hidden="true">
+        {SHARES.map((share) => (
+          <li key={share} style={{ top: `${y(share) - 8}px` }}>
+            {percent(share)}
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}
+
+function Drawing({ lanes, lit, width, y }: { lanes: Spot[][]; lit: number | null; width: number; y: Scale }) {
+  const here = lanes.flatMap((spots) => spots.filter((spot) => spot.entry.column === lit));
+  const labels = lit === null ? labelsOf(lanes) : here.map((spot, at): Label => ({ spot, y: labelY(here, at) }));
+  return (
+    <svg width={width} height={HEIGHT} aria-hidden="true">
+      {SHARES.map((share) => (
+        <line key={share} class="grid" x1="0" x2={width} y1={y(share)} y2={y(share)} />
+      ))}
+      {lanes.map((spots, at) => (
+        <Line key={at} spots={spots} lit={lit} />
+      ))}
+      {labels.map(({ spot, y: at }) => (
+        <text key={`${spot.lane.network.name} ${spot.entry.layer.name}`} class={colour(spot.lane.network.name)} x={spot.x} y={at}>
+          {percent(spot.share)}
+        </text>
+      ))}
+    </svg>
+  );
+}
+
 export function Sparsity({ depth, lit, onHover }: { depth: Depth; lit: number | null; onHover: (column: number | null) => void }) {
   const [element, width] = useWidth<HTMLDivElement>();
   const step = (width + 6) / depth.columns;
   const y = scale([0, 1], [BOTTOM, TOP]);
   const lanes = depth.lanes.map((lane) => spotsOf(lane, (column) => (column + 0.5) * step - 3, y));
-  const here = lanes.flatMap((spots) => spots.filter((spot) => spot.entry.column === lit));
-  const labels = lit === null ? labelsOf(lanes) : here.map((spot, at): Label => ({ spot, y: labelY(here, at) }));
   const move = (event: KeyboardEvent) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by === undefined) return;
@@ -94,17 +130,7 @@ export function Sparsity({ depth, lit, onHover }: { depth: Depth; lit: number | 
   };
   return (
     <div class="lane chart" style={{ "--columns": depth.columns }}>
-      <div class="label">
-        <h3>Sparsity</h3>
-        <p>activations that are exactly zero</p>
-        <ol aria-hidden="true">
-          {[1, 0.5, 0].map((share) => (
-            <li key={share} style={{ top: `${y(share) - 8}px` }}>
-              {percent(share)}
-            </li>
-          ))}
-        </ol>
-      </div>
+      <Axis y={y} />
       <div
         ref={element}
         class="plot"
@@ -120,19 +146,7 @@ export function Sparsity({ depth, lit, onHover }: { depth: Depth; lit: number | 
         onMouseMove={(event) => onHover(Math.min(depth.columns - 1, Math.floor((event.offsetX + 3) / step)))}
         onMouseLeave={() => onHover(null)}
       >
-        <svg width={width} height={HEIGHT} aria-hidden="true">
-          {[1, 0.5, 0].map((share) => (
-            <line key={share} class="grid" x1="0" x2={width} y1={y(share)} y2={y(share)} />
-          ))}
-          {lanes.map((spots, at) => (
-            <Line key={at} spots={spots} lit={lit} />
-          ))}
-          {labels.map(({ spot, y: at }) => (
-            <text key={`${spot.lane.network.name} ${spot.entry.layer.name}`} class={colour(spot.lane.network.name)} x={spot.x} y={at}>
-              {percent(spot.share)}
-            </text>
-          ))}
-        </svg>
+        <Drawing lanes={lanes} lit={lit} width={width} y={y} />
       </div>
     </div>
   );

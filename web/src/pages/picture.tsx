@@ -156,14 +156,9 @@ function Shown({ scene, row }: { scene: Scene; row: PictureRow | undefined }) {
 /** How far a finger goes to the side before it counts as a swipe. */
 const SWIPE = 48;
 
-function Strips({ scene }: { scene: Scene }) {
-  const scroller = useRef<HTMLDivElement>(null);
+/** On a phone, a swipe over the stage goes along the layers. */
+function useSwipe(scene: Scene): void {
   const touched = useRef(0);
-  useEffect(() => {
-    const box = scroller.current;
-    const stop = box?.querySelector<HTMLElement>(".stop.chosen");
-    if (box && stop) box.scrollLeft = stop.offsetLeft - (box.clientWidth - stop.clientWidth) / 2;
-  }, [scene.layer]);
   useEffect(() => {
     const stage = document.querySelector<HTMLElement>(".stage");
     const start = (event: TouchEvent) => (touched.current = event.touches[0]?.clientX ?? 0);
@@ -178,19 +173,28 @@ function Strips({ scene }: { scene: Scene }) {
       stage?.removeEventListener("touchend", end);
     };
   }, [scene]);
+}
+
+function Strips({ scene }: { scene: Scene }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  useSwipe(scene);
+  useEffect(() => {
+    const box = scroller.current;
+    const stop = box?.querySelector<HTMLElement>(".stop.chosen");
+    if (box && stop) box.scrollLeft = stop.offsetLeft - (box.clientWidth - stop.clientWidth) / 2;
+  }, [scene.layer]);
   return (
     <div class="strips" ref={scroller}>
       <div class="depth">
         {scene.depth.lanes.map((lane) => {
           const here = layerUnder(scene, lane);
-          const marked = here && entryOf(lane, here.name)?.layer.name;
           return (
             <LaneRow
               key={lane.network.name}
               depth={scene.depth}
               lane={lane}
               picture={scene.picture}
-              chosen={marked ?? null}
+              chosen={(here && entryOf(lane, here.name)?.layer.name) ?? null}
               label={<Label scene={scene} network={lane.network} first={lane === scene.lane} />}
               href={(entry) => to(chosen(scene, lane.network, entry.layer))}
             />
