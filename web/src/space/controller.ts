@@ -63,7 +63,7 @@ export class Controller {
     const ratio = Math.min(devicePixelRatio, 2);
     const [width, height] = [Math.round(frame.width * ratio), Math.round(frame.height * ratio)];
     if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
-    draw(this.context, frame, this.scene, this.hand, ratio);
+    draw(this.context, frame, this.scene, this.hand, ratio, () => this.queue());
     this.doings.framed(frame, this.scene);
   }
 

@@ -1,6 +1,7 @@
 // One frame over the tiles: cover, points, outlines, cursor. Costs what is seen, not what there is.
 import type { Corner, Outline } from "./regions";
 import { type Edges, visible } from "./outlines";
+import { drawPoints, pointSide } from "./points";
 import type { Scene } from "./scene";
 import { type Frame, seen } from "./viewer";
 
@@ -20,10 +21,11 @@ const MOST_LINES = 1_200; // more would be a grey; the dim alone tells enough th
 const MOST_DASHED = 600;
 const DASHES = [6, 5];
 
-export function draw(context: CanvasRenderingContext2D, frame: Frame, scene: Scene, hand: Hand, ratio: number): void {
+/** `again`: called when more is there to be drawn. */
+export function draw(context: CanvasRenderingContext2D, frame: Frame, scene: Scene, hand: Hand, ratio: number, again: () => void): void {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
-  if (scene.buckets !== null) drawPoints(context, frame, scene, ratio);
+  if (scene.buckets !== null) drawPoints(context, frame, scene, ratio, again);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   if (scene.cover !== null) drawCover(context, frame, scene.cover);
   if (scene.buckets === null) drawEnds(context, frame, scene);
@@ -139,63 +141,4 @@ function square(context: CanvasRenderingContext2D, frame: Frame, scene: Scene, p
   context.lineJoin = "miter";
   stroke(context, path, "#000", 5);
   stroke(context, path, colour, 2.5);
-}
-
-/** How large a point is, in pixels. */
-export function pointSide(unit: number): number {
-  return Math.min(Math.max(Math.round(unit * 0.45), 2), 9);
-}
-
-/** Pixels of the canvas that points are written into. */
-interface Paper {
-  image: ImageData;
-  pixels: Uint32Array;
-}
-
-let paper: Paper | null = null;
-
-function paperOf(width: number, height: number): Paper {
-  if (paper === null || paper.image.width !== width || paper.image.height !== height) {
-    const image = new ImageData(width, height);
-    paper = { image, pixels: new Uint32Array(image.data.buffer) };
-  }
-  paper.pixels.fill(0);
-  return paper;
-}
-
-/** All points in view, written pixel by pixel: a hundred thousand shapes would take longer than a frame. */
-function drawPoints(context: CanvasRenderingContext2D, frame: Frame, scene: Scene, ratio: number): void {
-  const page = paperOf(context.canvas.width, context.canvas.height);
-  const dots = { page, side: Math.round(pointSide(frame.unit) * ratio), ratio };
-  if (scene.within !== null) splat(dots, frame, scene, 0);
-  splat(dots, frame, scene, 1);
-  context.putImageData(page.image, 0, 0);
-}
-
-/** The points that are selected (1), or those that are not (0). */
-function splat(dots: { page: Paper; side: number; ratio: number }, frame: Frame, scene: Scene, selected: number): void {
-  const { page, side, ratio } = dots;
-  const { width, height } = page.image;
-  const { x, y } = scene.space.places.fill;
-  const [plain, dim] = scene.dark ? [0xffececec, 0xff4d4d4d] : [0xff191919, 0xffbdbdbd];
-  eachInView(frame, scene, (patch) => {
-    if (scene.within !== null && scene.within[patch] !== selected) return;
-    const colour = selected ? (scene.colours?.[patch] ?? plain) | 0xff000000 : dim;
-    const left = Math.round((frame.left + x[patch]! * frame.unit) * ratio - side / 2);
-    const top = Math.round((frame.top + y[patch]! * frame.unit) * ratio - side / 2);
-    if (left < 0 || top < 0 || left + side > width || top + side > height) return;
-    for (let row = top; row < top + side; row++) page.pixels.fill(colour, row * width + left, row * width + left + side);
-  });
-}
-
-function eachInView(frame: Frame, scene: Scene, each: (patch: number) => void): void {
-  const { starts, patches } = scene.buckets!;
-  const { rows, columns } = scene.plane;
-  const [left, top, right, bottom] = seen(frame).map(Math.floor) as [number, number, number, number];
-  for (let row = Math.max(top, 0); row <= Math.min(bottom, rows - 1); row++) {
-    const line = row * columns;
-    const first = starts[line + Math.min(Math.max(left, 0), columns)]!;
-    const last = starts[line + Math.min(Math.max(right + 1, 0), columns)]!;
-    for (let at = first; at < last; at++) each(patches[at]!);
-  }
 }

@@ -7,6 +7,7 @@ import { plural } from "../words";
 import type { Controller } from "./controller";
 import { useColours } from "./colouring";
 import { useSpaceKeys } from "./keys";
+import { Legend } from "./legend";
 import { useAllPictures } from "./light";
 import { firstOf, placesOn, planeOf, type Space } from "./model";
 import { SpacePanel } from "./panel";
@@ -44,6 +45,7 @@ export function SpaceView({ space, other, route }: { space: Space; other: Space 
           <One {...view} place={0} linked={null} rest={(camera) => keep(camera, route, change)} give={(made) => (controllers.current[0] = made)} />
           {other ? <One {...view} space={other} chosen={null} selection={null} place={1} linked={links} rest={() => undefined} give={(made) => (controllers.current[1] = made)} /> : null}
         </div>
+        <Legend choose={choose} />
         <TruthLine space={space} arrangement={arrangement} />
       </div>
       <SpacePanel {...view} linked={other && links ? ` ${plural(links.length, "patch", "patches")} of ${other.network.title} ${other.layer.name} have their middle in these.` : ""} />

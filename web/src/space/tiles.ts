@@ -62,3 +62,28 @@ export async function drawPatch(context: CanvasRenderingContext2D, space: Space,
   });
   return parts.length > 0;
 }
+
+const MOST = 64; // tiles that are at hand to be drawn in the same frame
+const ready = new Map<string, HTMLImageElement | null>();
+
+/** A tile if it is there; if not it is fetched, and `again` called. */
+function tileNow(address: string, again: () => void): HTMLImageElement | null {
+  const known = ready.get(address);
+  if (known !== undefined) return known;
+  ready.set(address, null);
+  for (const oldest of ready.keys()) if (ready.size > MOST) ready.delete(oldest);
+  fetchImage(address).then((found) => {
+    ready.set(address, found);
+    again();
+  }, () => undefined); // asked for again when it has left the map
+  return null;
+}
+
+/** Paints a patch's picture at left, top, side, as far as its tiles are there. */
+export function paintPatch(context: CanvasRenderingContext2D, space: Space, patch: number, at: readonly [number, number, number], again: () => void): void {
+  const unit = at[2] / space.planes.fill.data.cell;
+  for (const { address, from, to, size } of partsOf(space, patch)) {
+    const tile = tileNow(address, again);
+    if (tile) context.drawImage(tile, from[0], from[1], size[0], size[1], at[0] + to[0] * unit, at[1] + to[1] * unit, size[0] * unit, size[1] * unit);
+  }
+}
