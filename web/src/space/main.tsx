@@ -30,7 +30,8 @@ function Loading({ place, route }: { place: { network: string; layer: string }; 
   const space = useLoaded(`${place.network} ${place.layer}`, () => loadSpace(place.network, place.layer));
   const beside = route.beside && has(route.beside) ? route.beside : null;
   const other = useLoaded(beside && `${beside.network} ${beside.layer}`, () => loadSpace(beside!.network, beside!.layer));
-  if (space.value) return <SpaceView space={space.value} other={(beside && other.value) || null} route={route} />;
+  const waits = beside !== null && !other.value && !other.error;
+  if (space.value && !waits) return <SpaceView space={space.value} other={(beside && other.value) || null} route={route} />;
   return <main class="page">{space.error ? <Note warns>{space.error}</Note> : <p class="soft">Reading the plane of {place.layer}…</p>}</main>;
 }
 

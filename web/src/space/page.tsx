@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Arrangement, Chosen, SpaceRoute } from "../address";
 import { usePictures } from "../pictures";
-import { go, narrow, study, theme } from "../state";
+import { colour as netOf, go, narrow, study, theme } from "../state";
 import { plural } from "../words";
 import type { Controller } from "./controller";
 import { useColours } from "./colouring";
@@ -19,6 +19,13 @@ import { TruthLine } from "./truth";
 import type { Camera } from "./viewer";
 
 const NONE: readonly number[] = [];
+/** Patches of the plane beside that belong to what is chosen (null: nothing is), and to what is pointed at. */
+interface Links {
+  members: Int32Array | null;
+  lit: readonly number[];
+}
+const MOST_LIT = 60;
+const NOTHING: Links = { members: null, lit: NONE };
 
 export function SpaceView({ space, other, route }: { space: Space; other: Space | null; route: SpaceRoute }) {
   const { chosen } = route;
@@ -42,13 +49,14 @@ export function SpaceView({ space, other, route }: { space: Space; other: Space 
       <div class="left">
         <Toolbar space={space} other={other} arrangement={arrangement} onShow={show} chosen={chosen} choose={choose} onBeside={(beside) => change({ beside })} plane={() => controllers.current[0] ?? null} />
         <div class={other ? "planes two" : "planes"}>
-          <One {...view} place={0} linked={null} rest={(camera) => keep(camera, route, change)} give={(made) => (controllers.current[0] = made)} />
+          <One {...view} place={0} linked={NOTHING} rest={(camera) => keep(camera, route, change)} give={(made) => (controllers.current[0] = made)} />
           {other ? <One {...view} space={other} chosen={null} selection={null} place={1} linked={links} rest={() => undefined} give={(made) => (controllers.current[1] = made)} /> : null}
+          {other ? [space, other].map(({ network, layer }) => <p key={`${network.name} ${layer.name}`} class={`whose small ${netOf(network.name)}`}>{`${network.title} ${layer.name}`}</p>) : null}
         </div>
         <Legend choose={choose} />
         <TruthLine space={space} arrangement={arrangement} />
       </div>
-      <SpacePanel {...view} linked={other && links ? ` ${plural(links.length, "patch", "patches")} of ${other.network.title} ${other.layer.name} have their middle in these.` : ""} />
+      <SpacePanel {...view} linked={other && links.members ? ` ${plural(links.members.length, "patch", "patches")} of ${other.network.title} ${other.layer.name} have their middle in these.` : ""} />
     </main>
   );
 }
@@ -68,7 +76,7 @@ interface OneProps {
   name: (picture: number) => string;
   choose: (chosen: Chosen | null) => void;
   place: 0 | 1;
-  linked: Int32Array | null;
+  linked: Links;
   rest: (camera: Camera) => void;
   give: (controller: Controller | null) => void;
 }
@@ -78,7 +86,7 @@ function One(props: OneProps) {
   const { space, selection, chosen, place } = props;
   const arrangement = props.arrangement === "one" && !space.planes.one ? "fill" : props.arrangement;
   const shaded = useColours(space, chosen, props.labels);
-  const members = shaded.members ?? selection?.members ?? props.linked;
+  const members = shaded.members ?? selection?.members ?? props.linked.members;
   const outline = selection && sameShape(selection, arrangement) ? selection.outline : null;
   const dark = theme.value === "dark";
   const shown = { space, arrangement, members, outline, suggested: space.shard.regions.length > 0, outlined: shaded.members === null, colours: shaded.colours, dark };
@@ -91,7 +99,7 @@ function One(props: OneProps) {
       start={start}
       tool={place === 0 ? tool.value : "move"}
       pinned={chosen !== null && "patch" in chosen ? chosen.patch : -1}
-      lit={place === 0 ? lit.value : NONE}
+      lit={place === 0 ? lit.value : props.linked.lit}
       name={props.name}
       region={region}
       onRest={props.rest}
@@ -109,15 +117,19 @@ function sameShape(selection: Selection, arrangement: Arrangement): boolean {
   return selection.on === "fill" && arrangement !== "one";
 }
 
-/** Patches of the other plane that belong to what is chosen. */
-function useLinks(space: Space, other: Space | null, selection: Selection | null, chosen: Chosen | null): Int32Array | null {
-  const patch = chosen !== null && "patch" in chosen ? chosen.patch : pointed.value.plane === 0 && !selection ? pointed.value.patch : -1;
-  return useMemo(() => {
-    const members = selection?.members ?? (patch >= 0 && patch < space.count ? Int32Array.of(patch) : null);
-    if (other === null || members === null) return null;
-    const [one, two] = [study().views[space.network.view]!, study().views[other.network.view]!];
-    return linked(space, members, other, { from: one, to: two });
-  }, [space, other, selection, patch]);
+function useLinks(space: Space, other: Space | null, selection: Selection | null, chosen: Chosen | null): Links {
+  const pinned = chosen !== null && "patch" in chosen && chosen.patch < space.count ? chosen.patch : null;
+  const under = pointed.value.plane === 0 && pointed.value.patch >= 0 ? pointed.value.patch : null;
+  const find = (members: ArrayLike<number>) => {
+    const [one, two] = [study().views[space.network.view]!, study().views[other!.network.view]!];
+    return linked(space, members, other!, { from: one, to: two });
+  };
+  const members = useMemo(() => {
+    const own = selection?.members ?? (pinned === null ? null : [pinned]);
+    return other && own ? find(own) : null;
+  }, [space, other, selection, pinned]);
+  const near = useMemo(() => (other && under !== null ? Array.from(find([under])).slice(0, MOST_LIT) : NONE), [space, other, under]);
+  return { members, lit: near };
 }
 
 /** Where to look at first: at what is chosen, else at the first suggested region, cells large enough to be seen. */
