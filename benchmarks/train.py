@@ -1,6 +1,8 @@
-"""A training beside its bare steps: same module, batches and optimiser, nothing else; and what a checkpoint costs.
+"""A training's steps beside bare ones: same module, batch and optimiser, nothing else; and what a checkpoint costs.
 
-Run: ``python benchmarks/train.py``.
+Steps of a training are those in the middle of its second and third epoch, pictures prepared by threads meanwhile; bare
+ones have theirs ready. Medians, in turns. With one thread fewer than there are cores the pictures have a core of their
+own. Run: ``python benchmarks/train.py``.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import argparse
 import tempfile
 import time
 from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +29,7 @@ from layerscope.train.training import train_network
 from layerscope.zoo.loading import build_module
 
 CLASSES, SIDE, BATCH = 10, 64, 64
+EDGE = 5  # steps at the beginning of an epoch that are left out
 
 
 def write_pictures(folder: Path, count: int) -> None:
@@ -36,27 +40,35 @@ def write_pictures(folder: Path, count: int) -> None:
         Image.fromarray(random.integers(0, 255, (SIDE, SIDE, 3), np.uint8)).save(path)
 
 
-def bare(name: str, build: Options, steps: int) -> float:
-    """Seconds of so many steps on pictures that are there already."""
+def bare(name: str, build: Options, steps: int) -> list[float]:
+    """Seconds of each of so many steps on pictures that are there already."""
     module, preprocessing = build_module(name, options=build)
     module = module.train().to(memory_format=torch.channels_last)
     pictures = torch.randn(BATCH, *preprocessing.shape).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % CLASSES
     optimiser = torch.optim.SGD(module.parameters(), 0.001, 0.9, weight_decay=5e-4)
-    started = time.perf_counter()
+    ends = [time.perf_counter()]
     for _ in range(steps):
         optimiser.zero_grad()
         torch.autograd.backward(F.cross_entropy(module(pictures), labels))
         optimiser.step()
-    return time.perf_counter() - started
+        ends.append(time.perf_counter())
+    return np.diff(ends).tolist()
 
 
-def trained(name: str, build: Options, folder: Path, out: Path) -> float:
-    images = open_images(folder, labels="folders")
-    recipe = replace(RECIPES["short"], epochs=1, batch=BATCH, rate=0.001)
-    started = time.perf_counter()
-    train_network(name, images, out, options=TrainOptions(recipe, build, interval=1e9))
-    return time.perf_counter() - started
+def trained(name: str, build: Options, folder: Path, out: Path) -> list[float]:
+    """Seconds of each step in the middle of the second and third epoch."""
+    images, ends = open_images(folder, labels="folders"), list[float]()
+    recipe = replace(RECIPES["short"], epochs=3, batch=BATCH, rate=0.001)
+    train_network(
+        name,
+        images,
+        out,
+        options=TrainOptions(recipe, build, interval=1e9),
+        progress=lambda _: ends.append(time.perf_counter()),
+    )
+    steps = len(images) // BATCH
+    return [b - a for n, (a, b) in enumerate(pairwise(ends), 1) if n >= steps and n % steps >= EDGE]
 
 
 def checkpoint(folder: Path) -> float:
@@ -73,19 +85,22 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=1280)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {SIDE}x{SIDE}, batch {BATCH}")
+    print(f"torch {torch.__version__}, {SIDE}x{SIDE}, batch {BATCH}, a quarter as wide")
+    most = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_pictures(folder / "set", given.pictures)
-        for name in ("alexcnn", "vggcnn"):
+        for name, threads in product(("alexcnn", "vggcnn"), dict.fromkeys((max(1, most - 1), most))):
+            torch.set_num_threads(threads)
             build, steps = Options(CLASSES, width=0.25, input_size=SIDE), given.pictures // BATCH
             bare(name, build, 3)
-            ratios = []
+            alone, ours = list[float](), list[float]()
             for number in range(given.rounds):
-                whole = trained(name, build, folder / "set", folder / f"{name}{number}")
-                ratios.append(whole / bare(name, build, steps))
+                alone += bare(name, build, steps)
+                ours += trained(name, build, folder / "set", folder / f"{name}{threads}-{number}")
             print(
-                f"{name}, a quarter as wide: {median(ratios):.3f} of the bare steps, set-up and weights included"
+                f"{name}, {threads} of {most} threads: a step {1e3 * median(ours):.1f} ms, bare "
+                f"{1e3 * median(alone):.1f} ms: {median(ours) / median(alone):.3f}"
             )
         print(f"checkpoint of 60 M parameters: {median(checkpoint(folder) for _ in range(3)):.2f} s")
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,9 @@ from layerscope.progress import Progress
 from layerscope.train.batches import Batches
 from layerscope.train.plan import TrainOptions
 from layerscope.train.recipes import RECIPES, Recipe, falling, one_cycle
-from layerscope.train.training import CHECKPOINT, WEIGHTS, train_network
+from layerscope.train.training import CHECKPOINT, STEPS, WEIGHTS, train_network
+from layerscope.zoo.loading import build_module
+from layerscope.zoo.trained import described
 from tests.oracles.train.loop import train as plainly
 
 SIDE = 16
@@ -212,6 +215,38 @@ def test_pictures_follow_from_seed_epoch_and_index(images: ImageSet) -> None:
     assert not torch.equal(whole[0].pictures, next(replace(batches, seed=4).epoch(1)).pictures)
 
 
+def test_pictures_are_not_mirrored_where_the_recipe_says_so(images: ImageSet) -> None:
+    """Cropped at the only place there is, a picture is itself or its mirror image."""
+    whole = Preprocessing(resize=SIDE, height=SIDE, width=SIDE)
+    for mirror, sorts in ((True, {False, True}), (False, {False})):
+        batches = Batches(images, whole, 4, seed=0, mirror=mirror)
+        found = set()
+        for batch, index in zip(
+            batches.epoch(0), np.random.default_rng((0, 0)).permutation(18)[::4], strict=False
+        ):
+            own = whole.apply(images.load(int(index)).image)
+            assert torch.equal(batch.pictures[0], own) != torch.equal(batch.pictures[0], own.flip(2))
+            found.add(torch.equal(batch.pictures[0], own.flip(2)))
+        assert found == sorts
+
+
+def test_pictures_stay_decoded_where_there_is_room(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = train_network(small(), images, tmp_path / "once", options=options())
+    loaded: list[int] = []
+    load = type(images).load
+    monkeypatch.setattr(
+        type(images), "load", lambda self, index: (loaded.append(index), load(self, index))[1]
+    )
+    for room, times in ((1 << 20, 1), (0, 3)):
+        monkeypatch.setattr("layerscope.train.batches._ROOM", room)
+        loaded.clear()
+        made = train_network(small(), images, tmp_path / str(room), options=options())
+        assert made.weights.read_bytes() == once.weights.read_bytes()
+        assert max(Counter(loaded).values()) == times
+
+
 def test_centred_batches_have_every_picture_once(images: ImageSet) -> None:
     batches = Batches(images, Small.preprocessing, 7, seed=0)
     found = list(batches.centred())
@@ -224,13 +259,20 @@ def test_centred_batches_have_every_picture_once(images: ImageSet) -> None:
 def test_weights_say_what_they_are(folder: Path, images: ImageSet, tmp_path: Path) -> None:
     build = Options(width=0.05, input_size=32)
     made = train_network(
-        "alexcnn", images, tmp_path / "out", options=options(build=build, keep=(2,)), validation=images
+        "alexcnn", images, tmp_path / "out", options=options(build=build, keep=(0, 0.5, 2)), validation=images
     )
     network = load_network("alexcnn", made.weights)
     assert network.classes == ("class0", "class1", "class2")
     assert network.input_shape == (3, 32, 32)
-    kept = load_network("alexcnn", made.path / "epochs" / "epoch-0002.safetensors")
-    assert kept.graph.digest != network.graph.digest
+    kept = sorted((made.path / STEPS).iterdir())
+    assert [path.name for path in kept] == [f"{step:08d}.safetensors" for step in (0, 2, 8)]
+    assert len({load_network("alexcnn", path).graph.digest for path in [*kept, made.weights]}) == 4
+    notes = [described(path) for path in [*kept, made.weights]]
+    assert [note["trained"]["epoch"] for note in notes] == [0, 0.5, 2, 3]
+    assert len({note["run"] for note in notes}) == 1
+    untrained, _ = build_module("alexcnn", options=replace(build, classes=3))
+    for name, tensor in load_file(kept[0]).items():
+        assert torch.equal(tensor, untrained.state_dict()[name])
     rows = list(csv.DictReader((made.path / "log.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["validation_error"]) == made.log["validation_error"][2].as_py()
@@ -323,6 +365,10 @@ def test_a_checkpoint_cut_short(images: ImageSet, tmp_path: Path) -> None:
     path = tmp_path / "out" / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-9])
     assert "is damaged" in refused(images, tmp_path / "out", recipe=replace(RECIPE, rate=1e30))
+
+
+def test_weights_of_an_epoch_that_never_comes(images: ImageSet, tmp_path: Path) -> None:
+    assert "kept after 3.5 epochs of 3" in refused(images, tmp_path / "out", keep=(1, 3.5))
 
 
 def test_too_few_outputs(images: ImageSet, tmp_path: Path) -> None:

@@ -51,6 +51,12 @@ from layerscope.errors import one_line
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), help="Highest learning rate; default: the recipe's."
 )
+@click.option(
+    "--mirror/--no-mirror",
+    default=None,
+    help="Whether pictures are mirrored half of the times: not where left and right differ, as in letters; "
+    "default: the recipe's.",
+)
 @click.option("--weights", "-w", help="A file of weights to begin from; random unless given.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order and crops."
@@ -72,9 +78,10 @@ from layerscope.errors import one_line
 )
 @click.option(
     "--keep",
-    type=click.IntRange(1),
+    type=click.FloatRange(0),
     multiple=True,
-    help="Also keep the weights after this epoch; repeat it for more.",
+    metavar="EPOCHS",
+    help="Also keep the weights as they are after so many epochs (0, 0.5, 3); repeat it for more.",
 )
 @click.option("--tensorboard", is_flag=True, help="Also write the log for TensorBoard.")
 @device_option
@@ -114,7 +121,9 @@ def _options(options: dict[str, Any]) -> Any:
     from layerscope.train.plan import TrainOptions
     from layerscope.train.recipes import RECIPES as ALL
 
-    changed = {name: options[name] for name in ("epochs", "batch", "rate") if options[name] is not None}
+    changed = {
+        name: options[name] for name in ("epochs", "batch", "rate", "mirror") if options[name] is not None
+    }
     return TrainOptions(
         replace(ALL[options["recipe"]], **changed),
         build_options(options),

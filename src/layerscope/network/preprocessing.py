@@ -45,23 +45,25 @@ class Preprocessing:
         """Channels, height and width of the network's input."""
         return len(self.mean), self.height, self.width
 
-    def apply(self, picture: Image.Image, place: Place = CENTRE) -> Tensor:
+    def apply(self, picture: Image.Image | Tensor, place: Place = CENTRE) -> Tensor:
         """The input (channels, height, width), float32, for a picture of any size; grey for one channel.
 
-        ``place``: as `crop` takes it. Raises NetworkError for other than 1 or 3 channels: a picture does not say what
-        the others are.
+        ``picture``: also what `resized` made of one. ``place``: as `crop` takes it. Raises NetworkError
+        for other than 1 or 3 channels: a picture does not say what the others are.
         """
         if len(self.mean) not in (1, 3):
             raise NetworkError(
                 f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
             )
-        seen = self.crop(picture if len(self.mean) == 3 else picture.convert("L"), place)
-        pixels, table = np.atleast_3d(np.asarray(seen)), _values(self.mean, self.deviation)
+        if isinstance(picture, Tensor):
+            pixels = self._part(picture, place).numpy()
+        else:
+            seen = self.crop(self._coloured(picture), place)
+            pixels = np.atleast_3d(np.asarray(seen)).transpose(2, 0, 1)
+        table = _values(self.mean, self.deviation)
         values = np.empty(self.shape, np.float32)
         for channel in range(len(table)):
-            np.take(
-                table[channel], pixels[..., channel], out=values[channel], mode="clip"
-            )  # "raise" would copy
+            np.take(table[channel], pixels[channel], out=values[channel], mode="clip")  # "raise" would copy
         return torch.from_numpy(values)
 
     def crop(self, picture: Image.Image, place: Place = CENTRE) -> Image.Image:
@@ -71,25 +73,48 @@ class Preprocessing:
         Within a grey level of Pillow's resize and centre crop. Of a long thin picture, which would be huge as a whole,
         only what lies under it is resized. Raises ImageError for a picture without pixels.
         """
+        shown = picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
+        whole = self._resized(shown)
+        if whole is not None:
+            seen = self._part(whole, place).permute(1, 2, 0)
+            return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
+        down, across = self._size(shown)
+        top, left = self._corner(down, across, place)
+        columns = left * shown.width / across, (left + self.width) * shown.width / across
+        rows = top * shown.height / down, (top + self.height) * shown.height / down
+        return self._resize_part(shown, rows, columns)
+
+    def resized(self, picture: Image.Image) -> Tensor | None:
+        """The whole picture as `crop` resizes it, uint8 (channels, height, width); None of a long thin one."""
+        return self._resized(self._coloured(picture))
+
+    def _resized(self, shown: Image.Image) -> Tensor | None:
+        down, across = self._size(shown)
+        if down * across > _WHOLE * self.height * self.width:
+            return None
+        pixels = torch.from_numpy(np.atleast_3d(np.array(shown))).permute(2, 0, 1)[None]
+        return F.interpolate(pixels, (down, across), mode=self.interpolation, antialias=True)[0]
+
+    def _coloured(self, picture: Image.Image) -> Image.Image:
+        """In as many channels as the network sees."""
+        mode = "RGB" if len(self.mean) == 3 else "L"
+        return picture if picture.mode == mode else picture.convert(mode)
+
+    def _size(self, picture: Image.Image) -> tuple[int, int]:
+        """Height and width of the picture as a whole, resized."""
         width, height = picture.size
         if not width * height:
             raise ImageError(f"{width} x {height}: it has no pixels; leave it out")
-        shown = picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
         covering = max(self.width / width, self.height / height)
         scale = max(covering, (self.resize or 0) / min(width, height))
-        down, across = (
-            max(self.height, int(height * scale + 1e-9)),
-            max(self.width, int(width * scale + 1e-9)),
-        )
-        top, left = round((down - self.height) * place[0]), round((across - self.width) * place[1])
-        if down * across > _WHOLE * self.height * self.width:
-            columns = left * width / across, (left + self.width) * width / across
-            rows = top * height / down, (top + self.height) * height / down
-            return self._resize_part(shown, rows, columns)
-        pixels = torch.from_numpy(np.atleast_3d(np.array(shown))).permute(2, 0, 1)[None]
-        whole = F.interpolate(pixels, (down, across), mode=self.interpolation, antialias=True)[0]
-        seen = whole[:, top : top + self.height, left : left + self.width].permute(1, 2, 0)
-        return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
+        return max(self.height, int(height * scale + 1e-9)), max(self.width, int(width * scale + 1e-9))
+
+    def _corner(self, down: int, across: int, place: Place) -> tuple[int, int]:
+        return round((down - self.height) * place[0]), round((across - self.width) * place[1])
+
+    def _part(self, whole: Tensor, place: Place) -> Tensor:
+        top, left = self._corner(whole.shape[1], whole.shape[2], place)
+        return whole[:, top : top + self.height, left : left + self.width]
 
     def _resize_part(
         self, shown: Image.Image, rows: tuple[float, float], columns: tuple[float, float]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 
 from layerscope.ahead import made_ahead
@@ -18,6 +19,7 @@ from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import CENTRE, Preprocessing
 
 _AHEAD = 4  # batches that wait or are being made
+_ROOM = 1 << 29  # bytes of resized pictures that are kept for the next epoch
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Batch:
 class Batches:
     """Batches of a labelled set; ``part`` of ``parts`` processes, each of which takes its share of every batch.
 
-    What remains of an epoch after its last whole batch is left out; the next epoch has another order.
+    What remains of an epoch after its last whole batch is left out; the next epoch has another order. Pictures of files
+    stay decoded and resized where there is room.
     """
 
     images: ImageSet
@@ -43,6 +46,8 @@ class Batches:
     workers: int = 2
     part: int = 0
     parts: int = 1
+    mirror: bool = True
+    _resized: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def count(self) -> int:
@@ -75,12 +80,23 @@ class Batches:
                 yield self._batch([next(made) for _ in row])
 
     def _picture(self, index: int, epoch: int | None) -> Tensor:
-        picture = self.images.load(index).image
+        picture = self._read(index)
         if epoch is None:
             return self.preprocessing.apply(picture, CENTRE)
         down, across, mirrored = np.random.default_rng((self.seed, epoch, index)).random(3)
         values = self.preprocessing.apply(picture, (float(down), float(across)))
-        return values.flip(2) if mirrored < 0.5 else values
+        return values.flip(2) if self.mirror and mirrored < 0.5 else values
+
+    def _read(self, index: int) -> Tensor | Image.Image:
+        if (known := self._resized.get(index)) is not None:
+            return known
+        picture = self.images.load(index).image
+        whole = self.preprocessing.resized(picture)
+        if whole is None:
+            return picture
+        if self.images.sources and len(self._resized) * whole.numel() < _ROOM:
+            self._resized[index] = whole
+        return whole
 
     def _batch(self, made: Sequence[tuple[int, Tensor | str]]) -> Batch:
         good = [(index, value) for index, value in made if isinstance(value, Tensor)]

@@ -33,7 +33,7 @@ BEGUN = "begun.json"
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How to train. ``keep``: epochs, counted from 1, after which the weights are kept as they are then.
+    """How to train. ``keep``: after how many epochs the weights are kept as they are then; parts of one, and 0, too.
 
     ``interval``: seconds of work that a killed run loses at most. ``weights``: a file to begin from; random otherwise.
     ``tensorboard``: whether the log is also written for it.
@@ -47,7 +47,7 @@ class TrainOptions:
     device: str | torch.device = "cpu"
     workers: int = 2
     interval: float = 60.0
-    keep: tuple[int, ...] = ()
+    keep: tuple[float, ...] = ()
     tensorboard: bool = False
 
 
@@ -93,7 +93,8 @@ class Plan:
         """What the file of the weights says of itself."""
         classes = None if self.images.classes is None else list(self.images.classes)
         kept = ("network", "build", "preprocessing", "recipe", "seed", "dtype")
-        return {**{name: self.inputs[name] for name in kept}, "classes": classes}
+        run = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+        return {**{name: self.inputs[name] for name in kept}, "classes": classes, "run": run}
 
     def refuse_other_surroundings(self) -> None:
         """Raise TrainingError if it was begun with other software or on another machine: its last bits would differ."""
@@ -113,7 +114,9 @@ class Plan:
         """Batches of a set, of which this process takes its part."""
         recipe, options, processes = self.options.recipe, self.options, self.processes
         parts = processes.rank, processes.count
-        return Batches(images, self.module[1], recipe.batch, options.seed, options.workers, *parts)
+        return Batches(
+            images, self.module[1], recipe.batch, options.seed, options.workers, *parts, recipe.mirror
+        )
 
     def check(self) -> None:
         """Refuse what cannot be trained on."""
@@ -127,6 +130,10 @@ class Plan:
             raise TrainingError(
                 f"a batch of {batch} pictures is not shared evenly by {self.processes.count} processes; give another "
                 "--batch"
+            )
+        if (last := max(self.options.keep, default=0)) > self.options.recipe.epochs:
+            raise TrainingError(
+                f"weights are to be kept after {last:g} epochs of {self.options.recipe.epochs}; give a smaller --keep"
             )
         if self.validation is not None:
             check_labels(self.validation, self.classes)

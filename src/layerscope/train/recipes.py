@@ -16,7 +16,7 @@ class Recipe:
     """Stochastic gradient descent with momentum, by a schedule that says the share of ``rate`` at a share of all steps.
 
     ``decay``: of weights; ``smoothing``: of labels, in [0, 1). Every picture is seen once an epoch, cropped at random
-    and mirrored half of the times; dropout is as the network has it.
+    and, where ``mirror`` says so, mirrored half of the times; dropout is as the network has it.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Recipe:
     momentum: float = 0.9
     decay: float = 5e-4
     smoothing: float = 0.0
+    mirror: bool = True
 
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, of so many."""

@@ -22,13 +22,14 @@ from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet
 from layerscope.progress import Progress, Told
 from layerscope.sweep.engine import torch_threads
-from layerscope.train.batches import Batch
+from layerscope.train.batches import Batch, Batches
 from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
 from layerscope.train.curve import LOG_SCHEMA, check_tensorboard, training_curve, write_events
 from layerscope.train.plan import Plan, TrainOptions
 from layerscope.train.processes import joined, own_device
 
 CHECKPOINT, WEIGHTS, LOG, ABOUT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "training.json"
+STEPS = "steps"  #: the folder of weights that were kept on the way
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,16 @@ class _Training:
         self.bad: list[str] = []
         self.seconds, self.since = 0.0, time.monotonic()
         self.batches = plan.batches(plan.images)
+        self.validation = None if plan.validation is None else plan.batches(plan.validation)
         self.steps = self.batches.count * self.recipe.epochs
+        self.kept = {round(epochs * self.batches.count) for epochs in self.options.keep}
 
     def run(self) -> None:
         """From where it is to the end."""
         if (self.plan.out / CHECKPOINT).exists():
             self._restore()
+        else:
+            self._keep()
         while self.step < self.steps:
             epoch, first = divmod(self.step, self.batches.count)
             with closing(self.batches.epoch(epoch, first)) as batches:
@@ -112,10 +117,9 @@ class _Training:
                     words = self._words(epoch)
                     if self.step % self.batches.count == 0:
                         self._end_epoch(epoch + 1)
-                    elif self._due():
-                        self._save()
-                    if self.processes.first and self.progress is not None:
-                        self.progress(Progress("training", self.step / self.steps, words))
+                    self._keep()
+                    if self.processes.first:
+                        self._tell(words)
         if self.processes.first:
             self._finish()
         self.processes.wait()
@@ -167,32 +171,32 @@ class _Training:
         loss, error = losses / max(1, seen), wrong / max(1, seen)
         return f"epoch {epoch + 1} of {self.recipe.epochs}, loss {loss:.3f}, error {error:.1%}"
 
-    def _due(self) -> bool:
-        """Whether a checkpoint is due: by the clock of this process, in which nothing else is decided."""
-        return self.processes.first and time.monotonic() - self.since >= self.options.interval
+    def _tell(self, words: str) -> None:
+        """Save a checkpoint if one is due by the clock, which decides nothing else; say how far it is."""
+        if self.step % self.batches.count == 0 or time.monotonic() - self.since >= self.options.interval:
+            self._save()
+        if self.progress is not None:
+            self.progress(Progress("training", self.step / self.steps, words))
 
     def _end_epoch(self, epoch: int) -> None:
         losses, wrong, seen = self.sums
         row: dict[str, Any] = {"epoch": epoch, "step": self.step}
         row |= {"rate": self.recipe.rate_at(self.step - 1, self.steps)}
         row |= {"loss": losses / max(1, seen), "error": wrong / max(1, seen)}
-        if self.plan.validation is not None:
-            row |= self._validate(self.plan.validation)
+        if self.validation is not None:
+            row |= self._validate(self.validation)
         self.log.append({**row, "seconds": round(self._worked(), 1)})
         self.sums = [0.0, 0.0, 0.0]
         if self.processes.first:
-            if epoch in self.options.keep:
-                self._save_weights(f"epochs/epoch-{epoch:04d}.safetensors")
-            self._save()
             self._publish_log()
             if self.options.tensorboard:
                 write_events(self.plan.out / "tensorboard", self.log[-1])
 
-    def _validate(self, images: ImageSet) -> dict[str, float]:
+    def _validate(self, pictures: Batches) -> dict[str, float]:
         """Loss and errors of the pictures' centres."""
         sums = torch.zeros(4, dtype=torch.float64)
         self.module.eval()
-        with torch.no_grad(), closing(self.plan.batches(images).centred()) as batches:
+        with torch.no_grad(), closing(pictures.centred()) as batches:
             for batch in batches:
                 labels = batch.labels.to(self.plan.device)
                 scores = self._scores(self.module, batch.pictures)
@@ -227,10 +231,17 @@ class _Training:
         self.step, self.sums, self.log = counters["step"], counters["sums"], counters["log"]
         self.bad, self.seconds = counters["bad"], counters["seconds"]
 
+    def _keep(self) -> None:
+        """The weights, if they are to be kept as they are after this step."""
+        if self.step in self.kept and self.processes.first:
+            self._save_weights(f"{STEPS}/{self.step:08d}.safetensors")
+
     def _save_weights(self, name: str) -> None:
         """The weights as they are, with what `load_network` needs to know of them."""
-        last = {key: value for key, value in self.log[-1].items() if key != "seconds"}
-        save_tensors(self.plan.out / name, self.module.state_dict(), {**self.plan.about, "trained": last})
+        ended = self.log and self.log[-1]["step"] == self.step
+        last = {key: value for key, value in self.log[-1].items() if key != "seconds"} if ended else {}
+        trained = {"epoch": self.step / self.batches.count, "step": self.step, **last}
+        save_tensors(self.plan.out / name, self.module.state_dict(), {**self.plan.about, "trained": trained})
 
     def _publish_log(self) -> pa.Table:
         table = pa.Table.from_pylist(self.log, LOG_SCHEMA)
