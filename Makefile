@@ -1,4 +1,5 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
+# make paper  every figure and table of the paper, and its claims with verdicts
 # make test   sets up, runs every check
 # make quick  style, types and the tests of what has changed, in a minute and a half
 # make web    builds the pages of the explorer, when their sources are newer
@@ -7,10 +8,13 @@ BIN := .venv/bin
 PAGE := src/layerscope/explorer/page
 WEB := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
 
-.PHONY: demo test quick web lint types pytest coverage lowest bench docs clean
+.PHONY: demo paper test quick web lint types pytest coverage lowest bench docs clean
 
 demo: .venv/.demo web
 	$(BIN)/python examples/demo.py demo
+
+paper: .venv/.demo
+	$(BIN)/python examples/paper/paper.py paper
 
 test: lint types pytest
 
@@ -59,7 +63,7 @@ docs: .venv/.dev
 	$(BIN)/zensical build --clean --strict
 
 clean:
-	rm -rf .venv .venv-lowest .cache demo site build dist web/node_modules web/.tests $(PAGE)
+	rm -rf .venv .venv-lowest .cache demo paper site build dist web/node_modules web/.tests $(PAGE)
 
 # The pages of the explorer: built anew when their sources are newer. Scripts of packages are not run (web/.npmrc).
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json

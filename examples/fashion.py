@@ -1,12 +1,14 @@
 """Fashion-MNIST as pictures: FOLDER/train/CLASS/00000.png (60,000) and FOLDER/test/CLASS/... (10,000), 28 by 28, grey.
 
-Reads the files of Debian's package dataset-fashion-mnist (MIT). Run: ``python examples/fashion.py FOLDER``.
+Reads the files of Debian's package dataset-fashion-mnist (MIT). Run: ``python examples/fashion.py FOLDER``, or
+``python examples/fashion.py FOLDER test`` for one of the two.
 """
 
 from __future__ import annotations
 
 import gzip
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +29,13 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
-def main(folder: Path) -> None:
-    """Write all pictures."""
-    for part, name in _PARTS.items():
-        pictures = read_idx(PACKAGE / f"{name}-images-idx3-ubyte.gz")
-        labels = read_idx(PACKAGE / f"{name}-labels-idx1-ubyte.gz")
+def main(folder: Path, parts: Sequence[str]) -> None:
+    """Write all pictures of these parts."""
+    if not PACKAGE.exists():
+        raise SystemExit(f"{PACKAGE} is missing: apt-get install dataset-fashion-mnist")
+    for part in parts:
+        pictures = read_idx(PACKAGE / f"{_PARTS[part]}-images-idx3-ubyte.gz")
+        labels = read_idx(PACKAGE / f"{_PARTS[part]}-labels-idx1-ubyte.gz")
         for own in CLASSES:
             (folder / part / own).mkdir(parents=True, exist_ok=True)
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
@@ -39,4 +43,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:] or list(_PARTS))

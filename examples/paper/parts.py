@@ -1,0 +1,264 @@
+"""The parts: every figure and table of the paper, each a section of the page. None computes anything of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import sets
+from folder import copied, figures_of, findings_of, saved, saved_table
+from section import File, Made, Section
+from studies import SPACES, Room
+from verdicts import ALIKE, BETTER, Verdict, about, background_verdicts, judged, sparsity_verdicts
+from words import ABOUT, PICTURES, TABLES
+
+from layerscope import Network, Space, load_image, show_architecture, show_placed, show_reconstructions
+from layerscope.compare import evaluate_networks
+from layerscope.compare.part import Finding
+from layerscope.errors import TruthError
+from layerscope.gallery import Look
+from layerscope.space import place_pictures
+from layerscope.zoo import read_architecture
+
+_EVEN = Look(layers="even")
+_MEASURED = (
+    *("c1_1", "c2_1", "c3_1", "c4_1", "c5_1", "c5_3", "p5"),
+    *("c1", "c2", "c3", "c4", "c5"),
+)  # layers whose background is measured, of whichever network has them
+MAPPED = ("photographs", "objects", "clothes")  # whose spaces are made
+_PURITY = ("purity by class, other pictures", "representation")
+
+
+def made_section(name: str, room: Room) -> Section:
+    """One part, made now or found as it was."""
+    made, about = PARTS[name](room), ABOUT[name]
+    known = {words: _pictures(room, words) for words in PICTURES if f"{{{words}}}" in about.here}
+    amounts = {"masked": room.amounts.masked, "filters": room.amounts.filters}
+    every = {"all_clothes": f"{len(room.all_clothes):,}"} if "{all_clothes}" in about.here else {}
+    return Section(name, replace(about, here=about.here.format(**known, **amounts, **every)), made)
+
+
+def _pictures(room: Room, name: str) -> str:
+    images = room.images(name)
+    return PICTURES[name].format(pictures=len(images), classes=len(images.classes or ()))
+
+
+# ------------------------------------------------------------------ the networks, and their errors
+
+
+def tables(room: Room) -> Made:
+    """Fig. 2, Tables 1 and 2: the architectures, and the receptive fields beside the paper's."""
+    figures, files, findings = [], [], []
+    for number, (name, known) in enumerate(TABLES.items(), 1):
+        network = read_architecture(name)
+        caption = f"{name}: channels, size and receptive field of each layer."
+        figures.append(saved(room.folder, f"figure-2-{name}", show_architecture(network), caption))
+        rows = [(layer, *_field(network, layer), *fields) for layer, fields in known.items()]
+        head = ("layer", "size", "stride", "size in the paper", "stride in the paper")
+        files.append(saved_table(room.folder, f"table-{number}", head, rows, f"Table {number}: {name}."))
+        same = sum(row[1:3] == row[3:] for row in rows)
+        text = "{same} of {count} layers of {name} have the size and stride of Table {number}."
+        holds = same == len(rows)
+        findings.append(Finding.of(text, holds=holds, same=same, count=len(rows), name=name, number=number))
+    other = read_architecture("alexnet")
+    alike = [_field(other, layer) == fields for layer, fields in TABLES["alexcnn"].items()]
+    text = "The control: {same} of {count} layers of torchvision's AlexNet, whose pools overlap, have those of Table 2."
+    findings.append(Finding.of(text, same=sum(alike), count=len(alike)))
+    return Made(findings, (), figures, files)
+
+
+def _field(network: Network, layer: str) -> tuple[int, int]:
+    """Size and stride of a receptive field, which are those of rows as of columns."""
+    field = network.layer(layer).field
+    assert field is not None
+    return int(field.size[0]), int(field.stride[0])
+
+
+def errors(room: Room) -> Made:
+    """The two error rates, of the trained pair."""
+    out = room.folder / "studies" / "errors"
+    study, found = evaluate_networks(room.pair, room.all_clothes, out, progress=room.progress)
+    lot = f"{1 - 1 / room.pair[0].scores:.0%} if classes were drawn by lot"
+    verdicts = [
+        judged(BETTER, one, " and ".join(study.networks), int(one.numbers["pictures"]), lot)
+        for one in about(BETTER, found)
+        if one.numbers["top"] == 1
+    ]
+    chart = copied(room.folder, study, "evaluation/errors", "errors", "Errors, with 95 % intervals.")
+    return Made(found, verdicts, [chart])
+
+
+# ------------------------------------------------------------------ spaces
+
+
+def figure1(room: Room) -> Made:
+    """One picture: what a network says of it, what its layers keep of it, where they see it."""
+    study, network = room.with_spaces("clothes"), room.pair[0]
+    picture = sets.one_of_each(room.clothes_folder)[0]
+    label = picture.parent.name
+    kept = show_reconstructions(network, [picture], _EVEN)
+    caption = "What every second convolution keeps of it, and what the network says it is."
+    figures = [saved(room.folder, "figure-1-kept", kept, caption)]
+    values = network.preprocessing.apply(load_image(picture))[None]
+    for layer in SPACES:
+        space = Space.open(study, layer, network.name)
+        page = show_placed(space, place_pictures(space, network, values), [label])
+        caption = f"Where {layer} sees its patches, among those of the other pictures."
+        figures.append(saved(room.folder, f"figure-1-{layer}", page, caption))
+    best = network.predict(values)[0][0]
+    text = "The network calls this {label} {best}, with a probability of {share:.1%}."
+    said = Finding.of(text, label=label, best=best.name, share=best.probability)
+    return Made([said], (), figures)
+
+
+def figure3(room: Room) -> Made:
+    """The spaces of a middle and a high layer, and whether neighbours there are of a class."""
+    findings, verdicts, figures, files = [], list[Verdict](), list[File](), []
+    for name in MAPPED:
+        study = room.with_spaces(name)
+        middle, high = (Space.open(study, layer, study.networks[0]) for layer in SPACES)
+        figures += [found for space in (middle, high) for found in _plane(room, space, name)]
+        files += [_truth(room, space, name) for space in (middle, high)]
+        findings.append(alike(middle, high, name))
+        if name != "photographs":
+            pictures = len(set(high.pictures.tolist()))
+            control = "{chance:.0%} by lot".format(**findings[-1].numbers)
+            verdicts.append(judged(ALIKE, findings[-1], f"{high.network}, {name}", pictures, control))
+    return Made(findings, verdicts, figures, files)
+
+
+def alike(middle: Space, high: Space, name: str) -> Finding:
+    """How often a patch's nearest, of other pictures, are of its class: in a middle layer and in a high one.
+
+    Crops of one photograph share pixels, so of photographs no claim is judged.
+    """
+    (low, _), (top, chance) = (_purity(space) for space in (middle, high))
+    return Finding.of(
+        "{network}, {name}: of a patch's nearest patches in other pictures {high:.0%} are of its class in {top} and "
+        "{middle:.0%} in {low}; {chance:.0%} if they were drawn by lot.",
+        holds=None if name == "photographs" else top > max(low, chance),
+        network=high.network,
+        name=name,
+        high=top,
+        middle=low,
+        chance=chance,
+        top=high.layer,
+        low=middle.layer,
+    )
+
+
+def _purity(space: Space) -> tuple[float, float]:
+    """In the representation, and by lot. Raises TruthError where no picture has a class."""
+    rows = [row for row in space.truth.to_pylist() if (row["name"], row["of"]) == _PURITY]
+    if not rows or rows[0]["value"] is None:
+        raise TruthError(
+            f"{space.layer} of {space.network}: no classes to tell neighbours by; label the pictures"
+        )
+    return rows[0]["value"], rows[0]["control"]
+
+
+def _plane(room: Room, space: Space, name: str) -> Sequence[File]:
+    """The figure of a space; none if no region of it is worth a look."""
+    study, place = space.results.study, f"{space.results.folder}/{space.folder}/figure"
+    if not (study.path / f"{place}.png").exists():
+        return ()
+    caption = f"{space.network}, {space.layer}: the plane, parts of it, patches from them, and their filters; {name}."
+    return (copied(room.folder, study, place, f"figure-3-{name}-{space.layer}", caption),)
+
+
+def _truth(room: Room, space: Space, name: str) -> File:
+    rows = [tuple(row.values()) for row in space.truth.to_pylist()]
+    caption = f"How true the plane of {space.layer} is, each measure beside its control; {name}."
+    return saved_table(room.folder, f"figure-3-{name}-{space.layer}", space.truth.column_names, rows, caption)
+
+
+# ------------------------------------------------------------------ reconstructions
+
+
+def figure4(room: Room) -> Made:
+    """What every second convolution keeps of five pictures."""
+    trunk, whole = room.trunks[0], room.pair[0]
+    photographs, clothes = sorted(room.five.iterdir()), sets.one_of_each(room.clothes_folder)[::2]
+    end = f"{whole.name}: the same, and fc8."
+    return Made(
+        figures=[
+            saved(
+                room.folder,
+                f"figure-4-{trunk.name}",
+                show_reconstructions(trunk, photographs, _EVEN),
+                f"{trunk.name}: every second convolution, from low to high.",
+            ),
+            saved(room.folder, f"figure-4-{whole.name}", show_reconstructions(whole, clothes, _EVEN), end),
+        ]
+    )
+
+
+def figure5(room: Room) -> Made:
+    """The same pictures in both networks."""
+    findings, figures = [], []
+    for name, pictures in {"photographs": _wholes(), "clothes": 4}.items():
+        compared = room.compared(name, "rows", pictures=pictures)
+        findings += findings_of(compared, "rows")
+        figures += figures_of(room.folder, compared, "rows", f"figure-5-{name}")
+    return Made(findings, (), figures)
+
+
+def _wholes() -> tuple[str, ...]:
+    """The largest crops of four photographs, by their names."""
+    return tuple(f"{Path(name).stem}/000.jpg" for name in sets.FIVE[:4])
+
+
+def background(room: Room) -> Made:
+    """How much of what is kept lies outside the object."""
+    compared = room.compared("objects", "background", masks=room.masks, layers=_MEASURED)
+    found = findings_of(compared, "background")
+    figures = figures_of(room.folder, compared, "background", "background")
+    return Made(found, list(background_verdicts(compared, found)), figures)
+
+
+# ------------------------------------------------------------------ sparsity, filters
+
+
+def figure6(room: Room) -> Made:
+    """Zeros of every convolution and pool, in both networks, and with random weights."""
+    findings, verdicts, figures = [], [], []
+    for name in ("photographs", "clothes"):
+        compared = room.compared(name, "sparsity")
+        found = findings_of(compared, "sparsity")
+        findings += found
+        figures += figures_of(room.folder, compared, "sparsity", f"figure-6-{name}")
+        random = findings_of(room.control(name), "sparsity")
+        verdicts += list(sparsity_verdicts(compared, found, random))
+    return Made(findings, verdicts, figures)
+
+
+def figure7(room: Room) -> Made:
+    """The first filters of every convolution, with their strongest patches and what they keep of them."""
+    findings, figures = [], []
+    for name in ("photographs", "clothes"):
+        study = room.with_filters(name)
+        network = study.network(study.networks[0])
+        rows = network.table("filters").to_pylist()
+        layers = list(dict.fromkeys(row["layer"] for row in rows))
+        for layer in layers:
+            place = f"{network.folder}/filters/{layer}"
+            caption = f"{network.name}, {layer}; {name}."
+            figures.append(copied(room.folder, study, place, f"figure-7-{name}-{layer}", caption))
+        text = "{network}, {name}: {count} filters of {layers} convolutions, {dead} of them dead."
+        numbers = {"count": len(rows), "layers": len(layers), "dead": sum(row["dead"] for row in rows)}
+        findings.append(Finding.of(text, network=network.name, name=name, **numbers))
+    return Made(findings, (), figures)
+
+
+PARTS: Mapping[str, Callable[[Room], Made]] = {
+    "tables": tables,
+    "errors": errors,
+    "figure1": figure1,
+    "figure3": figure3,
+    "figure4": figure4,
+    "figure5": figure5,
+    "background": background,
+    "figure6": figure6,
+    "figure7": figure7,
+}
