@@ -78,7 +78,8 @@ function Two({ pair, match }: { pair: Pair; match: Match }) {
   return (
     <div class="two">
       <Portrait network={pair.one} layer={layer} channel={channel} />
-      <a class="bare between" href={href} aria-label={`Filters ${channel} and ${otherChannel} side by side, correlation ${hundredth(correlation)}`}>
+      <a class="bare between" href={href} title="Side by side">
+        <span class="unseen">{`Filters ${channel} and ${otherChannel} side by side: correlation `}</span>
         <b>{hundredth(correlation)}</b>
         <span class="small soft">{mutual ? "mutual" : "one way"}</span>
       </a>

@@ -102,6 +102,12 @@ export class Controller {
     this.viewer.reveal(place[0]!, place[1]!);
   }
 
+  /** Moves the view to a place, as near as it is. */
+  centre(x: number, y: number): void {
+    this.viewer.moved = true;
+    this.viewer.look([x, y, this.viewer.camera[2]]);
+  }
+
   pick(): void {
     if (this.hand.cursor >= 0) this.doings.picked(this.hand.cursor);
   }

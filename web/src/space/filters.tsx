@@ -75,16 +75,19 @@ function FilterRow({ space, row, top }: { space: Space; row: Contrast; top: numb
       <a
         class="filter bare"
         href={to({ page: "filter", network: space.network.name, layer: space.layer.name, channel: row.channel })}
-        aria-label={`Filter ${row.channel}: ${numbers}, contrast ${hundredth(row.contrast)}`}
         onFocus={point}
         onBlur={() => (preview.value = null)}
       >
-        <b>{row.channel}</b>
+        <b>
+          <span class="unseen">Filter </span>
+          {row.channel}
+        </b>
         <Strip space={space} channel={row.channel} />
         <span class={`rates ${colour(space.network.name)}`} title={numbers}>
           <i style={{ width: `${100 * here}%` }} />
           <i class="grey" style={{ width: `${100 * elsewhere}%` }} />
         </span>
+        <span class="unseen">{`, ${numbers}, ${mean ? "mean" : "contrast"} `}</span>
         <span class="number">{mean ? figure(row.mean) : hundredth(row.contrast)}</span>
       </a>
     </li>

@@ -59,8 +59,11 @@ function Strongest({ space, patch }: { space: Space; patch: number }) {
       <ol class="filters">
         {filters?.map(([channel, value]) => (
           <li key={channel}>
-            <a class="filter bare" href={to({ page: "filter", network: space.network.name, layer: space.layer.name, channel })} aria-label={`Filter ${channel}: ${figure(value)}`}>
-              <b>{channel}</b>
+            <a class="filter bare" href={to({ page: "filter", network: space.network.name, layer: space.layer.name, channel })}>
+              <b>
+                <span class="unseen">Filter </span>
+                {channel}
+              </b>
               <Strip space={space} channel={channel} />
               <span class={`rates ${colour(space.network.name)}`}>
                 <i style={{ width: `${(100 * value) / filters[0]![1]}%` }} />

@@ -60,7 +60,7 @@ export function PlaneView(props: PlaneProps) {
           </button>
         )) : null}
       </div>
-      {view ? <Navigator frame={seenFrame} scene={view.scene} first={view.frame} onLook={(x, y) => controller.current?.viewer.look([x, y, controller.current.viewer.camera[2]])} /> : null}
+      {view ? <Navigator frame={seenFrame} scene={view.scene} first={view.frame} onLook={(x, y) => controller.current?.centre(x, y)} /> : null}
       {view && patch >= 0 ? <Loupe frame={view.frame} scene={view.scene} patch={patch} name={props.name} /> : null}
     </div>
   );

@@ -23,12 +23,21 @@ export class Tools {
     on("pointermove", (event) => this.move(event));
     on("pointerup", (event) => this.release(event));
     on("pointercancel", () => this.stop());
-    on("wheel", () => (this.plane.cursor = -1));
+    on("wheel", () => {
+      this.plane.cursor = -1;
+      this.plane.viewer.moved = true;
+    });
     on("pointerleave", (event) => event.target === host && event.pointerType === "mouse" && this.leave());
   }
 
   destroy(): void {
     this.ending.abort();
+  }
+
+  /** A second finger. */
+  private pinch(): void {
+    this.plane.viewer.moved = true;
+    this.stop();
   }
 
   private at(event: PointerEvent): [number, number] {
@@ -38,7 +47,7 @@ export class Tools {
 
   private press(event: PointerEvent): void {
     if (event.button !== 0) return;
-    if (this.down !== null) return this.stop(); // a second finger: it is a pinch
+    if (this.down !== null) return this.pinch();
     this.host.focus({ preventScroll: true });
     const [x, y] = this.at(event);
     this.down = { x, y, id: event.pointerId, touch: event.pointerType === "touch", moved: false };
@@ -54,7 +63,8 @@ export class Tools {
     this.down.moved ||= Math.hypot(x - this.down.x, y - this.down.y) > CLICK;
     if (!this.down.moved) return;
     this.plane.cursor = -1;
-    if (this.tool !== "move") this.extend(x, y);
+    if (this.tool === "move") this.plane.viewer.moved = true;
+    else this.extend(x, y);
   }
 
   private extend(x: number, y: number): void {

@@ -24,14 +24,19 @@ export class Viewer {
   private rows = 1;
   private wanted: Camera | null = null;
   private seen = true;
+  /** Whether somebody has moved the view since it last came to rest. */
+  moved = false;
 
-  /** `draw`: called for each frame; `rest`: when the view has come to rest. */
+  /** `draw`: called for each frame; `rest`: when a view that was moved has come to rest. */
   constructor(host: HTMLElement, draw: () => void, rest: () => void) {
     keepStyles();
     this.viewer = OpenSeadragon({ element: host, ...OPTIONS, animationTime: QUIET.matches ? 0 : 0.12 } as unknown as OpenSeadragon.Options);
     this.viewer.addHandler("update-viewport", draw);
     this.viewer.addHandler("resize", draw);
-    this.viewer.addHandler("animation-finish", rest);
+    this.viewer.addHandler("animation-finish", () => {
+      if (this.moved) rest();
+      this.moved = false;
+    });
     this.viewer.addHandler("open", () => {
       this.tiles = this.seen;
       if (this.wanted !== null) this.look(this.wanted, true);
@@ -88,12 +93,14 @@ export class Viewer {
   }
 
   zoom(factor: number): void {
+    this.moved = true;
     this.viewer.viewport.zoomBy(factor);
     this.viewer.viewport.applyConstraints();
   }
 
   /** The whole plane. */
   all(): void {
+    this.moved = true;
     const { x: across, y: down } = this.viewer.viewport.getContainerSize();
     this.look([this.columns / 2, this.rows / 2, Math.max(this.columns, (this.rows * across) / down) * 1.04]);
   }
@@ -105,7 +112,9 @@ export class Viewer {
     const [half, tall] = [width / 2 - 1, (width * down) / across / 2 - 1];
     const clamp = (at: number, centre: number, reach: number) => (at < centre - reach ? at + reach : at > centre + reach ? at - reach : centre);
     const next: Camera = [clamp(x, left, half), clamp(y, top, tall), width];
-    if (next[0] !== left || next[1] !== top) this.look(next);
+    if (next[0] === left && next[1] === top) return;
+    this.moved = true;
+    this.look(next);
   }
 
   /** The next frame is drawn even if nothing moved. */
