@@ -12,14 +12,17 @@ from torch import nn
 
 from layerscope.drawing.sprites import read_sprite
 from layerscope.errors import NetworkError, StudyError
+from layerscope.filters.portraits import make_portraits
 from layerscope.filters.top_filters import top_filters
 from layerscope.images.sets import open_images
-from layerscope.network.network import Network
+from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.pages import PageOptions, add_pages, panels
 from layerscope.pages.filters import add_filters
 from layerscope.pages.panels import Layout
 from layerscope.pages.patches import cut_rows
+from layerscope.pages.summary import summary_of
+from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
@@ -78,10 +81,10 @@ def test_rows_of_patches_equal_plain_indexing(
     layouts = {layer: Layout(frame, 4) for layer, frame in frames.items()}
     outside = 0
     with cut_rows(study, network, images, layouts, filters) as cut:
-        for number, one in enumerate(filters):
+        for one in filters:
             frame, panel = frames[one.layer.name], layouts[one.layer.name].panel
             assert panel == ((11, 11) if one.layer.name == "c1" else (20, 20))
-            row = cut[number]
+            row = cut.of(one)
             assert row.shape == (panel[0], 4 * panel[1], 3)
             assert (row[:, len(one.patches) * panel[1] :] == 128).all()  # no such patches
             for rank, patch in enumerate(one.patches):
@@ -113,6 +116,38 @@ def test_small_panels_are_kept_without_loss(study: Study, photos: Path) -> None:
     np.testing.assert_array_equal(
         shown[:11, :11], oracle.cut(pixels, (box.top, box.left, box.bottom, box.right))
     )
+
+
+def test_reconstructions_equal_those_made_by_hand(
+    study: Study, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put into the frame, reduced as values about zero, then stretched; each of its own."""
+    monkeypatch.setattr(panels, "SIDE", 20)  # kept without loss
+    images, network = open_images(photos), small()
+    made = add_filters(
+        study, network, images, PageOptions(layers=["c1", "c2", "c5"], filters="all"), DECONVNET
+    )
+    seen = 0
+    for row in rows(made):
+        assert row["drawn"]
+        assert (row["height"], row["width"]) == ((11, 11) if row["layer"] == "c1" else (20, 20))
+        [one] = [f for f in top_filters(study, network, [row["layer"]]) if f.channel == row["channel"]]
+        shown = read_sprite(made.network("alexcnn").file(f"pages/{row['file']}"))
+        assert shown.shape[0] == 2 * row["height"]
+        assert len(row["white"]) == len(one.patches)
+        for rank, patch in enumerate(one.patches):
+            if (row["channel"] + rank) % 4:
+                continue  # the twin takes a while
+            unit = Unit(row["layer"], row["channel"], patch.row, patch.column)
+            values = network.preprocessing.apply(images.load(patch.picture).image)[None]
+            signal = reconstruct(network, values, [unit])[unit][0].permute(1, 2, 0).double().numpy()
+            box = network.box(unit)
+            framed = oracle.cut_values(signal, (box.top, box.left, box.bottom, box.right))
+            expected = oracle.stretched(oracle.mean_of_area(framed, (row["height"], row["width"])))
+            found = shown[row["height"] :, rank * row["width"] : (rank + 1) * row["width"]].astype(int)
+            assert np.abs(found - expected).max() <= 1
+            seen += (found != 128).any()
+    assert seen > 10
 
 
 # ------------------------------------------------------------------ which there are
@@ -148,6 +183,41 @@ def test_layers_asked_for_later_stand_beside_those_that_are_there(study: Study, 
     assert kept.items() <= bytes_of(second.path).items()
     at_once = add_filters(other, network, images, PageOptions(layers=["c1", "c2", "p1"]), DECONVNET)
     assert bytes_of(at_once.path) == bytes_of(second.path)
+
+
+def test_portrayed_filters_are_drawn_and_stay_drawn(study: Study, photos: Path) -> None:
+    images, network = open_images(photos), small()
+    bare = add_filters(study, network, images, PageOptions(layers=["c2"]), DECONVNET)
+    assert not any(row["drawn"] for row in rows(bare))
+    portrayed = make_portraits(bare, network, images, layers=["c2"], channels=[0, 2, 5])
+    alive = {
+        row["channel"] for row in portrayed.network("alexcnn").table("filters").to_pylist() if not row["dead"]
+    }
+    drawn = add_filters(portrayed, network, images, PageOptions(layers=["c2"]), DECONVNET)
+    assert {row["channel"] for row in rows(drawn) if row["drawn"]} == alive
+    assert alive
+    for row in rows(drawn):
+        assert (row["white"] is not None) == row["drawn"]
+        shown = read_sprite(drawn.network("alexcnn").file(f"pages/{row['file']}"))
+        assert shown.shape[0] == (1 + row["drawn"]) * row["height"]
+    before = bytes_of(drawn.path)
+    again = add_filters(drawn, network, images, PageOptions(layers=["c2"], filters="none"), DECONVNET)
+    assert bytes_of(again.path) == before
+    assert check_study(again.path) == ()
+
+
+def test_what_the_rule_does_not_go_back_from_has_patches_alone(photos: Path, tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.GELU(), nn.Conv2d(2, 2, 3))
+    network, images = own(module), open_images(photos)
+    study = sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
+    made = add_pages(study, [network], images, PageOptions(1, filters="all"))
+    assert {(row["layer"], row["drawn"]) for row in rows(made, "own")} == {
+        ("0", True),
+        ("2", False),
+        ("4", False),
+    }
+    said = list(summary_of(made, [network]))
+    assert said[1] == "own: reconstructions from 1 layer, none of 2, 4: deconvnet does not go back from there"
 
 
 def test_a_damaged_picture_is_made_anew(study: Study, photos: Path) -> None:

@@ -178,6 +178,24 @@ def test_a_step_that_only_adds_stays_listed(study: Study) -> None:
     assert (study.path / "alexcnn" / "p" / "same").read_bytes() == b"2"
 
 
+def test_a_file_that_was_replaced_by_another_size_is_held(study: Study) -> None:
+    with study.open_step("p", network="alexcnn", options={"seed": 0}) as step:
+        assert step.holds("p/same")
+        step.put("p/same", b"longer")
+        assert step.holds("p/same")
+        step.finish(step.names())
+    is_true(study.path)
+
+
+def test_a_file_damaged_without_a_change_of_its_size_is_put_in_place_anew(study: Study) -> None:
+    path = study.path / "alexcnn" / "p" / "same"
+    content = path.read_bytes()
+    path.write_bytes(bytes(len(content)))
+    add(study, {**BEFORE, "p/same": content}, 0)
+    assert path.read_bytes() == content
+    is_true(study.path)
+
+
 def test_opening_a_step_changes_nothing(study: Study) -> None:
     before = times(study)
     with study.open_step("p", network="alexcnn", options={"seed": 7}) as step:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TypeVar
 
 from torch import Tensor
 
-from layerscope.drawing.render import Pixels, as_rgb, show_signal
+from layerscope.drawing.render import Pixels, Signal, as_rgb, show_signal
 from layerscope.drawing.sprites import draw_sprite
 from layerscope.errors import StudyError
 from layerscope.filters.top_filters import Filter
@@ -25,6 +26,8 @@ from layerscope.reconstruction.rules import DECONVNET, Rule
 from layerscope.reconstruction.units import UnitAt, UnitReconstruction, stream_units
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
+
+P = TypeVar("P")
 
 BLOCK_BYTES = 512 << 20  # what the panels of unfinished filters may hold
 
@@ -110,16 +113,32 @@ def paint(
 
     Raises StudyError for a picture that is not that of the study; what `stream_units` raises.
     """
+
+    def draw(one: Filter, view: View, seen: Pixels, signal: Signal) -> Panel:
+        kept = show_signal(signal, sitting.drawing.display)
+        return Panel(within(view.frame, view.seen), seen, kept.pixels, kept.scale, kept.black)
+
+    return paint_with(draw, sitting, images, filters, done)
+
+
+def paint_with(
+    draw: Callable[[Filter, View, Pixels, Signal], P],
+    sitting: Sitting,
+    images: ImageSet,
+    filters: Sequence[Filter],
+    done: Callable[[Filter], object],
+) -> Iterator[tuple[Filter, list[P]]]:
+    """As `paint`, with panels of your own: ``draw`` makes one of a filter, a view, and its patch and signal there."""
     places = find_pictures(sitting.study, images, (p.picture for one in filters for p in one.patches))
     for block in sitting.blocks(filters):
         with closing(_Pictures(sitting, images, places, block)) as pictures:
-            unfinished: dict[int, dict[int, Panel]] = {}
+            unfinished: dict[int, dict[int, P]] = {}
             for place, found in stream_units(
                 sitting.network, pictures.load, [at for _, _, at in pictures.units], rule=sitting.drawing.rule
             ):
-                number, rank, _ = pictures.units[place]
+                (number, rank, _), view = pictures.units[place], pictures.views[place]
                 panels = unfinished.setdefault(number, {})
-                panels[rank] = _panel(sitting, found, pictures.views[place], pictures.crops.pop(place))
+                panels[rank] = draw(block[number], view, pictures.crops.pop(place), _signal(found, view))
                 if len(panels) == len(block[number].patches):
                     del unfinished[number]
                     yield block[number], [panels[rank] for rank in sorted(panels)]
@@ -144,11 +163,11 @@ def cut(
             yield block[number], panels
 
 
-def _panel(sitting: Sitting, found: UnitReconstruction, view: View, seen: Pixels) -> Panel:
+def _signal(found: UnitReconstruction, view: View) -> Signal:
+    """What a unit keeps of the pixels that it sees, (height, width, channels)."""
     down, across = within(found.box, view.seen)
-    signal = found.signal[:, down, across].permute(1, 2, 0).numpy()
-    panel = show_signal(signal, sitting.drawing.display)
-    return Panel(within(view.frame, view.seen), seen, panel.pixels, panel.scale, panel.black)
+    signal: Signal = found.signal[:, down, across].permute(1, 2, 0).numpy()
+    return signal
 
 
 class _Pictures:

@@ -18,6 +18,7 @@ from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.network.views import view_of
 from layerscope.pages.panels import Layout
+from layerscope.pages.shown import Key, key_of
 from layerscope.pages.views import ZERO, seen, views_of
 from layerscope.progress import Count, Told
 from layerscope.study.folder import Study
@@ -26,16 +27,15 @@ from layerscope.study.pictures import find_pictures, read_again
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of patches of filters, in their order, in one array on the disk; ``starts``: where each begins."""
+    """The row of patches of each filter, in one array on the disk; ``starts``: where each begins, by `key_of`."""
 
     layouts: Mapping[str, Layout]
-    filters: Sequence[Filter]
-    starts: Sequence[int]
+    starts: Mapping[Key, int]
     held: npt.NDArray[np.uint8]
 
-    def __getitem__(self, number: int) -> Pixels:
-        shape = self.layouts[self.filters[number].layer.name].row
-        start = self.starts[number]
+    def of(self, one: Filter) -> Pixels:
+        """The pixels of a filter's row."""
+        shape, start = self.layouts[one.layer.name].row, self.starts[key_of(one)]
         return self.held[start : start + prod(shape)].reshape(shape)
 
 
@@ -54,26 +54,33 @@ def cut_rows(
     """
     sizes = [prod(layouts[one.layer.name].row) for one in filters]
     with bytes_on_disk(study.path, (sum(sizes),)) as held:
-        rows = Rows(layouts, filters, [0, *accumulate(sizes)][:-1], held)
-        _fill(study, network, images, rows, progress)
+        starts = dict(zip(map(key_of, filters), accumulate(sizes, initial=0), strict=False))
+        rows = Rows(layouts, starts, held)
+        _fill(study, network, images, filters, rows, progress)
         yield rows
 
 
-def _fill(study: Study, network: Network, images: ImageSet, rows: Rows, progress: Told | None) -> None:
-    wanted: dict[int, list[tuple[int, int]]] = {}
-    for number, one in enumerate(rows.filters):
-        rows[number][:, rows.layouts[one.layer.name].place(len(one.patches))[1].start :] = ZERO
+def _fill(
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    filters: Sequence[Filter],
+    rows: Rows,
+    progress: Told | None,
+) -> None:
+    wanted: dict[int, list[tuple[Filter, int]]] = {}
+    for one in filters:
+        rows.of(one)[:, rows.layouts[one.layer.name].place(len(one.patches))[1].start :] = ZERO
         for rank, patch in enumerate(one.patches):
-            wanted.setdefault(patch.picture, []).append((number, rank))
+            wanted.setdefault(patch.picture, []).append((one, rank))
     order, view = sorted(wanted), views_of(study)[network.name]
     done = Count(progress, "cutting patches", sum(map(len, wanted.values())), "patches")
     places = find_pictures(study, images, order)
     read = read_again(study, images, places, order, lambda picture: np.asarray(seen(view, picture)))
     with closing(read):
         for picture, pixels in read:
-            for number, rank in wanted[picture]:
-                one = rows.filters[number]
+            for one, rank in wanted[picture]:
                 layout, patch = rows.layouts[one.layer.name], one.patches[rank]
                 shown = view_of(one.layer, patch.row, patch.column, pixels.shape[:2])
-                rows[number][layout.place(rank)] = layout.patch(pixels, shown)
+                rows.of(one)[layout.place(rank)] = layout.patch(pixels, shown)
             done(len(wanted[picture]))

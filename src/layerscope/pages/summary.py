@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from layerscope.disk.tables import read_json
 from layerscope.network.network import Network
-from layerscope.pages.filters import STEP as FILTERS
 from layerscope.pages.pictures import chosen_before
 from layerscope.pages.reconstructions import ABOUT
+from layerscope.pages.shown import STEP as FILTERS
 from layerscope.study.folder import Study
 
 

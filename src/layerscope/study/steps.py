@@ -70,14 +70,15 @@ class OpenStep:
         return [file.removeprefix(f"{self.folder}/") for file in self._listed]
 
     def holds(self, name: str) -> bool:
-        """Whether the file is there and this step's, from an earlier run, be it an interrupted one."""
+        """Whether the file is there and this step's, from this run or an earlier one, be it an interrupted one."""
         file = join(self.folder, name)
         ours = not self._stale and (file in self._listed or file in self._note.files)
         return ours and self.whole(name)
 
     def whole(self, name: str) -> bool:
-        """Whether the file is there, and of the size that the manifest lists, if it does."""
-        path, known = self.place(name), self._listed.get(join(self.folder, name))
+        """Whether the file is there, of the size that it was put in place with now, or that the manifest lists."""
+        file = join(self.folder, name)
+        path, known = self.place(name), self._put.get(file) or self._listed.get(file)
         return path.is_file() and (known is None or path.stat().st_size == known["bytes"])
 
     def expect(self, names: Iterable[str]) -> None:

@@ -13,15 +13,20 @@ def cut(pixels: npt.NDArray[np.uint8], box: tuple[int, int, int, int]) -> npt.ND
 
     Along an axis where the box is larger than the picture, the picture, mid-grey where the box does not reach.
     """
+    return cut_values(pixels.astype(float), box, outside=128).astype(np.uint8)
+
+
+def cut_values(values: Values, box: tuple[int, int, int, int], outside: float = 0) -> Values:
+    """As `cut`, of a signal: 0 where there is none."""
     top, left, bottom, right = box
-    high, wide = pixels.shape[:2]
+    high, wide, channels = values.shape
     rows = range(top, bottom) if bottom - top <= high else range(high)
     columns = range(left, right) if right - left <= wide else range(wide)
-    found = np.full((len(rows), len(columns), 3), 128, np.uint8)
+    found = np.full((len(rows), len(columns), channels), float(outside))
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             if 0 <= row < high and 0 <= column < wide and top <= row < bottom and left <= column < right:
-                found[y, x] = pixels[row, column]
+                found[y, x] = values[row, column]
     return found
 
 
