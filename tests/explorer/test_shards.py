@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from layerscope.disk.tables import read_table
+from layerscope.explorer import space_shards
 from layerscope.explorer.filter_shards import correlations
 from layerscope.explorer.shards import number, pack, script
 from layerscope.explorer.site import Site
@@ -308,3 +309,18 @@ def test_networks_have_the_titles_that_people_write() -> None:
     assert [titled(name) for name in ("vgg16", "alexnet", "resnet50", "mobilenet_v2", "own")] == [
         "VGG-16", "AlexNet", "ResNet-50", "mobilenet_v2", "own",
     ]  # fmt: skip
+
+
+def test_a_large_filled_plane_is_shown_at_half_its_size(
+    shown: Shown, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = value_of(site, "alexcnn/layers/p1/space")["planes"]
+    monkeypatch.setattr(space_shards, "_LARGE", whole["fill"]["width"] * whole["fill"]["height"] - 1)
+    smaller = Site.open(shown.study)
+    planes = value_of(smaller, "alexcnn/layers/p1/space")["planes"]
+    assert planes["one-to-one"] == whole["one-to-one"]
+    assert planes["fill"]["width"] == -(-whole["fill"]["width"] // 2)
+    assert planes["fill"]["cell"] * planes["fill"]["cells"]["shape"][1] == planes["fill"]["width"]
+    gone = site.contents.keys() - smaller.contents.keys() - {p for p in site.contents if "compare/" in p}
+    top = (max(whole["fill"]["width"], whole["fill"]["height"]) - 1).bit_length()
+    assert gone == {p for p in site.contents if f"/fill_files/{top}/" in p} != set()

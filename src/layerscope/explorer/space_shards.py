@@ -24,6 +24,7 @@ from layerscope.space.space import Space
 
 LEVELS = 255  #: of an activation above zero
 _ROWS, _COLUMNS = 1 << 18, 1 << 19  # values of one shard of rows, of columns
+_LARGE = 64_000_000  # pixels of a plane
 _FILTERS = 10  # named of a region
 _BLOCK = 4_096  # patches whose vectors are read at once
 
@@ -139,26 +140,36 @@ class SpaceShards:
 
     # -------------------------------------------------------------- planes and regions
 
-    def _plane(self, arrangement: str) -> dict[str, Any]:
+    def _size(self, arrangement: str) -> tuple[int, int, int]:
+        """Pixels: side of a tile, width and height of a plane as the study has it."""
         path = self.subject.results.file(f"{self.space.folder}/plane_{arrangement}.dzi")
-        words = read_bytes(path).decode()
-        found = {name: re.search(rf'{name}="(\d+)"', words) for name in ("TileSize", "Width", "Height")}
-        tile, width, height = (int(match[1]) if match else 0 for match in found.values())
-        if not (tile and width and height):
+        words = read_bytes(path).decode(errors="replace")
+        found = [re.search(rf'{name}="([1-9]\d{{0,8}})"', words) for name in ("TileSize", "Width", "Height")]
+        sizes = [int(match[1]) for match in found if match]
+        if len(sizes) < 3:
             raise StudyError(
                 f"{path} is damaged: it does not say how large the plane is; make the space anew"
             )
-        cells = self.space.planes[arrangement]
-        size = {"cell": width // cells.shape[1], "tile": tile, "width": width, "height": height}
+        return sizes[0], sizes[1], sizes[2]
+
+    def _plane(self, arrangement: str) -> dict[str, Any]:
+        tile, width, height = self._size(arrangement)
+        cells, cut = self.space.planes[arrangement], _levels_left_out(arrangement, width, height)
+        width, height = (-(-size >> cut) for size in (width, height))
+        size = {"cell": width / cells.shape[1], "tile": tile, "width": width, "height": height}
         return {"cells": pack(cells, "i4"), **size}
 
     def _tiles(self) -> Iterator[tuple[str, Copied]]:
-        study = self.subject.results.study
-        start = f"{self.subject.folder}/{self.space.folder}/plane_"
-        for file in study.manifest["files"]:
-            if file.startswith(start) and "_files/" in file:
-                place = f"{self.subject.folder}/{self.space.folder}/{file.removeprefix(start)}"
-                yield place, copied(study, file)
+        study, names = self.subject.results.study, "|".join(self.space.planes)
+        start = f"{self.subject.folder}/{self.space.folder}"
+        tiles = re.compile(rf"{re.escape(start)}/plane_(({names})_files/(\d+)/\d+_\d+\.jpg)")
+        sizes = {name: self._size(name)[1:] for name in self.space.planes}
+        highest = {
+            name: (max(size) - 1).bit_length() - _levels_left_out(name, *size) for name, size in sizes.items()
+        }
+        for found in filter(None, map(tiles.fullmatch, study.manifest["files"])):
+            if int(found[3]) <= highest[found[2]]:
+                yield f"{start}/{found[1]}", copied(study, found[0])
 
     def _region(self, count: int, region: Region) -> dict[str, Any]:
         outline = np.asarray(region.outline, float)
@@ -186,6 +197,14 @@ class SpaceShards:
 @lru_cache(maxsize=2)  # of a space of 100,000 patches, 50 MB
 def _levelled(shards: SpaceShards) -> Levelled:
     return Levelled.of(shards.space.vectors)
+
+
+def _levels_left_out(arrangement: str, width: int, height: int) -> int:
+    """Of the highest levels of a plane's tiles: large filled planes are shown at half their size.
+
+    They repeat some patches and miss others; the one-to-one plane has each in full.
+    """
+    return int(arrangement == "fill" and width * height > _LARGE)
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
