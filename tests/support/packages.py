@@ -12,3 +12,11 @@ def need(path: str | Path, package: str) -> Path:
         end = pytest.fail if os.environ.get("CI") else pytest.skip
         end(f"{path} is missing: apt-get install {package}")
     return Path(path)
+
+
+def need_built(path: Path, how: str) -> Path:
+    """A file that a command makes; without it a test is skipped, and fails in CI."""
+    if not path.exists():
+        end = pytest.fail if os.environ.get("CI") else pytest.skip
+        end(f"{path} is missing: {how}")
+    return path

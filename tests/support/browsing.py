@@ -1,0 +1,97 @@
+"""The system's Chromium over the pages: what it says, what it loads, and what axe finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.support.packages import need, need_built
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+_VIOLATIONS = "addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective))"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser of the system, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    path = need(CHROMIUM, "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def axe() -> str:
+    """The script that looks for what people with other senses, or without a mouse, cannot use."""
+    path = need_built(ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js", "make web")
+    return path.read_text("utf-8")
+
+
+@dataclass
+class Visit:
+    """A fresh browser at an address: ``said``: every error and warning of the console, faults of scripts, dialogs."""
+
+    page: Page
+    said: list[str] = field(default_factory=list)
+
+    def go(self, address: str) -> None:
+        """Open an address and wait until the page stands."""
+        self.page.goto("about:blank")  # or an address that differs after its # alone would not be loaded
+        self.page.goto(address)
+        self.page.wait_for_selector("main h1, main [role=heading]")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing has been loaded or drawn for a moment."""
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)))")
+
+    @property
+    def hash(self) -> str:
+        """The part of the address that says what is shown."""
+        return str(self.page.evaluate("location.hash"))
+
+    def violations(self, script: str) -> list[str]:
+        """What axe finds, a line each."""
+        self.page.evaluate(script)
+        found: list[dict[str, Any]] = self.page.evaluate("async () => (await axe.run()).violations")
+        return [
+            f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:160]}"
+            for one in found
+            for node in one["nodes"][:3]
+        ]
+
+
+@contextmanager
+def visit(browser: Browser, *, width: int = 1440, theme: str = "dark") -> Iterator[Visit]:
+    """A fresh browser: nothing of an earlier visit is kept."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="light" if theme == "light" else "dark",
+        reduced_motion="reduce",
+    )
+    try:
+        context.add_init_script(_VIOLATIONS)
+        found = Visit(context.new_page())
+        found.page.set_default_timeout(20_000)
+        found.page.on(
+            "console", lambda m: found.said.append(m.text) if m.type in ("error", "warning") else None
+        )
+        found.page.on("pageerror", lambda error: found.said.append(str(error)))
+        found.page.on(
+            "dialog", lambda dialog: (found.said.append(f"dialog: {dialog.message}"), dialog.dismiss())
+        )
+        yield found
+    finally:
+        context.close()
