@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.packages import need, need_built
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -57,6 +57,20 @@ class Visit:
         self.page.wait_for_load_state("networkidle")
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)))")
 
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note what the console says, unless it is no fault."""
+        if message.type in ("error", "warning"):
+            self.said.append(message.text)
+
+    def fail(self, error: Error) -> None:
+        """Note that a script has failed."""
+        self.said.append(str(error))
+
+    def dismiss(self, dialog: Dialog) -> None:
+        """Note that a script of somebody's has opened a dialog, and close it."""
+        self.said.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     @property
     def hash(self) -> str:
         """The part of the address that says what is shown."""
@@ -85,13 +99,9 @@ def visit(browser: Browser, *, width: int = 1440, theme: str = "dark") -> Iterat
         context.add_init_script(_VIOLATIONS)
         found = Visit(context.new_page())
         found.page.set_default_timeout(20_000)
-        found.page.on(
-            "console", lambda m: found.said.append(m.text) if m.type in ("error", "warning") else None
-        )
-        found.page.on("pageerror", lambda error: found.said.append(str(error)))
-        found.page.on(
-            "dialog", lambda dialog: (found.said.append(f"dialog: {dialog.message}"), dialog.dismiss())
-        )
+        found.page.on("console", found.hear)
+        found.page.on("pageerror", found.fail)
+        found.page.on("dialog", found.dismiss)
         yield found
     finally:
         context.close()
