@@ -2,7 +2,7 @@
 import { useKeys } from "../keys";
 import type { Chosen } from "../address";
 import type { Controller } from "./controller";
-import { by, pointed, tool } from "./store";
+import { by, tool } from "./store";
 import type { Tool } from "./tools";
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -14,7 +14,7 @@ export function useSpaceKeys(plane: () => Controller | null, chosen: Chosen | nu
     if (made) made.cursor = -1;
     choose(null);
   };
-  const clears = chosen === null && pointed.value.patch < 0 ? [] : [{ keys: ["Escape"], label: "Esc", text: "Clear what is chosen", run: clear }];
+  const clears = chosen === null ? [] : [{ keys: ["Escape"], label: "Esc", text: "Clear what is chosen", run: clear }];
   useKeys([
     { keys: ["v"], label: "v", text: "Move the plane", run: pick("move") },
     { keys: ["b"], label: "b", text: "Choose by a box", run: pick("box") },

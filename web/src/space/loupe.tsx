@@ -8,7 +8,7 @@ import { figure } from "../words";
 import { levelsAt } from "./activations";
 import { strongest } from "./contrast";
 import type { Space } from "./model";
-import { PatchPicture } from "./patch";
+import { PatchPicture, useNames } from "./patch";
 import type { Scene } from "./scene";
 import { cellOf } from "./tiles";
 import type { Frame } from "./viewer";
@@ -16,8 +16,9 @@ import type { Frame } from "./viewer";
 const WIDTH = 292;
 const HEIGHT = 176;
 
-export function Loupe({ frame, scene, patch, name }: { frame: Frame; scene: Scene; patch: number; name: (picture: number) => string }) {
+export function Loupe({ frame, scene, patch }: { frame: Frame; scene: Scene; patch: number }) {
   const { space } = scene;
+  const name = useNames([space.picture[patch]!]);
   return (
     <div class="lens" style={place(frame, scene, patch)} aria-live="polite">
       <div class="large">

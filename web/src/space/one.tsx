@@ -11,13 +11,14 @@ import { Filters, Strip } from "./filters";
 import { Place, useStrongest } from "./loupe";
 import { besides, drawnOn, type Space } from "./model";
 import { type PanelProps, Take } from "./panel";
-import { Patches, pictureAt, PatchPicture } from "./patch";
+import { Patches, PatchPicture, pictureAt, useNames } from "./patch";
 
 const READ_AT_ONCE = 4_000_000; // values; more are read when asked for
 const NEAREST = 8;
 
 export function PatchPanel(props: PanelProps & { patch: number }) {
-  const { space, patch, labels, name } = props;
+  const { space, patch, labels } = props;
+  const name = useNames([space.picture[patch] ?? 0]);
   if (patch >= space.count) return <Note>{`There is no patch ${patch}; the plane has ${count(space.count)}, counted from 0.`}</Note>;
   const picture = space.picture[patch]!;
   const label = labels?.(picture) ?? -1;
@@ -38,9 +39,9 @@ export function PatchPanel(props: PanelProps & { patch: number }) {
       <Strongest space={space} patch={patch} />
       <section>
         <h2>Beside it on the plane</h2>
-        <Patches space={space} patches={besides(space, drawnOn(props.arrangement), patch, NEAREST)} name={name} />
+        <Patches space={space} patches={besides(space, drawnOn(props.arrangement), patch, NEAREST)} />
       </section>
-      <Alike key={patch} space={space} patch={patch} name={name} />
+      <Alike key={patch} space={space} patch={patch} />
       <section>
         <h2>Against all others</h2>
         <Filters space={space} members={Int32Array.of(patch)} of={`patch ${patch}`} />
@@ -78,7 +79,7 @@ function Strongest({ space, patch }: { space: Space; patch: number }) {
 }
 
 /** The nearest in the representation: read at once where that is little. */
-function Alike({ space, patch, name }: { space: Space; patch: number; name: (picture: number) => string }) {
+function Alike({ space, patch }: { space: Space; patch: number }) {
   const [asked, setAsked] = useState(valuesOf(space) <= READ_AT_ONCE);
   const key = asked ? `alike ${space.network.name} ${space.layer.name} ${patch}` : null;
   const found = useLoaded(key, () => alike(space, patch, NEAREST));
@@ -88,7 +89,7 @@ function Alike({ space, patch, name }: { space: Space; patch: number; name: (pic
       {asked ? null : <Button onClick={() => setAsked(true)}>{`Compare with all ${count(space.count)}`}</Button>}
       {asked && !found.value && !found.error ? <p class="soft small">Reading activations…</p> : null}
       {found.error ? <Note warns>{found.error}</Note> : null}
-      {found.value ? <Patches space={space} patches={found.value} name={name} /> : null}
+      {found.value ? <Patches space={space} patches={found.value} /> : null}
     </section>
   );
 }

@@ -1,8 +1,7 @@
 // The page of a plane: its tools, the plane or two of them, what is chosen.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Arrangement, Chosen, SpaceRoute } from "../address";
-import { usePictures } from "../pictures";
-import { colour as netOf, go, narrow, study, theme } from "../state";
+import { colour as netOf, go, narrow, route as at, study, theme } from "../state";
 import { plural } from "../words";
 import type { Controller } from "./controller";
 import { useColours } from "./colouring";
@@ -19,51 +18,60 @@ import { TruthLine } from "./truth";
 import type { Camera } from "./viewer";
 
 const NONE: readonly number[] = [];
-/** Patches of the plane beside that belong to what is chosen (null: nothing is), and to what is pointed at. */
-interface Links {
-  members: Int32Array | null;
-  lit: readonly number[];
-}
 const MOST_LIT = 60;
-const NOTHING: Links = { members: null, lit: NONE };
 
 export function SpaceView({ space, other, route }: { space: Space; other: Space | null; route: SpaceRoute }) {
   const { chosen } = route;
   const arrangement = route.arrangement === "one" && !space.planes.one ? "fill" : (route.arrangement ?? firstOf(space));
-  const { labels, name } = useNames(space, chosen);
+  const labels = useLabels(chosen);
   const selection = useMemo(() => selectionOf(space, chosen, arrangement, labels), [space, JSON.stringify(chosen), arrangement, labels]);
-  const change = (part: Partial<SpaceRoute>, replace = false) => go({ ...route, network: space.network.name, layer: space.layer.name, arrangement, ...part }, replace);
-  const choose = (next: Chosen | null) => change({ chosen: next, view: cameraNow() });
-  const show = (next: Arrangement) => change({ arrangement: next, chosen: carried(chosen, arrangement, next), view: cameraNow() });
   const controllers = useRef<(Controller | null)[]>([null, null]);
-  const cameraNow = (): Camera | null => controllers.current[0]?.viewer.camera ?? route.view;
+  const doing = useMemo(() => doings(space, controllers.current), [space]);
   const links = useLinks(space, other, selection, chosen);
-  const view = { space, route, arrangement, chosen, selection, labels, choose, name };
+  const view = { space, route, arrangement, chosen, selection, labels, choose: doing.choose };
   useEffect(() => {
     pointed.value = { plane: 0, patch: -1 };
     return () => void ((preview.value = null), (lit.value = NONE), (tool.value = "move"));
   }, [space]);
-  useSpaceKeys(() => controllers.current[0] ?? null, chosen, choose);
+  useSpaceKeys(doing.plane, chosen, doing.choose);
+  const beside = other && links ? ` ${plural(links.length, "patch", "patches")} of ${other.network.title} ${other.layer.name} have their middle in these.` : "";
+  const side = useMemo(() => <SpacePanel {...view} linked={beside} />, [space, arrangement, JSON.stringify(chosen), selection, labels, beside]);
   return (
     <main class="space" id="content" tabIndex={-1}>
       <div class="left">
-        <Toolbar space={space} other={other} arrangement={arrangement} onShow={show} chosen={chosen} choose={choose} onBeside={(beside) => change({ beside })} plane={() => controllers.current[0] ?? null} />
+        <Toolbar {...view} other={other} onShow={doing.show} onBeside={(next) => doing.change({ beside: next })} plane={doing.plane} />
         <div class={other ? "planes two" : "planes"}>
-          <One {...view} place={0} linked={NOTHING} rest={(camera) => keep(camera, route, change)} give={(made) => (controllers.current[0] = made)} />
-          {other ? <One {...view} space={other} chosen={null} selection={null} place={1} linked={links} rest={() => undefined} give={(made) => (controllers.current[1] = made)} /> : null}
+          <One {...view} from={null} linked={null} rest={doing.rest} give={(made) => (controllers.current[0] = made)} />
+          {other ? <One {...view} space={other} chosen={null} selection={null} from={space} linked={links} rest={() => undefined} give={(made) => (controllers.current[1] = made)} /> : null}
           {other ? [space, other].map(({ network, layer }) => <p key={`${network.name} ${layer.name}`} class={`whose small ${netOf(network.name)}`}>{`${network.title} ${layer.name}`}</p>) : null}
         </div>
-        <Legend choose={choose} />
+        <Legend choose={doing.choose} />
         <TruthLine space={space} arrangement={arrangement} />
       </div>
-      <SpacePanel {...view} linked={other && links.members ? ` ${plural(links.members.length, "patch", "patches")} of ${other.network.title} ${other.layer.name} have their middle in these.` : ""} />
+      {side}
     </main>
   );
 }
 
-/** A view that has come to rest goes into the address, not into the history. */
-function keep(camera: Camera, route: SpaceRoute, change: (part: Partial<SpaceRoute>, replace: boolean) => void): void {
-  if (route.view === null || rounded(route.view) !== rounded(camera)) change({ view: camera }, true);
+/** What changes the address; the address is looked up when they are called. */
+function doings(space: Space, controllers: (Controller | null)[]) {
+  const here = () => {
+    const route = at.peek() as SpaceRoute;
+    return { ...route, network: space.network.name, layer: space.layer.name, arrangement: route.arrangement ?? firstOf(space) };
+  };
+  const change = (part: Partial<SpaceRoute>, replace = false) => go({ ...here(), ...part }, replace);
+  const camera = () => controllers[0]?.viewer.camera ?? here().view;
+  return {
+    change,
+    plane: () => controllers[0] ?? null,
+    choose: (chosen: Chosen | null) => change({ chosen, view: camera() }),
+    show: (next: Arrangement) => change({ arrangement: next, chosen: carried(here().chosen, here().arrangement, next), view: camera() }),
+    /** A view that has come to rest goes into the address, not into the history. */
+    rest: (view: Camera) => {
+      const before = here().view;
+      if (before === null || rounded(before) !== rounded(view)) change({ view }, true);
+    },
+  };
 }
 
 interface OneProps {
@@ -73,20 +81,22 @@ interface OneProps {
   chosen: Chosen | null;
   selection: Selection | null;
   labels: ((picture: number) => number) | null;
-  name: (picture: number) => string;
   choose: (chosen: Chosen | null) => void;
-  place: 0 | 1;
-  linked: Links;
+  /** The first plane, if this is the one beside it. */
+  from: Space | null;
+  /** Patches that belong to what is chosen on the first one. */
+  linked: Int32Array | null;
   rest: (camera: Camera) => void;
   give: (controller: Controller | null) => void;
 }
 
 /** One of the planes; the one beside shows what is linked to the first one's selection and cursor. */
 function One(props: OneProps) {
-  const { space, selection, chosen, place } = props;
+  const { space, selection, chosen, from } = props;
+  const near = useNear(from, space);
   const arrangement = props.arrangement === "one" && !space.planes.one ? "fill" : props.arrangement;
   const shaded = useColours(space, chosen, props.labels);
-  const members = shaded.members ?? selection?.members ?? props.linked.members;
+  const members = shaded.members ?? selection?.members ?? props.linked;
   const outline = selection && sameShape(selection, arrangement) ? selection.outline : null;
   const dark = theme.value === "dark";
   const shown = { space, arrangement, members, outline, suggested: space.shard.regions.length > 0, outlined: shaded.members === null, colours: shaded.colours, dark };
@@ -95,18 +105,17 @@ function One(props: OneProps) {
   return (
     <PlaneView
       shown={shown}
-      camera={place === 0 ? props.route.view : null}
+      camera={from ? null : props.route.view}
       start={start}
-      tool={place === 0 ? tool.value : "move"}
+      tool={from ? "move" : tool.value}
       pinned={chosen !== null && "patch" in chosen ? chosen.patch : -1}
-      lit={place === 0 ? lit.value : props.linked.lit}
-      name={props.name}
+      lit={from ? near : lit.value}
       region={region}
       onRest={props.rest}
-      onPoint={(patch) => (pointed.value = { plane: place, patch })}
-      onPick={(patch) => (place === 0 ? props.choose({ patch }) : go({ ...props.route, network: space.network.name, layer: space.layer.name, view: null, chosen: { patch }, beside: null }))}
+      onPoint={(patch) => (pointed.value = { plane: from ? 1 : 0, patch })}
+      onPick={(patch) => (from === null ? props.choose({ patch }) : go({ ...props.route, network: space.network.name, layer: space.layer.name, view: null, chosen: { patch }, beside: null }))}
       onDraw={(drawn) => props.choose(chosenOf(space, drawn))}
-      onRegion={(number) => (place === 0 ? props.choose({ region: number }) : undefined)}
+      onRegion={(number) => (from ? undefined : props.choose({ region: number }))}
       give={props.give}
     />
   );
@@ -117,19 +126,24 @@ function sameShape(selection: Selection, arrangement: Arrangement): boolean {
   return selection.on === "fill" && arrangement !== "one";
 }
 
-function useLinks(space: Space, other: Space | null, selection: Selection | null, chosen: Chosen | null): Links {
+/** Patches of the other plane that belong to what is chosen; null: nothing is. */
+function useLinks(space: Space, other: Space | null, selection: Selection | null, chosen: Chosen | null): Int32Array | null {
   const pinned = chosen !== null && "patch" in chosen && chosen.patch < space.count ? chosen.patch : null;
-  const under = pointed.value.plane === 0 && pointed.value.patch >= 0 ? pointed.value.patch : null;
-  const find = (members: ArrayLike<number>) => {
-    const [one, two] = [study().views[space.network.view]!, study().views[other!.network.view]!];
-    return linked(space, members, other!, { from: one, to: two });
-  };
-  const members = useMemo(() => {
+  return useMemo(() => {
     const own = selection?.members ?? (pinned === null ? null : [pinned]);
-    return other && own ? find(own) : null;
+    return other && own ? linkedTo(space, own, other) : null;
   }, [space, other, selection, pinned]);
-  const near = useMemo(() => (other && under !== null ? Array.from(find([under])).slice(0, MOST_LIT) : NONE), [space, other, under]);
-  return { members, lit: near };
+}
+
+/** Patches that belong to the one under the cursor of another plane. */
+function useNear(from: Space | null, space: Space): readonly number[] {
+  const under = from && pointed.value.plane === 0 ? pointed.value.patch : -1;
+  return useMemo(() => (from && under >= 0 ? Array.from(linkedTo(from, [under], space)).slice(0, MOST_LIT) : NONE), [from, space, under]);
+}
+
+function linkedTo(space: Space, members: ArrayLike<number>, other: Space): Int32Array {
+  const { views } = study();
+  return linked(space, members, other, { from: views[space.network.view]!, to: views[other.network.view]! });
 }
 
 /** Where to look at first: at what is chosen, else at the first suggested region, cells large enough to be seen. */
@@ -157,15 +171,10 @@ function spanOf(values: number[]): [number, number] {
   return values.reduce<[number, number]>(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 }
 
-/** Names of the study's pictures as they are known; and their classes where something asks for all of them. */
-function useNames(space: Space, chosen: Chosen | null) {
-  const [few] = useState(() => study().pictures.count <= 5 * study().pictures.shard);
-  const needed = few || colour.value === "class" || (chosen !== null && "class" in chosen);
-  const rows = useAllPictures(needed);
-  const patch = pointed.value.patch;
-  const picture = patch >= 0 && patch < space.count ? space.picture[patch]! : 0;
-  const one = usePictures(needed ? [] : [picture]).value;
-  const labels = useMemo(() => (rows && study().pictures.classes ? (of: number) => rows[of]?.label ?? -1 : null), [rows]);
-  const name = (of: number) => rows?.[of]?.name ?? one?.get(of)?.name ?? `picture ${of}`;
-  return { labels, name };
+/** The class of each picture, where all are known: read at once if they are few, else when something asks for them. */
+function useLabels(chosen: Chosen | null): ((picture: number) => number) | null {
+  const { count, shard, classes } = study().pictures;
+  const asked = colour.value === "class" || (chosen !== null && "class" in chosen);
+  const rows = useAllPictures(classes !== null && (asked || count <= 5 * shard));
+  return useMemo(() => (rows && ((of: number) => rows[of]?.label ?? -1)), [rows]);
 }

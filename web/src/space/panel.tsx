@@ -4,16 +4,16 @@ import type { Arrangement, Chosen } from "../address";
 import { Button } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
 import { Note } from "../parts/note";
-import { className } from "../pictures";
+import { allPictures, className, usePictures } from "../pictures";
 import { colour, narrow, study, to } from "../state";
 import { count, figure, plural } from "../words";
 import { Filters } from "./filters";
 import { counts, LightUp } from "./light";
 import { placesOn, type Space } from "./model";
 import { FilterPanel, PatchPanel } from "./one";
-import { Patches } from "./patch";
+import { Patches, useNames } from "./patch";
 import { copy, csv, python, save } from "./python";
-import { describe } from "./regions";
+import { type Described, describe } from "./regions";
 import type { Selection } from "./selection";
 
 export interface PanelProps {
@@ -23,7 +23,6 @@ export interface PanelProps {
   selection: Selection | null;
   /** Class of each picture; null: no labels, or not read yet. */
   labels: ((picture: number) => number) | null;
-  name: (picture: number) => string;
   /** The address with something else chosen. */
   choose: (chosen: Chosen | null) => void;
   /** What the plane beside has of the selection, in words; "": nothing is beside. */
@@ -45,7 +44,8 @@ export function titleOf(chosen: Chosen | null, space: Space, name: (picture: num
 
 export function SpacePanel(props: PanelProps) {
   const { space, chosen } = props;
-  const title = titleOf(chosen, space, props.name);
+  const name = useNames(chosen !== null && "picture" in chosen ? [chosen.picture] : []);
+  const title = titleOf(chosen, space, name);
   return (
     <aside class="side" aria-label="What is chosen">
       <Crumbs path={crumbs(space, chosen, title)} />
@@ -114,7 +114,7 @@ function Nothing(props: PanelProps) {
                   {region.label === null ? "" : `; ${className(region.label)} ${Math.round(100 * (region.label_share ?? 0))} %`}
                 </span>
               </button>
-              <Patches space={space} patches={spread(region.members, 7)} name={props.name} />
+              <Patches space={space} patches={spread(region.members, 7)} />
             </li>
           ))}
         </ol>
@@ -144,14 +144,12 @@ function Suggested({ space, chosen, choose }: PanelProps) {
 }
 
 function Members(props: PanelProps & { chosen: Chosen; selection: Selection }) {
-  const { space, chosen, selection, labels } = props;
+  const { space, chosen, selection } = props;
   const { members } = selection;
   const described = describe(members, placesOn(space, selection.on), space.picture);
+  const kinds = useKinds(space, members, described);
   const words = [`${plural(members.length, "patch", "patches")} of ${plural(described.pictures, "picture")}`];
   if (described.pictures > 1) words.push(`spread ${figure(described.spread)}`);
-  const kinds = labels
-    ? counts(Array.from(members, (patch) => labels(space.picture[patch]!)))
-    : described.counts.slice(0, 3).map(([picture, number]) => `${props.name(picture)} ${number}`).join(", ");
   return (
     <>
       <p class="soft" title="Two patches drawn by lot share a picture as often as if all came from so many pictures evenly">
@@ -165,11 +163,18 @@ function Members(props: PanelProps & { chosen: Chosen; selection: Selection }) {
           <h2>Patches</h2>
           <span class="soft small cut-off" title={kinds}>{kinds}</span>
         </header>
-        <Some space={space} members={fromCentre(space, selection, described.centre)} name={props.name} />
+        <Some space={space} members={fromCentre(space, selection, described.centre)} />
       </section>
       <Filters space={space} members={members} of={JSON.stringify([chosen, selection.on])} />
     </>
   );
+}
+
+/** Classes of patches, or their pictures where there are no classes, most first. */
+function useKinds(space: Space, members: Int32Array, { counts: pictures }: Described): string {
+  const rows = usePictures(pictures.map(([picture]) => picture)).value;
+  if (study().pictures.classes) return rows ? counts(Array.from(members, (patch) => rows.get(space.picture[patch]!)?.label ?? -1)) : "";
+  return pictures.slice(0, 3).map(([picture, number]) => `${rows?.get(picture)?.name ?? `picture ${picture}`} ${number}`).join(", ");
 }
 
 /** The members, those nearest to the centre first. */
@@ -179,11 +184,11 @@ function fromCentre(space: Space, { members, on }: Selection, centre: number): I
   return members.slice().sort((a, b) => far(a) - far(b) || a - b);
 }
 
-function Some({ space, members, name }: { space: Space; members: Int32Array; name: (picture: number) => string }) {
+function Some({ space, members }: { space: Space; members: Int32Array }) {
   const [most, setMost] = useState(FIRST);
   return (
     <>
-      <Patches space={space} patches={members.subarray(0, most)} name={name} />
+      <Patches space={space} patches={members.subarray(0, most)} />
       {members.length > most ? (
         <Button onClick={() => setMost(most + 4 * FIRST)}>
           {count(Math.min(4 * FIRST, members.length - most))} more of {count(members.length)}
@@ -199,15 +204,18 @@ export function Take(props: PanelProps) {
   return (
     <p class="takes">
       <CopyPython text={python(space, chosen, selection, arrangement)} />
-      {selection ? <Button onClick={() => saveTable(props, selection)}>Table (CSV)</Button> : null}
+      {selection ? <Button onClick={() => void saveTable(props, selection)}>Table (CSV)</Button> : null}
     </p>
   );
 }
 
-function saveTable({ space, chosen, labels, name }: PanelProps, selection: Selection): void {
-  const label = labels && ((picture: number) => (labels(picture) < 0 ? "" : className(labels(picture))));
+async function saveTable({ space, chosen }: PanelProps, selection: Selection): Promise<void> {
+  const rows = await allPictures();
+  const name = (picture: number) => rows[picture]?.name ?? "";
+  const label = (picture: number) => (typeof rows[picture]?.label === "number" ? className(rows[picture].label) : "");
   const what = titleOf(chosen, space, name).toLowerCase().replace(/[^a-z0-9]+/g, "-");
-  save(`${study().name}-${space.network.name}-${space.layer.name}-${what}.csv`, csv(space, selection, name, label));
+  const table = csv(space, selection, name, study().pictures.classes ? label : null);
+  save(`${study().name}-${space.network.name}-${space.layer.name}-${what}.csv`, table);
 }
 
 function CopyPython({ text }: { text: string }) {

@@ -1,6 +1,7 @@
 // A patch as the plane shows it, and what leads on from it.
 import { useEffect, useRef } from "preact/hooks";
 import type { Route } from "../address";
+import { usePictures } from "../pictures";
 import { to } from "../state";
 import type { Space } from "./model";
 import { lit } from "./store";
@@ -19,6 +20,12 @@ export function PatchPicture({ space, patch, side }: { space: Space; patch: numb
   return <canvas ref={canvas} class="tile" width={pixels} height={pixels} aria-hidden="true" />;
 }
 
+/** Names of pictures by number, as they come. */
+export function useNames(pictures: readonly number[]): (picture: number) => string {
+  const rows = usePictures([...new Set(pictures)]).value;
+  return (picture) => rows?.get(picture)?.name ?? `picture ${picture}`;
+}
+
 /** The picture at the unit that sees a patch. */
 export function pictureAt(space: Space, patch: number): Route {
   const layer = { network: space.network.name, layer: space.layer.name };
@@ -27,11 +34,11 @@ export function pictureAt(space: Space, patch: number): Route {
 }
 
 /** Patches as links to their pictures; pointing at one shows it on the plane. */
-export function Patches(props: { space: Space; patches: ArrayLike<number>; name: (picture: number) => string; side?: number }) {
-  const { space, name, side = 48 } = props;
+export function Patches({ space, patches, side = 48 }: { space: Space; patches: ArrayLike<number>; side?: number }) {
+  const name = useNames(Array.from(patches, (patch) => space.picture[patch]!));
   return (
     <ol class="patches">
-      {Array.from(props.patches, (patch) => (
+      {Array.from(patches, (patch) => (
         <li key={patch}>
           <a
             class="bare"

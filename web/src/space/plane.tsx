@@ -20,7 +20,6 @@ export interface PlaneProps {
   tool: Tool;
   pinned: number;
   lit: readonly number[];
-  name: (picture: number) => string;
   /** The region whose number is pressed; null: none. */
   region: number | null;
   onRest: (camera: Camera) => void;
@@ -61,7 +60,7 @@ export function PlaneView(props: PlaneProps) {
         )) : null}
       </div>
       {view ? <Navigator frame={seenFrame} scene={view.scene} first={view.frame} onLook={(x, y) => controller.current?.centre(x, y)} /> : null}
-      {view && patch >= 0 ? <Loupe frame={view.frame} scene={view.scene} patch={patch} name={props.name} /> : null}
+      {view && patch >= 0 ? <Loupe frame={view.frame} scene={view.scene} patch={patch} /> : null}
     </div>
   );
 }
