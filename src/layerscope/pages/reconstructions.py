@@ -37,6 +37,7 @@ STEP = "pages/reconstructions"
 ABOUT = "pages/about.json"
 
 _ACROSS = 64  # squares in a row of a strip, at most: a JPEG has an end
+_STRIP_QUALITY = 85
 _BYTES = 256 << 20  # what the signals of a picture may hold at once
 
 
@@ -127,7 +128,7 @@ class _Drawer:
                 whites[name].append(float(f"{drawn.scale:.7g}"))
             squares.append(square.pixels)
             yield file, encode_jpeg(Image.fromarray(panel.pixels), quality_of(panel.pixels), fine=True)
-        yield files[-1], encode_sprite(self._strip(squares), ".jpg", whites)
+        yield files[-1], encode_sprite(self._strip(squares), ".jpg", whites, quality=_STRIP_QUALITY)
 
     def _signals(self, values: Tensor) -> Iterator[Signal]:
         """Of each layer, (height, width, channels)."""
