@@ -150,6 +150,15 @@ export interface FilterShard {
   matches: Record<string, ({ layer: string; channel: number; correlation: number; mutual: boolean } | null)[]>;
 }
 
+/** data/FOLDER/reconstructions.js, where the network has strips */
+export interface ReconstructionShard {
+  /** Chosen pictures, rising. */
+  pictures: number[];
+  layers: string[];
+  /** (pictures, layers): value of what white means in each reconstruction; black means the same below zero. */
+  white: Packed;
+}
+
 /** data/FOLDER/layers/LAYER/space.js */
 export interface SpaceShard {
   patches: number;

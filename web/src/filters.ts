@@ -73,10 +73,15 @@ export function topPatches(filters: LayerFilters, channel: number, most = SHOWN)
       column: filters.top.column[at] ?? 0,
       value: filters.top.value[at] ?? 0,
       field: filters.boxes && boxAt(filters.boxes, at),
-      white: isDrawn(filters, channel) ? (filters.white?.[at] ?? null) : null,
+      white: isDrawn(filters, channel) ? whiteOf(filters, channel, rank) : null,
     });
   }
   return patches;
+}
+
+function whiteOf({ shard, white }: LayerFilters, channel: number, rank: number): number | null {
+  const ranks = shard.white?.shape[1] ?? 0;
+  return rank < ranks ? (white?.[channel * ranks + rank] ?? null) : null;
 }
 
 export function isDrawn(filters: LayerFilters, channel: number): boolean {

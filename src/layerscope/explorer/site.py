@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from layerscope._version import __version__
@@ -15,6 +15,7 @@ from layerscope.errors import StudyError
 from layerscope.explorer.contents import Content, Contents, Copied, copied, shard
 from layerscope.explorer.filter_shards import filter_shard
 from layerscope.explorer.pair_shards import Compared
+from layerscope.explorer.reconstruction_shards import has_reconstructions, reconstruction_shard
 from layerscope.explorer.space_shards import SpaceShards
 from layerscope.explorer.study_shards import FORMAT, Overview
 from layerscope.explorer.subjects import Subject, find_subjects
@@ -113,6 +114,8 @@ class Site:
             for layer in subject.layers:
                 if layer in subject.filters:
                     yield self._filters(subject, layer)
+            if has_reconstructions(subject):
+                yield shard(f"{subject.folder}/reconstructions", partial(reconstruction_shard, subject))
         for space in self.spaces:
             yield from space.contents()
         if self.compared is not None:

@@ -4,10 +4,12 @@ import type { LayerData, NetworkData } from "../data";
 import { best, reconstruction } from "../images";
 import { FieldFrames, type Frame } from "../parts/frames";
 import { fieldOf } from "../parts/layers";
+import { Scale } from "../parts/scale";
 import { Tile } from "../parts/tile";
 import { colour, study } from "../state";
 import { percent } from "../words";
 import { fieldAt, layerUnder, pixelIn, type Scene } from "./scene";
+import { useWhite } from "./white";
 
 export interface StageProps {
   scene: Scene;
@@ -66,6 +68,7 @@ export function layerLine(layer: LayerData): string {
 function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
   const { scene, lane, layer } = props;
   const { network } = lane;
+  const white = useWhite(network, scene.picture, layer.name);
   const size = study().views[network.view];
   if (size === undefined) return null;
   const box = fieldAt(layer, pixelIn(scene, network, props.pixel));
@@ -78,7 +81,10 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
         <FieldFrames height={size.height} width={size.width} frames={box === null ? [] : [{ box, strong: true }]} />
       </button>
       <figcaption>
-        <h2 class={colour(network.name)} title={`${network.title} ${layer.name}`}>{`${network.title} ${layer.name}`}</h2>
+        <div class="named">
+          <h2 class={colour(network.name)} title={`${network.title} ${layer.name}`}>{`${network.title} ${layer.name}`}</h2>
+          {there && white !== null ? <Scale white={white} /> : null}
+        </div>
         <p class="small soft">{there ? layerLine(layer) : `${layerLine(layer)}; no reconstruction is drawn`}</p>
       </figcaption>
     </figure>
