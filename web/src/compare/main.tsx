@@ -1,3 +1,4 @@
+import { compareCommand } from "../commands";
 import type { CompareRoute } from "../address";
 import type { PairShard } from "../data";
 import { offer } from "../lazy";
@@ -31,7 +32,7 @@ function Loading({ path, route }: { path: string; route: CompareRoute }) {
 function None({ route }: { route: CompareRoute }) {
   const { name, networks, pairs } = study();
   const named = route.one !== null && pairs.length > 0;
-  const command = networks.length > 1 ? `layerscope compare ${name} --out comparison` : "";
+  const command = networks.length > 1 ? compareCommand(name) : "";
   return (
     <main class="page compare" id="content" tabIndex={-1}>
       <h1>Compare</h1>

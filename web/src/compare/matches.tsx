@@ -1,11 +1,12 @@
 // Filters of two layers that go together, and those of either that have no partner.
+import { partCommand } from "../commands";
 import { useState } from "preact/hooks";
 import type { LayerData, Match, NetworkData } from "../data";
 import { isDrawn, topPatches, useFilters } from "../filters";
 import { Button, Segmented } from "../parts/controls";
 import { Note } from "../parts/note";
 import { Patch, Reconstruction } from "../parts/patches";
-import { colour, layer as layerOf, to } from "../state";
+import { colour, layer as layerOf, study, to } from "../state";
 import { count, hundredth, pixels, plural } from "../words";
 import { type Listed, listed, type Measure, type Pair, valueAt } from "./pair";
 
@@ -57,7 +58,7 @@ function sentence(pair: Pair, list: Listed, layer: string, otherLayer: string, n
 
 function List({ pair, list, rows }: { pair: Pair; list: Listed; rows: Match[] }) {
   const [most, setMost] = useState(FIRST);
-  if (!pair.shard.matched.length) return <Note command="layerscope compare STUDY --part filters">Filters were not matched.</Note>;
+  if (!pair.shard.matched.length) return <Note command={partCommand(study().name, "filters")}>Filters were not matched.</Note>;
   if (!rows.length) return <Note>{list === "matched" ? "No filter of either layer has its best match in the other." : "Every filter of this layer has a good match."}</Note>;
   return (
     <>

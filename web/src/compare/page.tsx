@@ -1,4 +1,5 @@
 // Two networks side by side: their layers' similarities, and the filters behind a cell.
+import { partCommand } from "../commands";
 import { useEffect, useState } from "preact/hooks";
 import type { CompareRoute } from "../address";
 import { square } from "../images";
@@ -105,7 +106,7 @@ function Controls({ pair, route, pools, onPools, change }: ControlsProps) {
   const choices = (Object.keys(MEASURES) as Measure[]).map((value) => ({
     value,
     label: MEASURES[value].label,
-    ...(value === "neighbours" && pair.shard.neighbours === null ? { off: "This part was not made: layerscope compare --part rows" } : {}),
+    ...(value === "neighbours" && pair.shard.neighbours === null ? { off: `This part was not made: ${partCommand(study().name, "rows")}` } : {}),
   }));
   return (
     <div class="controls">

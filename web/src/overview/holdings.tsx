@@ -1,4 +1,5 @@
 // What the study holds, network by network, and its first pictures.
+import { planeCommand } from "../commands";
 import type { NetworkData } from "../data";
 import { thumb } from "../images";
 import { usePictures, type PictureRow } from "../pictures";
@@ -54,14 +55,8 @@ function missing(): { text: string; command: string }[] {
     const layers = network.layers.filter((layer) => layer.filters && hasWeights(layer));
     const layer = layers[Math.floor(layers.length / 2)];
     if (layer === undefined) return [];
-    const command = `layerscope space ${quoted(name)} --network ${quoted(network.name)} --layer ${quoted(layer.name)}`;
-    return [{ text: `Missing is a plane of ${network.title}:`, command }];
+    return [{ text: `Missing is a plane of ${network.title}:`, command: planeCommand(name, network.name, layer.name) }];
   });
-}
-
-/** A word of a command, as a shell takes it. */
-export function quoted(word: string): string {
-  return /^[\w./+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function Table() {

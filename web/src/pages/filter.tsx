@@ -1,6 +1,7 @@
 // One filter: the patches that excite it most, what of them it answers to, where they lie; and how it stands among others.
 import { useState } from "preact/hooks";
 import type { FilterRoute } from "../address";
+import { filtersCommand, planeCommand } from "../commands";
 import type { LayerData, NetworkData } from "../data";
 import { Histogram, Statistics } from "../filter/activations";
 import { Matches, Neighbours } from "../filter/kin";
@@ -13,7 +14,6 @@ import { Crumbs } from "../parts/crumbs";
 import { Note } from "../parts/note";
 import { Patch, Reconstruction, type OfFilter } from "../parts/patches";
 import { Where } from "../parts/tile";
-import { quoted } from "../overview/holdings";
 import { usePictures } from "../pictures";
 import { colour, go, layer as layerOf, network as networkOf, route, study, to } from "../state";
 import { count, figure, percent, pixels } from "../words";
@@ -139,7 +139,7 @@ function Patches({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
         ))}
       </div>
       {first === undefined && study().pictures.command ? (
-        <Note command={`${study().pictures.command} --filters all`}>No reconstructions of this filter are drawn; this draws those of all:</Note>
+        <Note command={filtersCommand(study().name)}>No reconstructions of this filter are drawn; this draws those of all:</Note>
       ) : null}
       <p class="small soft">
         {first === undefined ? "" : `Reconstructions stand on zero, each stretched: white is ${figure(first)} in the first, ${figure(least)} in the faintest.`}
@@ -207,7 +207,7 @@ function Below({ of }: { of: OfFilter }) {
 
 function NoPlane({ network, layer, error }: { network: NetworkData; layer: LayerData; error: string | undefined }) {
   if (layer.space) return error === undefined ? null : <Note warns>{error}</Note>;
-  const command = `layerscope space ${quoted(study().name)} --network ${quoted(network.name)} --layer ${quoted(layer.name)}`;
+  const command = planeCommand(study().name, network.name, layer.name);
   return (
     <>
       <h2>{`On the plane of ${layer.name}`}</h2>

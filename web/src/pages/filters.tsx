@@ -1,6 +1,7 @@
 // The filters of a layer, each by the patches that excite it most and what of them it answers to.
 import { useState } from "preact/hooks";
 import type { FiltersRoute } from "../address";
+import { filtersCommand } from "../commands";
 import type { LayerData, NetworkData, SpaceShard } from "../data";
 import { drawnCount, firstLayer, isDrawn, order, useFilters, useSpaceOf, type LayerFilters } from "../filters";
 import { Bars, layerAddress, Rail, Steps, withFilters } from "../filters/bars";
@@ -152,7 +153,7 @@ function Missing({ filters }: { filters: LayerFilters }) {
   if (command === "") return null;
   if (filters.shard.panel === null) return <Note command={command}>Patches are cut from small pictures; this draws them and their reconstructions:</Note>;
   if (drawnCount(filters) > 0) return null;
-  return <Note command={`${command} --filters all`}>No reconstructions of these filters are drawn; this draws those of all:</Note>;
+  return <Note command={filtersCommand(study().name)}>No reconstructions of these filters are drawn; this draws those of all:</Note>;
 }
 
 function List(props: ListProps) {

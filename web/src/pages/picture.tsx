@@ -1,11 +1,11 @@
 // One picture: what every layer keeps of it, what a unit sees of it, and what the networks answer.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { PictureRoute } from "../address";
+import { pictureCommand } from "../commands";
 import type { LayerData, NetworkData } from "../data";
 import { entryOf } from "../depth";
 import { unitAt } from "../geometry";
 import { useKeys } from "../keys";
-import { quoted } from "../overview/holdings";
 import { Button, Segmented } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
 import { LaneRow } from "../parts/layers";
@@ -136,7 +136,7 @@ function Shown({ scene, row }: { scene: Scene; row: PictureRow | undefined }) {
   const [hovered, setHovered] = useState<[number, number] | null>(null);
   usePageKeys(scene);
   const { command } = study().pictures;
-  const draws = row && command ? `${command} --pictures ${quoted(row.name)}` : command;
+  const draws = row && command ? pictureCommand(study().name, row.name) : command;
   return (
     <div class="picture-body">
       {scene.large ? null : <Note command={draws}>{notDrawn()}</Note>}

@@ -1,3 +1,4 @@
+import { planeCommand } from "../commands";
 import type { SpaceRoute } from "../address";
 import { offer } from "../lazy";
 import { Note } from "../parts/note";
@@ -37,11 +38,12 @@ function Loading({ place, route }: { place: { network: string; layer: string }; 
 
 function None({ network, layer }: { network: string | null; layer: string | null }) {
   const { name, networks } = study();
-  const wanted = layer ?? networks.find((one) => network === null || one.name === network)?.layers.findLast(({ kind }) => kind === "conv2d")?.name;
+  const owner = networks.find((one) => network === null || one.name === network);
+  const wanted = layer ?? owner?.layers.findLast(({ kind }) => kind === "conv2d")?.name;
   return (
     <main class="page" id="content" tabIndex={-1}>
       <h1>Space</h1>
-      <Note command={`layerscope space make ${name}${wanted ? ` --layers ${wanted}` : ""}`}>
+      <Note command={owner && wanted ? planeCommand(name, owner.name, wanted) : undefined}>
         {layer ? `${layer} of ${network} has no plane in this study.` : "No layer of this study has a plane."} This makes one:
       </Note>
     </main>

@@ -84,7 +84,7 @@ function Missing({ chosen, space }: PanelProps) {
 }
 
 function empty(chosen: Chosen, space: Space): string {
-  if ("picture" in chosen) return `No patch of this picture is among the ${count(space.count)} of the plane; \`layerscope space make --patches\` takes more.`;
+  if ("picture" in chosen) return `No patch of this picture is among the ${count(space.count)} of the plane; with more --patches it may be.`;
   return "class" in chosen ? "No patch of the plane is of this class." : "It holds no patch; draw it larger or elsewhere.";
 }
 
