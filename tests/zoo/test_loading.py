@@ -311,7 +311,9 @@ def test_the_smallest_inputs_that_work() -> None:
 
 
 def test_only_networks_with_published_weights_have_named_ones() -> None:
-    with pytest.raises(NetworkError, match="alexcnn has no weights named 'imagenet'; give a file, or leave"):
+    with pytest.raises(
+        NetworkError, match="alexcnn has no weights named 'imagenet'; give 'fashion', a file, or leave"
+    ):
         load_network("alexcnn", "imagenet", options=Options(width=1 / 32))
     with pytest.raises(NetworkError, match="Sequential has no weights named 'random'"):
         load_network(nn.Sequential(nn.Conv2d(3, 2, 3)), "random")

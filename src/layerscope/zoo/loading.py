@@ -23,10 +23,12 @@ from layerscope.network.source import Loading, Options
 from layerscope.zoo.paper import PaperCNN, PaperTrunk, alexcnn, vggcnn
 from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state, unwrapped
 from layerscope.zoo.trained import described, named_classes, trained_options
-from layerscope.zoo.weights import Fetched, fetch
+from layerscope.zoo.weights import SHIPPED, Fetched, fetch, shipped_file
 
 _PAPER: Mapping[str, Callable[..., nn.Module]] = {"alexcnn": alexcnn, "vggcnn": vggcnn}
-_WEIGHT_NAMES = frozenset({"imagenet", "imagenet-trunk", "random"})  # also where a file is called so
+_WEIGHT_NAMES = frozenset(
+    {"imagenet", "imagenet-trunk", "random", "fashion"}
+)  # also where a file is called so
 _HALVES = frozenset({"googlenet", "inception_v3"})  # their weights want inputs in -1..1
 _GREY_MEAN, _GREY_DEVIATION = (0.449,), (0.226,)  # ImageNet's, over the three colours
 
@@ -61,26 +63,29 @@ def load_network(
     """A network ready to use.
 
     ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``package.module:factory`` or a module.
-    ``weights``: a name (``imagenet``, ``imagenet-trunk``, or torchvision's own), a file (.safetensors or a
-    state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for torchvision's networks,
-    random (seed 0) for the paper's two, and what your own module or factory has. A file goes into a copy of
-    your own module. Preprocessing and class names are those of the named weights, else of ``imagenet``.
-    A trunk without its fully-connected layers is a valid network, which predicts nothing. A file of a training of
-    ours says how its network is built and what its classes are called.
+    ``weights``: a name (``imagenet``, ``imagenet-trunk``, or torchvision's own; for the paper's two ``fashion``, which
+    comes with this package), a file (.safetensors or a state dict), or ``random`` (seed 0; not for your own). None:
+    ``imagenet`` for torchvision's networks, random (seed 0) for the paper's two, and what your own module or factory
+    has. A file goes into a copy of your own module. Preprocessing and class names are those of the named weights, else
+    of ``imagenet``. A trunk without its fully-connected layers is a valid network, which predicts nothing. A file of a
+    training of ours says how its network is built and what its classes are called.
     Raises NetworkError and WeightsError.
     """
-    about = described(Path(weights)) if weights is not None else {}
+    shipped = shipped_file(spec, weights)
+    about = described(shipped.path if shipped else Path(weights)) if weights is not None else {}
     options = trained_options(spec, options or Options(), about)
     blueprint = _blueprint(spec, options)
     chosen = str(weights) if weights is not None else ("imagenet" if blueprint.published else "")
-    if _is_file(chosen):
-        network = named_classes(_from_file(blueprint, Path(chosen)), about)
+    if shipped or _is_file(chosen):
+        path = shipped.path if shipped else Path(chosen)
+        network = named_classes(_with_state(blueprint, load_state(path), str(shipped or path)), about)
     elif chosen == "" or (chosen == "random" and not blueprint.own):
         with _seeded():
             network = _network(blueprint, blueprint.build(), blueprint.own or "random, seed 0")
     elif not blueprint.published:
+        own = "".join(f"{one.name!r}, " for one in SHIPPED if one.network == spec)
         raise NetworkError(
-            f"{blueprint.name} has no weights named {chosen!r}; give a file, or leave them out"
+            f"{blueprint.name} has no weights named {chosen!r}; give {own}a file, or leave them out"
         )
     else:
         network = _from_fetched(blueprint.name, options, fetch(blueprint.name, chosen, progress=progress))
@@ -298,10 +303,6 @@ def _seeded(seed: int = 0) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _from_file(blueprint: _Blueprint, path: Path) -> Network:
-    return _with_state(blueprint, load_state(path), str(path))
 
 
 def _from_fetched(name: str, options: Options, found: Fetched) -> Network:

@@ -91,6 +91,25 @@ class PackageMember:
         return f"package {self.project} {self.version}: {self.member.rpartition('/')[2]}"
 
 
+@dataclass(frozen=True)
+class ShippedFile:
+    """Weights that come with this package; ``digest``: the SHA-256 of the file. README.md beside them is their card."""
+
+    network: str
+    name: str
+    digest: str
+    licence: str = "MIT"
+    scope: ClassVar[Scope] = "whole"
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return Path(__file__).parent / self.name / f"{self.network}.safetensors"
+
+    def __str__(self) -> str:
+        return f"{self.name}, shipped with layerscope"
+
+
 Source = HubFile | PackageMember
 
 
@@ -160,6 +179,16 @@ _MOBILENET_V2 = PackageMember(
 )
 REGISTRY = {"vgg16": _VGG16_TRUNK, "alexnet": _ALEXNET_TRUNK, "mobilenet_v2": _MOBILENET_V2}
 """What the package registry carries, by network."""
+
+
+SHIPPED = (
+    ShippedFile("alexcnn", "fashion", "2e1b99285569e16ff739e7b8f3ebe79289be4b421e5000459f27d2d8c1b27b60"),
+)
+
+
+def shipped_file(network: object, name: str | Path | None) -> ShippedFile | None:
+    """The weights of that name that come with this package, if there are any."""
+    return next((one for one in SHIPPED if (one.network, one.name) == (network, name)), None)
 
 
 def cache_folder() -> Path:
@@ -350,13 +379,17 @@ def _usable(folder: Path) -> Iterator[None]:
 
 
 def list_weights(cache: Path | None = None, *, every: bool = False) -> tuple[WeightsRow, ...]:
-    """The weights that have a name: the registry's, then torchvision's in one row, or each with ``every``.
+    """The weights that have a name: this package's, the registry's, torchvision's in one row, or each with ``every``.
 
     ``cached`` says that the file is there; it is checked when it is used.
     """
     folder = cache or cache_folder()
+    own = [
+        WeightsRow(one.network, one.name, one.scope, str(one), None, one.digest, None, one.licence)
+        for one in SHIPPED
+    ]
     rows = [_row(network, member, folder) for network, member in REGISTRY.items()]
-    return (*rows, *(_hub_rows(folder) if every else (_HUB_ROW,)))
+    return (*own, *rows, *(_hub_rows(folder) if every else (_HUB_ROW,)))
 
 
 _HUB_ROW = WeightsRow(
