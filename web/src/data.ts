@@ -127,7 +127,7 @@ export interface FilterShard {
   /** Share of exact zeros of each channel. */
   zeros: number[];
   /** How many values were seen of each channel. */
-  count: number;
+  count: number[];
   /** Ends of the bins of the histograms, 66. */
   edges: number[];
   /** (channels, 65): counts. Null, and no edges: of a network that only a comparison has. */

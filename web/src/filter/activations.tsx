@@ -53,7 +53,7 @@ export function Histogram({ filters, channel, network }: { filters: LayerFilters
   const [element, width] = useWidth<HTMLDivElement>();
   if (filters.histogram === null) return <p class="small soft">The histogram of activations is not kept here.</p>;
   const { bins, smaller, zeros } = binsOf(filters, channel);
-  const total = filters.shard.count;
+  const total = filters.shard.count[channel] ?? 0;
   if (bins.length === 0) return <p class="small soft">{`All ${count(total)} activations are exactly zero.`}</p>;
   const most = Math.max(...bins.map((bin) => bin.count));
   const x = scale([0, bins.length], [0, width]);

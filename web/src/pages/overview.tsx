@@ -38,6 +38,19 @@ export function filtersLink(of: NetworkData): string {
   return to({ page: "filters", network: of.name, layer: null, sort: "max", show: "both", all: false });
 }
 
+/** Most pictures to pick from; the wall leads to the others. */
+const PICKED = 8;
+
+/** Some of the pictures, evenly spread over them, with the shown one in place of that nearest to it. */
+export function spread(pictures: number[], shownOne: number | null, most = PICKED): number[] {
+  if (pictures.length <= most) return pictures;
+  const some = Array.from({ length: most }, (_, at) => pictures[Math.floor(((2 * at + 1) * pictures.length) / (2 * most))] as number);
+  if (shownOne === null || some.includes(shownOne)) return some;
+  const far = (picture: number) => Math.abs(pictures.indexOf(picture) - pictures.indexOf(shownOne));
+  const near = some.reduce((best, one) => (far(best) <= far(one) ? best : one));
+  return some.map((one) => (one === near ? shownOne : one));
+}
+
 function Picker({ picture }: { picture: number | null }) {
   const { chosen, thumbs } = study().pictures;
   if (thumbs === null || chosen.length < 2) return null;
@@ -45,7 +58,7 @@ function Picker({ picture }: { picture: number | null }) {
     <div class="picker">
       <p class="small soft">Shown picture</p>
       <ul>
-        {chosen.map((one) => (
+        {spread(chosen, picture).map((one) => (
           <li key={one}>
             <button type="button" aria-label={`Picture ${one}`} aria-pressed={one === picture} onClick={() => go({ page: "overview", picture: one }, true)}>
               <Tile part={thumb(study(), 0, one)} />
