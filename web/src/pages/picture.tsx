@@ -47,7 +47,7 @@ function crumbs(picture: number, row: PictureRow | undefined) {
 function Title({ at, row }: { at: PictureRoute; row: PictureRow | undefined }) {
   const last = study().pictures.count - 1;
   const link = (picture: number) => (picture < 0 || picture > last ? null : to({ ...at, picture }));
-  const several = study().networks.length > 1;
+  const several = study().networks.length > 1 && !at.all;
   return (
     <div class="title">
       <h1 class="cut-off" title={row?.name}>
