@@ -216,7 +216,7 @@ def test_what_the_rule_does_not_go_back_from_has_patches_alone(photos: Path, tmp
         ("2", False),
         ("4", False),
     }
-    said = list(summary_of(made, [network]))
+    said = list(summary_of(made, ["own"]))
     assert said[1] == "own: reconstructions from 1 layer, none of 2, 4: deconvnet does not go back from there"
 
 

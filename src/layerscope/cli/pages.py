@@ -68,6 +68,7 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     """
     from layerscope.pages.making import add_pages
     from layerscope.pages.options import PageOptions
+    from layerscope.pages.summary import summary_of
     from layerscope.reconstruction.rules import RULES
     from layerscope.study.folder import Study
     from layerscope.study.sources import images_of
@@ -80,7 +81,9 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     what = PageOptions(options["pictures"], options["layers"], options["filters"], rule)
     with progress_bar() as progress:
         found = add_pages(found, networks, images, what, progress)
-    _summarise(found, networks)
+    for line in summary_of(found, [network.name for network in networks]):
+        say(line)
+    say(found.path)
 
 
 def _load(study: Study, name: str, weights: str | None, options: dict[str, Any]) -> Network:
@@ -91,11 +94,3 @@ def _load(study: Study, name: str, weights: str | None, options: dict[str, Any])
 
     precision = getattr(torch, options["dtype"]) if options["dtype"] else precision_of(study, name)
     return network_of(study, name, weights=weights, device=open_device(options["device"]), dtype=precision)
-
-
-def _summarise(study: Study, networks: list[Network]) -> None:
-    from layerscope.pages.summary import summary_of
-
-    for line in summary_of(study, networks):
-        say(line)
-    say(study.path)

@@ -103,6 +103,9 @@ def study(images: tuple[Path, ...], out: Path, strict: bool, **options: Any) -> 
         say(one_line(str(error)), err=True)
         made, portrayed = Study.open(out), False
     _summarise(made, options["spaces"])
+    if options["pictures"] is not None:
+        _summarise_pages(made)
+    say(made.path)
     if made.bad.num_rows and strict:
         sys.exit(1)
     if made.bad.num_rows or not portrayed:
@@ -162,7 +165,13 @@ def _summarise(made: Study, spaces: tuple[str, ...]) -> None:
     if any(waiting.values()):
         counts = ", ".join(f"{count:,} filters of {name}" for name, count in waiting.items() if count)
         say(f"not portrayed: {counts}; `layerscope filters {made.path}` draws them, `--channels 0-7` a few")
-    say(made.path)
+
+
+def _summarise_pages(made: Study) -> None:
+    from layerscope.pages.summary import summary_of
+
+    for line in summary_of(made, made.networks):
+        say(line)
 
 
 def _summarise_spaces(made: Study, name: str, layers: tuple[str, ...]) -> None:

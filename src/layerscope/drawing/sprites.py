@@ -56,9 +56,7 @@ def suffix(size: tuple[int, int], count: int) -> str:
     return ".png" if small or large or count > _MOST_NOTES else ".jpg"
 
 
-def encode_sprite(
-    sprite: Pixels, ending: str, about: Mapping[str, Any], *, quality: int = _QUALITY
-) -> bytes:
+def encode_sprite(sprite: Pixels, ending: str, about: Mapping[str, Any], *, quality: int = _QUALITY) -> bytes:
     """The file, with what it says about itself: PNG, or JPEG with colours at full resolution."""
     words, image = json.dumps(about, sort_keys=True), Image.fromarray(sprite)
     if ending == ".png":

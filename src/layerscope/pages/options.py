@@ -42,18 +42,24 @@ class PageOptions:
         if isinstance(self.pictures, int) and self.pictures < 0:
             raise LayerscopeError(f"{self.pictures} pictures: choose 0 or more, or name them")
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The layers that are named one by one; none, where they are said in a word."""
+        if self.layers in (None, "all", "conv", "even"):
+            return ()
+        return (self.layers,) if isinstance(self.layers, str) else tuple(self.layers or ())
+
     def layers_of(self, network: Network) -> tuple[Layer, ...]:
         """Those of a network's layers whose filters are shown; of names, those that it has."""
         if self.layers is None:
             return tuple(layer for layer in network.layers if layer.kind in _KINDS)
-        named = (
-            self.layers if isinstance(self.layers, str) else [n for n in self.layers if network.find_layer(n)]
-        )
-        return network.select_layers(named)
+        if self.layers in ("all", "conv", "even"):
+            return network.select_layers(self.layers)
+        return network.select_layers([name for name in self.named if network.find_layer(name)])
 
     def check_layers(self, networks: Sequence[Network]) -> None:
         """Raise NetworkError for the name of a layer that none of the networks has."""
-        for name in () if isinstance(self.layers, str) else self.layers or ():
+        for name in self.named:
             if networks and not any(network.find_layer(name) for network in networks):
                 networks[0].layer(name)  # raises, with what it has instead
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from layerscope.disk.names import folders
 from layerscope.drawing.sprites import read_about
+from layerscope.errors import StudyError
 from layerscope.filters.painting import Drawing, Sitting
 from layerscope.filters.sheets import STEP as PORTRAITS
 from layerscope.filters.top_filters import Filter, top_filters
@@ -51,8 +52,11 @@ class Shown:
     @cached_property
     def filters(self) -> tuple[Filter, ...]:
         """All that ever fire, and see something."""
-        swept = top_filters(self.study, self.network, "swept")
-        return tuple(one for one in swept if one.patches and 0 not in self.sitting.size(one.layer))
+        return tuple(one for one in self._swept if one.patches and 0 not in self.sitting.size(one.layer))
+
+    @cached_property
+    def _swept(self) -> tuple[Filter, ...]:
+        return top_filters(self.study, self.network, "swept")
 
     @cached_property
     def layouts(self) -> Mapping[str, Layout]:
@@ -69,8 +73,13 @@ class Shown:
         return folders(layer.name for layer in self.network.layers)
 
     def chosen(self, options: PageOptions) -> list[Filter]:
-        """Those that are to be shown."""
+        """Those that are to be shown. Raises StudyError for a layer named that the study has no top patches of."""
         names = {layer.name for layer in options.layers_of(self.network)}
+        swept = {one.layer.name for one in self._swept}
+        if options.named and (absent := sorted(names - swept)):
+            raise StudyError(
+                f"{self.study.path} has no top patches of {absent[0]} of {self.network.name}; name other layers"
+            )
         return [one for one in self.filters if one.layer.name in names]
 
     def drawn(self, chosen: list[Filter], which: str) -> frozenset[Key]:
