@@ -123,7 +123,7 @@ def test_what_is_drawn_is_what_reconstruct_gives(study: Study, photos: Path) -> 
         strip = read_sprite(made.network("alexcnn").file(f"pages/strips/{row['picture']}.jpg"))
         place = 96 * layers.index(row["layer"])
         own = strip[:, place : place + 96].astype(int) - square.pixels
-        assert np.abs(own).mean() < 12  # a JPEG of noise
+        assert np.abs(own).mean() < 16  # a JPEG of noise; 50 and more for another layer
     assert check_study(made.path) == ()
 
 

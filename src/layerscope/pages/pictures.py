@@ -27,7 +27,7 @@ ABOUT = "pages/pictures.json"
 _FORMAT = 1  # of what is drawn; raised when older ones are to be made anew
 _SIDE, _SMALLER_SIDE, _MANY = 96, 64, 5_000  # pixels; the smaller beyond so many pictures
 _ACROSS = 16  # cells of a full sheet across, and down
-_SHEET_QUALITY, _QUALITY = 80, 90
+_SHEET_QUALITY, _QUALITY = 75, 90
 _TINY = 64  # pixels: up to so many, nothing but rounding is lost
 
 

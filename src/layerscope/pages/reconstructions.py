@@ -37,7 +37,7 @@ STEP = "pages/reconstructions"
 ABOUT = "pages/about.json"
 
 _ACROSS = 64  # squares in a row of a strip, at most: a JPEG has an end
-_STRIP_QUALITY = 85
+_STRIP_QUALITY = 75  # of many squares that are seen at two thirds of their size
 _BYTES = 256 << 20  # what the signals of a picture may hold at once
 
 
