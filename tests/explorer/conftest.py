@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from layerscope.explorer import site as sites
+from layerscope.explorer.export import export_study
+from layerscope.explorer.server import Serving, application
 from layerscope.explorer.site import INDEX, Site
+from tests.support.browsing import chromium
 from tests.support.explorer import Shown, make_shown
+from tests.support.packages import need_built
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +46,19 @@ def page(tmp_path: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sites, "PAGE", folder)
         yield folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def bases(shown: Shown, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where the pages are: in a folder, and on a server."""
+    need_built(sites.PAGE / INDEX, "make web")
+    exported = export_study(shown.study, tmp_path_factory.mktemp("site"), comparison=shown.comparison)
+    serving = Serving.at(application(Site.open(shown.study, shown.comparison))).start()
+    yield {"file": exported.address, "server": serving.address}
+    serving.stop()
