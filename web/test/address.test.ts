@@ -91,6 +91,13 @@ test("addresses are as people would write them", () => {
   assert.equal(written[26], "#/c/vgg16/vgg16/c4_1.2047:c4_1.0");
 });
 
+test("names of more than 16 signs, or with signs of our own, are written by number", () => {
+  const layers = ["sixteen_signs_16", "seventeen_signs_1", "a.b", "a~b"].map((name) => ({ name }));
+  const names: Names = { networks: [{ name: "net", layers }] };
+  const written = layers.map(({ name }) => format({ page: "filter", network: "net", layer: name, channel: 1 }, names));
+  assert.deepEqual(written, ["#/f/net/sixteen_signs_16/1", "#/f/net/~1/1", "#/f/net/~2/1", "#/f/net/~3/1"]);
+});
+
 test("an address that means nothing here is missing, and keeps its words", () => {
   for (const address of ["#/x", "#/f/resnet50", "#/f/vgg16/c9", "#/f/~200", "#/p/one", "#/p/-1", "#/s/vgg16/c4_1?v=1,2", "#/f/vgg16/c4_1/1e9", "#/s/vgg16/c4_1?poly=AAA", "#/p/1?at=1", "#/%"])
     assert.deepEqual(parse(address, NAMES), { page: "missing", address });

@@ -29,6 +29,7 @@ test("a name and a number find filters, where there are so many", () => {
   assert.deepEqual(words("alexnet c4_1 84"), ["filter c4_1 84 AlexNet"]);
   assert.deepEqual(words("vgg-16 c4_1 84"), ["filter c4_1 84 VGG-16"]);
   assert.deepEqual(words("p4 1"), []);
+  assert.deepEqual(words("_1 84"), []);
   assert.deepEqual(find(STUDY, "c4_1 84", ROWS)[0]?.target, { page: "filter", network: "vgg16", layer: "c4_1", channel: 84 });
 });
 

@@ -116,6 +116,12 @@ function cost(columns: (number | null)[], reaches: (number | null)[], places: nu
   return places.reduce((sum, column, at) => sum + misfit(columns[column] ?? null, reaches[at] ?? null), 0);
 }
 
+test("a misfit is how many times larger one field is, whichever that is", () => {
+  assert.ok(Math.abs(misfit(10, 20) - Math.log(2)) < 1e-12);
+  assert.ok(Math.abs(misfit(200, 100) - Math.log(2)) < 1e-12);
+  assert.equal(misfit(null, 100), 0);
+});
+
 test("no other rising alignment fits better", () => {
   let seed = 1;
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;

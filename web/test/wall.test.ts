@@ -19,5 +19,6 @@ test("every square that the window shows is drawn, and not many more", () => {
 
 test("a wall is as high as its rows", () => {
   assert.deepEqual(wallOf(40, 978, 96, 2, 0, 900), { across: 10, step: 98, height: 390, first: 0, end: 40 });
+  assert.equal(wallOf(41, 978, 96, 2, 0, 900).height, 488);
   assert.equal(wallOf(0, 978, 96, 2, 0, 900).height, 0);
 });
