@@ -56,16 +56,17 @@ def add_reconstructions(
     """
     drawer = _Drawer(network, rule)
     with study.open_step(STEP, network=network.name, options=step_options(network, rule)) as step:
-        missing = [picture for picture in chosen if not drawer.found(step, picture)]
-        done = Count(progress, "reconstructions", len(chosen), before=len(chosen) - len(missing))
+        wanted = chosen if drawer.layers else ()
+        missing = [picture for picture in wanted if not drawer.found(step, picture)]
+        done = Count(progress, "reconstructions", len(wanted), before=len(wanted) - len(missing))
         places = find_pictures(study, images, missing)
         with closing(read_again(study, images, places, missing, network.preprocessing.apply)) as read:
-            for picture, values in read if drawer.layers else ():
+            for picture, values in read:
                 step.put_all(drawer.draw(picture, values))
                 done()
         step.put(ABOUT, json_bytes(drawer.about))
-        step.put(STEP, drawer.table({picture: drawer.found(step, picture) for picture in chosen}))
-        step.finish(name for picture in chosen if drawer.layers for name in drawer.files(picture))
+        step.put(STEP, drawer.table({picture: drawer.found(step, picture) for picture in wanted}))
+        step.finish(name for picture in wanted for name in drawer.files(picture))
     return Study.open(study.path)
 
 
