@@ -149,7 +149,7 @@ function Predictions({ row }: { row: PictureRow }) {
 
 export function Aside({ scene, pixel, row }: { scene: Scene; pixel: [number, number]; row: PictureRow | undefined }) {
   return (
-    <aside aria-label="Units and predictions">
+    <aside class="units" aria-label="Units and predictions">
       <section aria-labelledby="units-title">
         <div class="heading">
           <h2 id="units-title">Under the cursor</h2>
