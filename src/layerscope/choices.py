@@ -12,4 +12,5 @@ PARTS = (
     "filters",
     "background",
     "randomisation",
+    "training",
 )  #: of a comparison, in the order of its report

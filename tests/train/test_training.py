@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from layerscope import load_network
 from layerscope.choices import RECIPES as NAMES
 from layerscope.errors import TrainingError
-from layerscope.images.sets import ImageSet, open_images
+from layerscope.images.sets import ImageSet, Loaded, open_images
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
 from layerscope.progress import Progress
@@ -236,9 +236,12 @@ def test_pictures_stay_decoded_where_there_is_room(
     once = train_network(small(), images, tmp_path / "once", options=options())
     loaded: list[int] = []
     load = type(images).load
-    monkeypatch.setattr(
-        type(images), "load", lambda self, index: (loaded.append(index), load(self, index))[1]
-    )
+
+    def counted(self: ImageSet, index: int) -> Loaded:
+        loaded.append(index)
+        return load(self, index)
+
+    monkeypatch.setattr(type(images), "load", counted)
     for room, times in ((1 << 20, 1), (0, 3)):
         monkeypatch.setattr("layerscope.train.batches._ROOM", room)
         loaded.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +154,8 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 
 WEIGHTS_HELP = (
-    "imagenet (IMAGENET1K_V1 where it exists), imagenet-trunk, another of torchvision's names, a .safetensors or .pth "
-    "file, or random. Once for all networks, or once for each, in their order."
+    "imagenet (IMAGENET1K_V1 where it exists), imagenet-trunk, another of torchvision's names, fashion (alexcnn, "
+    "vggcnn), a .safetensors or .pth file, or random. Once for all networks, or once for each, in their order."
 )
 building = together(
     click.option("--classes", type=click.IntRange(1), help="Number of classes."),
@@ -275,10 +276,20 @@ def load_networks(
     weights = weights_of_each(names, weight_names)
     build = build_options(options)
     device, dtype = open_device(options.pop("device")), getattr(torch, options.pop("dtype"))
-    return tuple(
+    loaded = [
         load_network(name, one, options=build, device=device, dtype=dtype, progress=True)
         for name, one in zip(names, weights, strict=True)
-    )
+    ]
+    return tuple(_named_apart(loaded))
+
+
+def _named_apart(networks: Sequence[Network]) -> Iterator[Network]:
+    """Networks of one name and weights of several files are called NAME@FILE, after the file without its ending."""
+    names = [network.name for network in networks]
+    for network in networks:
+        path = None if network.loading is None else network.loading.weights
+        several = names.count(network.name) > 1 and path is not None
+        yield replace(network, name=f"{network.name}@{Path(str(path)).stem}") if several else network
 
 
 def build_options(options: dict[str, Any]) -> Options:

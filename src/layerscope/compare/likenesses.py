@@ -48,8 +48,11 @@ class Likenesses:
         done = Count(
             told, "portraits", units, "units", before=units - sum(len(one.patches) for one in missing)
         )
-        way = paint if self.reconstructed else cut
-        for one, panels in way(self._sitting, self._subject.images, missing, lambda _: done()):
+        for one in missing:
+            if not one.patches:
+                self._kept.put(self._name(one), {"sprite": np.empty((0, 0, 3), np.uint8)})
+        way, alive = paint if self.reconstructed else cut, [one for one in missing if one.patches]
+        for one, panels in way(self._sitting, self._subject.images, alive, lambda _: done()):
             sprite = self._sitting.sprite(one, panels)
             self._kept.put(self._name(one), {"sprite": sprite})
 

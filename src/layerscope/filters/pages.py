@@ -170,13 +170,16 @@ def _draw_filter(canvas: Canvas, sheet: Sheet, one: FilterDrawn, x: int, y: int)
 def _block(sheet: Sheet, one: FilterDrawn) -> Pixels:
     """A filter's panels as they are on the page; a dead one's are one pale field."""
     if one.file is None:
-        return np.full((*sheet.block, 3), _DEAD, np.uint8)
+        return filter_pixels(sheet, np.empty((0, 0, 3), np.uint8), ())
     return filter_pixels(sheet, read_sprite(one.file), one.outside)
 
 
 def filter_pixels(sheet: Sheet, sprite: Pixels, outside: Sequence[Outside]) -> Pixels:
-    """The panels of a sprite (see `draw_sprite`) as they are on a page; ``outside``: what of each is not seen."""
-    pixels = np.full((*sheet.block, 3), 255, np.uint8)
+    """The panels of a sprite (see `draw_sprite`) as they are on a page, one pale field if there are none.
+
+    ``outside``: what of each is not seen.
+    """
+    pixels = np.full((*sheet.block, 3), 255 if outside else _DEAD, np.uint8)
     height, width = sheet.size
     for rank, unseen in enumerate(outside):
         row, column = divmod(rank, sheet.grid[1])

@@ -12,7 +12,9 @@ from layerscope.compare.parts.randomisation import RANDOMISATION
 from layerscope.compare.parts.rows import ROWS
 from layerscope.compare.parts.similarity import SIMILARITY
 from layerscope.compare.parts.sparsity import SPARSITY
+from layerscope.compare.parts.training import TRAINING
 
 PARTS: Mapping[str, Part] = {
-    part.name: part for part in (ROWS, PREDICTIONS, SPARSITY, SIMILARITY, FILTERS, BACKGROUND, RANDOMISATION)
+    part.name: part
+    for part in (ROWS, PREDICTIONS, SPARSITY, SIMILARITY, FILTERS, BACKGROUND, RANDOMISATION, TRAINING)
 }  #: in the order of the report

@@ -23,7 +23,8 @@ _LEAST = 4  # pictures
 _NEAR = 0.6  # of the bar for matched filters: chance that comes so near is told of
 
 
-def _why_not(subject: Subject) -> str | None:
+def why_not_matched(subject: Subject) -> str | None:
+    """Why filters cannot be compared, if they cannot."""
     if (good := len(subject.good)) < _LEAST:
         return f"{good} good pictures: filters are matched over at least {_LEAST}, and hundreds are useful"
     if find_spec("scipy") is None:
@@ -89,7 +90,7 @@ def _figures(subject: Subject, pair: Matched, shown: Mapping[str, Likenesses]) -
             )
             for row in pair.chosen
         ]
-        caption = f"{_PAIRS.format(count=len(rows))} {_panels(subject, one, other)}"
+        caption = f"{_PAIRS.format(count=len(rows))} {panels_of(subject, one, other)}"
         title = f"Filters of {pair.names[0]} and {pair.names[1]} that match"
         yield "matches", Shown(list(match_pages(title, caption, rows)), caption, photographs=True)
     for name, its, alone in zip(pair.names, pair.names[::-1], pair.alone, strict=True):
@@ -104,7 +105,7 @@ def _figures(subject: Subject, pair: Matched, shown: Mapping[str, Likenesses]) -
                 )
                 for row in alone
             ]
-            caption = f"{_ALONE.format(count=len(alone), least=MATCHED)} {_panels(subject, shown[name])}"
+            caption = f"{_ALONE.format(count=len(alone), least=MATCHED)} {panels_of(subject, shown[name])}"
             title = f"Filters of {name} that nothing of {its} matches"
             yield (
                 f"unmatched_{pair.names.index(name) + 1}",
@@ -122,7 +123,7 @@ _ALONE = (
 )
 
 
-def _panels(subject: Subject, *likenesses: Likenesses) -> str:
+def panels_of(subject: Subject, *likenesses: Likenesses) -> str:
     """What a panel shows."""
     words = (
         f"Left: the patches that excite each filter most, of {len(subject.good):,} pictures, at most one of each, row "
@@ -327,4 +328,4 @@ def _partial(pair: Matched) -> Iterator[Finding]:
     )
 
 
-FILTERS = Part("filters", "Filters that match", _why_not, _options, _make)
+FILTERS = Part("filters", "Filters that match", why_not_matched, _options, _make)
