@@ -5,6 +5,9 @@
 # make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3
 BIN := .venv/bin
+# Most of a test is one thread's work, so a process per processor, each of one thread, ends twice as soon as one of two.
+PYTEST := pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+ALONE := OMP_NUM_THREADS=1
 PAGE := src/layerscope/explorer/page
 WEB := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
 
@@ -35,13 +38,13 @@ types: .venv/.dev web/node_modules/.package-lock.json
 
 pytest: .venv/.dev web
 	cd web && node build.mjs --tests && node --test .tests
-	$(BIN)/python -m pytest --durations 20
+	$(ALONE) $(BIN)/python -m $(PYTEST) --durations 20
 
 coverage: .venv/.dev
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 lowest: .venv-lowest/.ready
-	.venv-lowest/bin/python -m pytest -m "not slow" --ignore tests/test_docs.py
+	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow" --ignore tests/test_docs.py
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/reconstruct.py

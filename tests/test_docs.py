@@ -124,9 +124,21 @@ def run_commands(block: Block) -> str:
     return printed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def readings() -> list[tuple[Path, ...]]:
+    """The pages that are read in one folder: two that compare the same networks, else each by itself."""
+    together = (ROOT / "README.md", DOCS / "compare.md")
+    return [together, *((page,) for page in PAGES if page not in together)]
+
+
+@pytest.mark.parametrize("pages", readings(), ids=lambda pages: ", ".join(page.name for page in pages))
 @pytest.mark.usefixtures("folder")
-def test_what_a_page_says_can_be_run(page: Path) -> None:
+def test_what_pages_say_can_be_run(pages: tuple[Path, ...]) -> None:
+    for page in pages:
+        read(page)
+
+
+def read(page: Path) -> None:
+    """Run what a page shows, and compare what it prints."""
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page.read_text("utf-8")):
         if block.language == "sql":

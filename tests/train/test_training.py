@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from layerscope import load_network
 from layerscope.choices import RECIPES as NAMES
+from layerscope.cli.main import main
 from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet, Loaded, open_images
 from layerscope.network.preprocessing import Preprocessing
@@ -138,33 +140,42 @@ def test_stopped_at_any_step_it_ends_with_the_same_bytes(
     assert not (made.path / CHECKPOINT).exists()
 
 
+def run(*words: object) -> None:
+    """The command, in this process."""
+    result = CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_killed_it_goes_on(folder: Path, tmp_path: Path) -> None:
     words = ["train", "alexcnn", folder, "--labels", "folders", "--width", "0.05", "--input-size", "32"]
     words += ["--epochs", "3", "--batch", "3", "--interval", "0", "--out"]
-    command = [sys.executable, "-m", "layerscope", *map(str, words)]
-    subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True)
-    process = subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.DEVNULL)
+    run(*words, tmp_path / "whole")
+    command = [sys.executable, "-m", "layerscope", *map(str, (*words, tmp_path / "killed"))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     while not (tmp_path / "killed" / CHECKPOINT).exists():
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed" / WEIGHTS).exists()
-    subprocess.run([*command, tmp_path / "killed"], check=True, capture_output=True)
+    run(*words, tmp_path / "killed")
     one, other = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "killed"))
     assert one == other
 
 
-def test_two_processes_reach_the_result_of_one(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_reach_the_result_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_classes(tmp_path / "classes", each=70, side=20)
-    (tmp_path / "nets.py").write_text(
+    (tmp_path / "plain_nets.py").write_text(
         "from tests.train.test_training import small\n\ndef plain():\n    return small(dropout=0.0, norm=False)\n"
     )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     words = [
-        "-m",
-        "layerscope",
         "train",
-        "nets:plain",
+        "plain_nets:plain",
         folder,
         "--labels",
         "folders",
@@ -172,26 +183,13 @@ def test_two_processes_reach_the_result_of_one(tmp_path: Path) -> None:
         "1",
         "--batch",
         "4",
+        "--out",
     ]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([*sys.path, str(tmp_path)]),
-        "OMP_NUM_THREADS": "1",
-    }
-    alone = [sys.executable, *words, "--out", "alone"]
-    together = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        *words,
-    ]
-    for command in (alone, [*together, "--out", "together"]):
-        subprocess.run(
-            list(map(str, command)), check=True, capture_output=True, env=environment, cwd=tmp_path
-        )
+    run(*words, "alone")
+    together = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [*together, "-m", "layerscope", *map(str, words), "together"]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
     one, other = (load_file(tmp_path / name / WEIGHTS) for name in ("alone", "together"))
     start = small(dropout=0.0, norm=False).state_dict()
     assert all((one[name] - start[name]).abs().max() > 1e-3 for name in start)

@@ -117,7 +117,7 @@ class _Cell(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class _Drawing:
     """A reconstruction figure under way; lengths in points, the sides of a panel in whole pixels.
 
     panel: its width and height. per_line: panels in a line; longer rows go on below. left: the input's left
@@ -171,15 +171,15 @@ def reconstruction_figure(
     """
     rows = [row for picture in pictures for row in picture.rows]
     _check_rows(rows, per_line)
-    sheet = _sheet(rows, per_line)
-    y = sheet.canvas.snap(_MARGIN)
-    if not sheet.titled:
-        y = _draw_title(sheet, rows[0].title, y)
-    headed = iter(_heads_wanted(rows, sheet))
+    drawing = _begin(rows, per_line)
+    y = drawing.canvas.snap(_MARGIN)
+    if not drawing.titled:
+        y = _draw_title(drawing, rows[0].title, y)
+    headed = iter(_heads_wanted(rows, drawing))
     for name, own in pictures:
-        y = _draw_picture(sheet, name, [(row, next(headed)) for row in own], y)
-    y = _draw_caption(sheet, _caption_lines(rows, sheet, caption), y)
-    return sheet.canvas.cut(sheet.width, y + _MARGIN)
+        y = _draw_picture(drawing, name, [(row, next(headed)) for row in own], y)
+    y = _draw_caption(drawing, _caption_lines(rows, drawing, caption), y)
+    return drawing.canvas.cut(drawing.width, y + _MARGIN)
 
 
 def _check_rows(rows: Sequence[Row], per_line: int) -> None:
@@ -204,7 +204,7 @@ def _line_length(row: Row, per_line: int) -> int:
     return math.ceil(count / math.ceil(count / per_line))
 
 
-def _sheet(rows: Sequence[Row], per_line: int) -> _Sheet:
+def _begin(rows: Sequence[Row], per_line: int) -> _Drawing:
     longest = max(min(len(row.panels), _line_length(row, per_line)) for row in rows)
     shapes = [
         pixels.shape for row in rows for pixels in (row.input, *(panel.pixels for _, panel in row.panels))
@@ -218,7 +218,7 @@ def _sheet(rows: Sequence[Row], per_line: int) -> _Sheet:
     right = left + (longest + 1) * (panel[0] + _GAP)
     forecast = right + _GAP if predicted else None
     width = (right - _GAP if forecast is None else forecast + _FORECAST) + _MARGIN
-    return _Sheet(Canvas.blank(dpi), panel, per_line, left, forecast, width, letters, titled)
+    return _Drawing(Canvas.blank(dpi), panel, per_line, left, forecast, width, letters, titled)
 
 
 def _lines_of(row: Row) -> int:
@@ -238,100 +238,100 @@ def _panel_size(
     return dpi, (across, max(math.ceil(lowest * dpi / 72), round(dots * aspect), 1) * 72 / dpi)
 
 
-def _heads_wanted(rows: Sequence[Row], sheet: _Sheet) -> list[bool]:
+def _heads_wanted(rows: Sequence[Row], drawing: _Drawing) -> list[bool]:
     """For each row, whether layer names stand above it: always if more is said of its panels than their names."""
     shared = len({row.layers for row in rows}) == 1
     kinds = [("" if shared else row.title, row.layers) for row in rows]
     return [
-        bool(row.heads) or len(sheet.lines(row)) > 1 or kinds[n] not in kinds[:n]
+        bool(row.heads) or len(drawing.lines(row)) > 1 or kinds[n] not in kinds[:n]
         for n, row in enumerate(rows)
     ]
 
 
-def _draw_title(sheet: _Sheet, title: str, y: float) -> float:
-    words, size = fitted(title, sheet.width - sheet.left - _MARGIN, 9, "bold")
-    sheet.canvas.text(sheet.left, y + 8, words, size, ha="left", weight="bold")
-    return sheet.canvas.snap(y + 12)
+def _draw_title(drawing: _Drawing, title: str, y: float) -> float:
+    words, size = fitted(title, drawing.width - drawing.left - _MARGIN, 9, "bold")
+    drawing.canvas.text(drawing.left, y + 8, words, size, ha="left", weight="bold")
+    return drawing.canvas.snap(y + 12)
 
 
-def _draw_picture(sheet: _Sheet, name: str, rows: Sequence[tuple[Row, bool]], y: float) -> float:
+def _draw_picture(drawing: _Drawing, name: str, rows: Sequence[tuple[Row, bool]], y: float) -> float:
     if not rows:
         return y
     tops = []
     for row, headed in rows:
-        top, y = _draw_row(sheet, row, headed, y)
+        top, y = _draw_row(drawing, row, headed, y)
         tops.append(top)
-    _draw_upright(sheet, (_MARGIN, tops[0], y - _GAP), name, color=FAINT)
+    _draw_upright(drawing, (_MARGIN, tops[0], y - _GAP), name, color=FAINT)
     return y - _GAP + _BETWEEN
 
 
-def _draw_upright(sheet: _Sheet, place: tuple[float, float, float], words: str, **style: str) -> None:
+def _draw_upright(drawing: _Drawing, place: tuple[float, float, float], words: str, **style: str) -> None:
     """Write upwards in the middle of a label; place is its left edge, top and bottom."""
     left, top, bottom = place
     words, size = fitted(words, bottom - top, 8, style.get("weight", "normal"))
-    sheet.canvas.text(left + _LABEL / 2, (top + bottom) / 2, words, size, rotation=90, va="center", **style)
+    drawing.canvas.text(left + _LABEL / 2, (top + bottom) / 2, words, size, rotation=90, va="center", **style)
 
 
-def _draw_row(sheet: _Sheet, row: Row, headed: bool, y: float) -> tuple[float, float]:
+def _draw_row(drawing: _Drawing, row: Row, headed: bool, y: float) -> tuple[float, float]:
     """Draw a row below y; return where its panels begin and where the next row does."""
     tops = []
-    for number, cells in enumerate(sheet.lines(row)):
-        tops.append(sheet.under_heads(y, cells) if headed else y)
+    for number, cells in enumerate(drawing.lines(row)):
+        tops.append(drawing.under_heads(y, cells) if headed else y)
         for column, cell in enumerate(cells, start=min(number, 1)):
-            sheet.canvas.image(cell.pixels, sheet.column(column), tops[-1], *sheet.panel)
+            drawing.canvas.image(cell.pixels, drawing.column(column), tops[-1], *drawing.panel)
             if headed:
-                _draw_head(sheet, column, cell, tops[-1])
-        y = sheet.canvas.snap(tops[-1] + sheet.panel[1] + _GAP)
-    if sheet.titled:
-        _draw_upright(sheet, (sheet.left - 2 - _LABEL, tops[0], y - _GAP), row.title, weight="bold")
-    if sheet.forecast is not None:
-        _draw_forecast(sheet, sheet.forecast, row, tops[0])
+                _draw_head(drawing, column, cell, tops[-1])
+        y = drawing.canvas.snap(tops[-1] + drawing.panel[1] + _GAP)
+    if drawing.titled:
+        _draw_upright(drawing, (drawing.left - 2 - _LABEL, tops[0], y - _GAP), row.title, weight="bold")
+    if drawing.forecast is not None:
+        _draw_forecast(drawing, drawing.forecast, row, tops[0])
     return tops[0], y
 
 
-def _draw_head(sheet: _Sheet, column: int, cell: _Cell, y: float) -> None:
-    middle = sheet.column(column) + sheet.panel[0] / 2
+def _draw_head(drawing: _Drawing, column: int, cell: _Cell, y: float) -> None:
+    middle = drawing.column(column) + drawing.panel[0] / 2
     base = y - 2.5
     if cell.head is not None:
-        _draw_reach(sheet, middle, cell, y)
+        _draw_reach(drawing, middle, cell, y)
         base -= _MORE
-        words, size = fitted(cell.head.words, sheet.panel[0], _WORDS)
-        sheet.canvas.text(middle, base + _WORDS * LEADING, words, size, color=FAINT)
-    lines = sheet.head(cell.name)
+        words, size = fitted(cell.head.words, drawing.panel[0], _WORDS)
+        drawing.canvas.text(middle, base + _WORDS * LEADING, words, size, color=FAINT)
+    lines = drawing.head(cell.name)
     for n, line in enumerate(lines, start=1 - len(lines)):
-        sheet.canvas.text(middle, base + n * sheet.letters * LEADING, line, sheet.letters)
+        drawing.canvas.text(middle, base + n * drawing.letters * LEADING, line, drawing.letters)
 
 
-def _draw_reach(sheet: _Sheet, middle: float, cell: _Cell, y: float) -> None:
+def _draw_reach(drawing: _Drawing, middle: float, cell: _Cell, y: float) -> None:
     """A bar as wide as the head says, of the width that the panel's pixels have."""
     if cell.head is None or cell.head.reach is None:
         return
     rows, columns = cell.pixels.shape[:2]
-    width = columns * min(sheet.panel[0] / columns, sheet.panel[1] / rows)
+    width = columns * min(drawing.panel[0] / columns, drawing.panel[1] / rows)
     for share, colour in ((1.0, _GROUND), (cell.head.reach, INK)):
         wide = max(0.5, share * width)
-        sheet.canvas.box(middle - wide / 2, y - _REACH - 1, wide, _REACH, colour)
+        drawing.canvas.box(middle - wide / 2, y - _REACH - 1, wide, _REACH, colour)
 
 
-def _draw_forecast(sheet: _Sheet, x: float, row: Row, y: float) -> None:
+def _draw_forecast(drawing: _Drawing, x: float, row: Row, y: float) -> None:
     """The predictions as bars under their words, or the note that says why there are none."""
     if row.predictions is None:
-        for n, line in enumerate(broken(row.note, _FORECAST, 6, max(1, int(sheet.panel[1] / 7.2)))):
-            sheet.canvas.text(x, y + 6 + n * 7.2, line, 6, ha="left", color=FAINT, style="italic")
+        for n, line in enumerate(broken(row.note, _FORECAST, 6, max(1, int(drawing.panel[1] / 7.2)))):
+            drawing.canvas.text(x, y + 6 + n * 7.2, line, 6, ha="left", color=FAINT, style="italic")
         return
-    step = min(_TALLEST_BAR, sheet.panel[1] / _lines_of(row))
+    step = min(_TALLEST_BAR, drawing.panel[1] / _lines_of(row))
     size = min(7.5, 0.72 * step)
     room = _FORECAST - text_width("100.0%", size) - 6
     for n, (name, share) in enumerate(row.predictions):
         mark, colour = _judged(row, n)
-        sheet.canvas.box(x, y + (n + 0.06) * step, max(share * _FORECAST, 0.5), 0.88 * step, colour)
+        drawing.canvas.box(x, y + (n + 0.06) * step, max(share * _FORECAST, 0.5), 0.88 * step, colour)
         base = y + (n + 0.5) * step + 0.36 * size
-        sheet.canvas.text(x + 2, base, shortened(mark + name, room, size), size, ha="left")
-        sheet.canvas.text(x + _FORECAST - 1, base, _percent(share), size, ha="right")
+        drawing.canvas.text(x + 2, base, shortened(mark + name, room, size), size, ha="left")
+        drawing.canvas.text(x + _FORECAST - 1, base, _percent(share), size, ha="right")
     if row.truth is not None and row.missed:
         base = y + (len(row.predictions) + 0.5) * step + 0.36 * size
         words = shortened(row.truth.words, _FORECAST - 2, size)
-        sheet.canvas.text(x + 2, base, words, size, ha="left", color=FAINT)
+        drawing.canvas.text(x + 2, base, words, size, ha="left", color=FAINT)
 
 
 def _judged(row: Row, number: int) -> tuple[str, str]:
@@ -347,15 +347,15 @@ def _percent(share: float) -> str:
     return "<0.1%" if 0 < share < 0.0005 else f"{100 * share:.1f}%"
 
 
-def _caption_lines(rows: Sequence[Row], sheet: _Sheet, caption: str | None) -> list[str]:
+def _caption_lines(rows: Sequence[Row], drawing: _Drawing, caption: str | None) -> list[str]:
     rules = dict.fromkeys(panel.rule for row in rows for _, panel in row.panels if panel.rule)
     notes = dict.fromkeys(f"{row.title}: {row.note}" for row in rows if row.predictions is None and row.note)
-    words = ["; ".join(rules) if caption is None else caption, *(notes if sheet.forecast is None else ())]
-    width = sheet.width - sheet.left - _MARGIN
+    words = ["; ".join(rules) if caption is None else caption, *(notes if drawing.forecast is None else ())]
+    width = drawing.width - drawing.left - _MARGIN
     return [line for part in words if part for line in broken(part, width, 6.5, 6)]
 
 
-def _draw_caption(sheet: _Sheet, lines: Sequence[str], y: float) -> float:
+def _draw_caption(drawing: _Drawing, lines: Sequence[str], y: float) -> float:
     for n, line in enumerate(lines):
-        sheet.canvas.text(sheet.left, y + n * 6.5 * LEADING + 1.5, line, 6.5, ha="left", color=FAINT)
+        drawing.canvas.text(drawing.left, y + n * 6.5 * LEADING + 1.5, line, 6.5, ha="left", color=FAINT)
     return y + max(0, len(lines) - 1) * 6.5 * LEADING

@@ -131,7 +131,7 @@ def plane_page(plane: Plane, cells: Pixels, about: PlaneDrawn, outlines: Sequenc
     """
     check_plane(plane, cells)
     pixels = _fitted(plane, cells)
-    page = _Sheet(about.title, about.caption, pixels.shape[1])
+    page = _Column(about.title, about.caption, pixels.shape[1])
     left, top = page.picture(pixels)
     scale = pixels.shape[1] / plane.shape[1]
     _draw_outlines(page.canvas, outlines, lambda xy: (xy * scale + (left, top)) * page.canvas.pixel)
@@ -199,7 +199,7 @@ def embedding_page(
     corner = (low + high - span) / 2 - border / scale
     colours, entries = _coloured(len(points), groups)
     new = f" and {len(points) - about.patches:,} new ones" if len(points) > about.patches else ""
-    page = _Sheet(
+    page = _Column(
         f"{about.network}, {about.layer}: embedding of {about.patches:,} patches{new}",
         f"A dot is a patch ({about.patch}), where t-SNE puts it: close ones are alike; long distances, sizes and "
         f"directions mean nothing. {_key(groups, entries)}",
@@ -301,7 +301,7 @@ def contact_sheet(
         shown.repeat(max(1, 72 // cells.shape[1]), axis=1).repeat(max(1, 72 // cells.shape[1]), axis=2)
     )
     rest = f" The first {len(shown):,} are shown." if len(shown) < len(patches) else ""
-    page = _Sheet(
+    page = _Column(
         f"{about.network}, {about.layer}: {name}, {len(patches):,} of {about.patches:,} patches",
         f"A patch: {about.patch}.{rest} {words}",
         sheet.shape[1],
@@ -325,7 +325,7 @@ def _grid(panels: Pixels) -> Pixels:
 # ------------------------------------------------------------------ pages
 
 
-class _Sheet:
+class _Column:
     """A page with title and caption, on which a legend and a picture come below each other. Lengths in pixels."""
 
     def __init__(self, title: str, caption: str, width: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torchvision.models as tv
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from layerscope.errors import NetworkError, named
 from layerscope.network.network import Network
@@ -125,13 +126,20 @@ def read_architecture(spec: str | nn.Module, *, options: Options | None = None) 
     return _network(blueprint, _without_values(blueprint), "")
 
 
+class WithoutValues(TorchFunctionMode):
+    """Tensors made to be filled have no values, so none are drawn; a constructor reads all others, as RegNet's does."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.empty and given.get("device") is None:
+            given["device"] = "meta"
+        return func(*args, **given)
+
+
 def _without_values(blueprint: _Blueprint) -> nn.Module:
-    """The module, its random initialisation spared where its constructor allows: RegNet's reads tensors."""
-    try:
-        with torch.device("meta"):
-            return blueprint.build()
-    except NotImplementedError:
-        return blueprint.build()
+    with WithoutValues():
+        module = blueprint.build()
+    return module.to("meta")
 
 
 def _blueprint(spec: str | nn.Module, options: Options) -> _Blueprint:
