@@ -23,7 +23,7 @@ test: lint types pytest
 
 web: $(PAGE)/index.html
 
-quick: lint types
+quick: lint types web
 	$(BIN)/python .ci/quick.py
 
 lint: .venv/.dev

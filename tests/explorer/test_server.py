@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import shutil
 from collections.abc import Iterator
@@ -119,6 +120,15 @@ def test_what_a_browser_has_is_not_sent_again(serving: Serving) -> None:
     _, headers, _ = ask(serving, "/data/study.js")
     status, _, data = ask(serving, "/data/study.js", if_none_match=headers["etag"])
     assert (status, data) == (304, b"")
+
+
+def test_text_is_squeezed_for_who_takes_it(serving: Serving, site: Site) -> None:
+    status, headers, data = ask(serving, "/data/study.js", accept_encoding="gzip, br")
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    assert gzip.decompress(data) == ask(serving, "/data/study.js")[2]
+    assert len(data) < len(gzip.decompress(data)) / 2
+    tile = next(path for path in site.contents if path.endswith(".jpg"))
+    assert "content-encoding" not in ask(serving, f"/{tile}", accept_encoding="gzip")[1]
 
 
 def test_a_link_out_of_the_study_is_not_followed(shown: Shown, page: Path, tmp_path: Path) -> None:

@@ -20,22 +20,31 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Give a name beside ``path`` to write a file to; at the end it becomes ``path``, replacing what is there.
 
     Others see the old file or the whole new one. The folders above it are made. Whatever is raised, the unfinished
-    file is removed. Raises OutputError if it cannot be written, the disk being full included.
+    file is removed. ``lasting``: through a power cut that comes after this; for many files `flush_all` does it at
+    once. Raises OutputError if it cannot be written, the disk being full included.
     """
     partial = _beside(path)
     with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
-            _flush(partial, os.O_RDWR)
+            if lasting:
+                _flush(partial, os.O_RDWR)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        _flush_folder(path.parent)
+        if lasting:
+            _flush_folder(path.parent)
+
+
+def flush_all() -> None:
+    """Make all that was written so far last through a power cut; Windows has no such call."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 
 from layerscope.disk.locks import LOCK, lock
 from layerscope.disk.tables import digest_of, publish, read_json
-from layerscope.disk.whole import PARTIAL, remove_partials, written
+from layerscope.disk.whole import PARTIAL, flush_all, remove_partials, written, written_whole
 from layerscope.errors import OutputError
 from layerscope.explorer.contents import Content, Contents, Copied
 from layerscope.explorer.site import INDEX, Site
@@ -26,7 +26,7 @@ from layerscope.study.folder import Study
 
 FORMAT = 1  #: of export.json
 RECORD = "export.json"
-_OFTEN = 5.0  # seconds after which what is done is put on record
+_OFTEN = 15.0  # seconds after which what is done is put on record
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,16 @@ class _Export:
         found = digest_of([data])
         same = before is not None and before[:2] == [found.size, found.sha256]
         if not (same and file.is_file() and file.stat().st_size == found.size):
-            publish(file, [data])
+            with written_whole(file, lasting=False) as partial:
+                partial.write_bytes(data)
             self.written += 1
         self.known[path] = [found.size, found.sha256, self._made_of(content)]
         if time.monotonic() - self.last > _OFTEN:
             self._record()
 
     def _record(self) -> None:
+        """Put on record what is on the disk."""
+        flush_all()
         record = {"format": FORMAT, "digest": self.site.study.digest, "files": self.known}
         publish(self.folder / RECORD, [json.dumps(record, separators=(",\n", ":")).encode()])
         self.last = time.monotonic()

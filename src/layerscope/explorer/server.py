@@ -6,6 +6,7 @@ address under a name of its own (DNS rebinding), or that asks from elsewhere (cr
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import socket
 import threading
@@ -45,6 +46,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+_SQUEEZE = 6  # of gzip, for scripts
 _OWN = ("same-origin", "none")  # where a browser may say that a request comes from
 
 
@@ -91,7 +93,11 @@ class _Pages:
         except LayerscopeError as error:
             return PlainTextResponse(f"{error}\n", 500)
         kind = _KINDS.get(PurePosixPath(path).suffix, "application/octet-stream")
-        return Response(data, headers={"ETag": tag, "Content-Type": kind})
+        headers = {"ETag": tag, "Content-Type": kind, "Vary": "Accept-Encoding"}
+        if kind.startswith("text/") and "gzip" in request.headers.get("accept-encoding", ""):
+            data = gzip.compress(data, _SQUEEZE, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return Response(data, headers=headers)
 
 
 class _Guard:

@@ -38,16 +38,18 @@ class Site:
     live: bool = False
 
     @classmethod
-    def open(cls, study: Study | str | Path, comparison: Study | str | Path | None = None) -> Site:
+    def open(
+        cls, study: Study | str | Path, comparison: Study | str | Path | None = None, *, live: bool = False
+    ) -> Site:
         """The pages of the study in a folder, which can be a comparison, too."""
         opened = study if isinstance(study, Study) else Study.open(study)
         if comparison is None:
             is_one = any(f"{part}/section.json" in opened.manifest["files"] for part in opened.steps)
-            return cls(opened, opened if is_one else None)
+            return cls(opened, opened if is_one else None, live)
         other = comparison if isinstance(comparison, Study) else Study.open(comparison)
         if "joined" not in other.manifest["inputs"]:
             raise StudyError(f"{other.path} is no comparison; `layerscope compare` makes one")
-        return cls(opened, other)
+        return cls(opened, other, live)
 
     @cached_property
     def subjects(self) -> tuple[Subject, ...]:
