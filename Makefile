@@ -46,7 +46,7 @@ coverage: .venv/.dev
 lowest: .venv-lowest/.ready
 	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow" --ignore tests/test_docs.py
 
-bench: .venv/.dev
+bench: .venv/.dev web
 	$(BIN)/python benchmarks/reconstruct.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/study.py
@@ -57,6 +57,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/units.py
 	$(BIN)/python benchmarks/space.py
+	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/layers.py resnet50
 	$(BIN)/python benchmarks/layers.py
 
