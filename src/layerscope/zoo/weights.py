@@ -183,6 +183,7 @@ REGISTRY = {"vgg16": _VGG16_TRUNK, "alexnet": _ALEXNET_TRUNK, "mobilenet_v2": _M
 
 SHIPPED = (
     ShippedFile("alexcnn", "fashion", "2e1b99285569e16ff739e7b8f3ebe79289be4b421e5000459f27d2d8c1b27b60"),
+    ShippedFile("vggcnn", "fashion", "815e04400337725c9c756eef89d6d81a55367ab6e56e6f461dba8c38fde6ca34"),
 )
 
 
