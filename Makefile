@@ -35,9 +35,9 @@ lint: .venv/.dev
 types: .venv/.dev web/node_modules/.package-lock.json
 	$(BIN)/mypy
 	cd web && npx tsc --noEmit
+	cd web && node build.mjs --tests && { node --test .tests/*.mjs > .tests/log || { cat .tests/log; exit 1; }; }
 
 pytest: .venv/.dev web
-	cd web && node build.mjs --tests && node --test .tests
 	$(ALONE) $(BIN)/python -m $(PYTEST) --durations 20
 
 coverage: .venv/.dev

@@ -1,5 +1,5 @@
 // node build.mjs           builds the pages into src/layerscope/explorer/page, and fails over the bars on size
-// node build.mjs --tests   builds the tests of test/ into web/.tests, for `node --test`
+// node build.mjs --tests   builds the tests of test/ into web/.tests, for `node --test .tests/*.mjs`
 import { build } from "esbuild";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
