@@ -27,7 +27,7 @@ _MEASURED = (
     *("c1", "c2", "c3", "c4", "c5"),
 )  # layers whose background is measured, of whichever network has them
 MAPPED = ("photographs", "objects", "clothes")  # whose spaces are made
-_PURITY = ("purity by class, other pictures", "representation")
+_PURITY = "purity by class, other pictures"
 
 
 def made_section(name: str, room: Room) -> Section:
@@ -79,7 +79,8 @@ def errors(room: Room) -> Made:
     """The two error rates, of the trained pair."""
     out = room.folder / "studies" / "errors"
     study, found = evaluate_networks(room.pair, room.all_clothes, out, progress=room.progress)
-    lot = f"{1 - 1 / room.pair[0].scores:.0%} if classes were drawn by lot"
+    classes = room.pair[0].layers[-1].channels
+    lot = f"{1 - 1 / classes:.0%} if one of {classes} classes were drawn by lot"
     verdicts = [
         judged(BETTER, one, " and ".join(study.networks), int(one.numbers["pictures"]), lot)
         for one in about(BETTER, found)
@@ -131,31 +132,39 @@ def figure3(room: Room) -> Made:
 def alike(middle: Space, high: Space, name: str) -> Finding:
     """How often a patch's nearest, of other pictures, are of its class: in a middle layer and in a high one.
 
-    Crops of one photograph share pixels, so of photographs no claim is judged.
+    As t-SNE lays patches out, which is what the paper speaks of, and by the distances of their vectors; if one says
+    otherwise than the other, it is undecided. Crops of one photograph share pixels: of them no claim is judged.
     """
-    (low, _), (top, chance) = (_purity(space) for space in (middle, high))
+    (low, low_own, _), (top, top_own, chance) = (_purities(space) for space in (middle, high))
+    laid_out, by_distance = top > max(low, chance), top_own > max(low_own, chance)
+    judgeable = name != "photographs"
     return Finding.of(
-        "{network}, {name}: of a patch's nearest patches in other pictures {high:.0%} are of its class in {top} and "
-        "{middle:.0%} in {low}; {chance:.0%} if they were drawn by lot.",
-        holds=None if name == "photographs" else top > max(low, chance),
+        "{network}, {name}: of the patches of other pictures that t-SNE puts next to a patch {high:.0%} are of its "
+        "class in {top} and {middle:.0%} in {low}, of those whose vectors are nearest {high_own:.0%} and "
+        "{middle_own:.0%}; {chance:.0%} if they were drawn by lot.",
+        holds=laid_out if judgeable and laid_out == by_distance else None,
+        warns=judgeable and laid_out != by_distance,
         network=high.network,
         name=name,
         high=top,
+        high_own=top_own,
         middle=low,
+        middle_own=low_own,
         chance=chance,
         top=high.layer,
         low=middle.layer,
     )
 
 
-def _purity(space: Space) -> tuple[float, float]:
-    """In the representation, and by lot. Raises TruthError where no picture has a class."""
-    rows = [row for row in space.truth.to_pylist() if (row["name"], row["of"]) == _PURITY]
-    if not rows or rows[0]["value"] is None:
+def _purities(space: Space) -> tuple[float, float, float]:
+    """In the embedding, in the representation, and by lot. Raises TruthError where no picture has a class."""
+    rows = {row["of"]: row for row in space.truth.to_pylist() if row["name"] == _PURITY}
+    if not rows or any(row["value"] is None for row in rows.values()):
         raise TruthError(
             f"{space.layer} of {space.network}: no classes to tell neighbours by; label the pictures"
         )
-    return rows[0]["value"], rows[0]["control"]
+    own = rows["representation"]
+    return rows["embedding"]["value"], own["value"], own["control"]
 
 
 def _plane(room: Room, space: Space, name: str) -> Sequence[File]:

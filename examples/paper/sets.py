@@ -65,9 +65,10 @@ def objects(folder: Path, count: int, masked: int) -> tuple[Path, Path]:
         names = sorted(path.name for path in (folder / "pictures").iterdir())
         rows = [(f"pictures/{name}", name.partition("-")[0]) for name in names]
         save_text(folder / "list.csv", as_csv(("path", "label"), rows))
-        (folder / "some").mkdir()
+        some = folder / "some" / "pictures"  # where the list's names lead
+        some.mkdir(parents=True)
         for number in range(min(masked, len(names))):
-            shutil.copy(folder / "masks" / names[number * len(names) // masked], folder / "some")
+            shutil.copy(folder / "masks" / names[number * len(names) // min(masked, len(names))], some)
 
     _whole(folder, make)
     return folder / "list.csv", folder / "some"

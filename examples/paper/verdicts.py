@@ -36,7 +36,7 @@ FALLS = Claim(
     "zeros fall at each max-pool",
     "Fig. 6",
     frozenset({"fallen"}),
-    "{points:.1f} points, {low:+.1f} to {high:+.1f}",
+    "at least {points:.1f} points, {low:+.1f} to {high:+.1f}",
 )
 SPARSER = Claim(
     "the deeper network has more zeros in its high layers",
@@ -69,7 +69,8 @@ ALIKE = Claim(
     "what a high layer holds to be alike is alike in meaning, more than in a middle layer",
     "Fig. 3",
     frozenset({"high", "middle"}),
-    "{high:.0%} of the nearest patches are of the class, {middle:.0%} in the middle layer; no interval",
+    "next to it on the plane {high:.0%} of the class, in the middle layer {middle:.0%}; by distance {high_own:.0%} "
+    "and {middle_own:.0%}; no interval",
 )
 BETTER = Claim(
     "the deeper network errs less",

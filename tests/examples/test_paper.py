@@ -19,6 +19,7 @@ from section import Section
 from studies import Amounts, Room
 
 from layerscope import load_network, open_images
+from layerscope.images.masks import find_masks
 from layerscope.network import Options
 
 TINY = Options(classes=3, channels=3, width=0.05, input_size=32)
@@ -146,6 +147,29 @@ def test_a_part_without_its_pictures_is_left_out_and_the_page_says_why(
     assert "Table 1" in page
     assert "errors: x is missing: apt-get install y" in page
     assert SOME_MISSING == 3
+
+
+CUTOUTS = """
+import sys
+from pathlib import Path
+from PIL import Image
+for part in ("pictures", "masks"):
+    (Path(sys.argv[1]) / part).mkdir()
+    for number in range(int(sys.argv[2])):
+        Image.new("RGB", (8, 8)).save(Path(sys.argv[1]) / part / f"{'ab'[number % 2]}-{number}.png")
+"""
+
+
+def test_cut_outs_have_a_class_for_each_kind_and_some_a_mask_that_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "background").mkdir()
+    (tmp_path / "background/cutouts.py").write_text(CUTOUTS)
+    monkeypatch.setattr(sets, "EXAMPLES", tmp_path)
+    listed, masks = sets.objects(tmp_path / "objects", 6, 4)
+    images = open_images([listed])
+    assert (images.classes, images.labels) == (("a", "b"), (0, 0, 0, 1, 1, 1))
+    assert len(find_masks(images, masks).names) == 4
 
 
 def test_a_set_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:

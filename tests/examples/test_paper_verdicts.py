@@ -99,35 +99,35 @@ def test_fading_is_told_apart_from_its_control_and_from_other_rules() -> None:
     assert (cleaner.networks, cleaner.verdict) == ("a and bb", "holds")
 
 
-def space(value: float, control: float, layer: str) -> Any:
-    """What is asked of a space."""
+def space(laid_out: float, by_distance: float, layer: str) -> Any:
+    """What is asked of a space, where a fifth is of the class by lot."""
+    values = {"embedding": laid_out, "representation": by_distance}
     rows = [
-        {"name": "purity by class, other pictures", "of": "embedding", "value": 0.99, "control": 0.99},
-        {
-            "name": "purity by class, other pictures",
-            "of": "representation",
-            "value": value,
-            "control": control,
-        },
+        {"name": "purity by class, other pictures", "of": of, "value": value, "control": 0.2}
+        for of, value in values.items()
     ]
     return SimpleNamespace(truth=pa.Table.from_pylist(rows), network="a", layer=layer)
 
 
 @pytest.mark.parametrize(
-    ("middle", "high", "chance", "name", "holds"),
+    ("middle", "high", "name", "holds"),
     [
-        (0.3, 0.5, 0.1, "clothes", True),
-        (0.5, 0.3, 0.1, "clothes", False),
-        (0.1, 0.2, 0.3, "clothes", False),
-        (0.3, 0.5, 0.1, "photographs", None),
+        ((0.3, 0.3), (0.5, 0.4), "clothes", True),
+        ((0.5, 0.4), (0.3, 0.3), "clothes", False),
+        ((0.1, 0.1), (0.15, 0.19), "clothes", False),
+        ((0.3, 0.3), (0.5, 0.3), "clothes", None),
+        ((0.3, 0.3), (0.3, 0.5), "clothes", None),
+        ((0.3, 0.3), (0.5, 0.4), "photographs", None),
     ],
 )
-def test_neighbours_are_alike_in_meaning_if_more_so_than_in_a_middle_layer_and_by_lot(
-    middle: float, high: float, chance: float, name: str, holds: bool | None
+def test_neighbours_are_alike_in_meaning_if_the_plane_and_the_distances_both_say_so(
+    middle: tuple[float, float], high: tuple[float, float], name: str, holds: bool | None
 ) -> None:
-    found = alike(space(middle, chance, "c4_1"), space(high, chance, "c5_3"), name)
+    found = alike(space(*middle, "c4_1"), space(*high, "c5_3"), name)
     assert found.holds is holds
-    assert (found.numbers["high"], found.numbers["middle"], found.numbers["chance"]) == (high, middle, chance)
+    assert found.warns == (holds is None and name == "clothes")
+    assert (found.numbers["high"], found.numbers["high_own"]) == high
+    assert (found.numbers["middle"], found.numbers["middle_own"]) == middle
 
 
 def test_a_space_without_classes_is_an_error() -> None:
