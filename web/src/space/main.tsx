@@ -6,6 +6,7 @@ import { useLoaded } from "../shards";
 import { route, study } from "../state";
 import { loadSpace } from "./model";
 import { SpaceView } from "./page";
+import { Planes } from "./planes";
 
 /** The layer whose plane is shown, if the address names none: the first that has one. */
 function firstLayer(at: SpaceRoute): { network: string; layer: string } | null {
@@ -46,6 +47,7 @@ function None({ network, layer }: { network: string | null; layer: string | null
       <Note command={owner && wanted ? planeCommand(name, owner.name, wanted) : undefined}>
         {layer ? `${layer} of ${network} has no plane in this study.` : "No layer of this study has a plane."} This makes one:
       </Note>
+      <Planes network={null} layer={null} />
     </main>
   );
 }

@@ -34,17 +34,17 @@ export interface Space {
   places: { one: Places | null; fill: Places };
 }
 
+const KEPT = 4; // spaces of 100,000 patches take some 10 MB each
 const held = new Map<string, Promise<Space>>();
 
 /** The space of a layer; rejects if its shard cannot be read. */
 export function loadSpace(network: string, layer: string): Promise<Space> {
   const key = `${network}\n${layer}`;
-  let space = held.get(key);
-  if (space === undefined) {
-    space = read(network, layer);
-    space.catch(() => held.delete(key));
-    held.set(key, space);
-  }
+  const space = held.get(key) ?? read(network, layer);
+  held.delete(key);
+  held.set(key, space);
+  space.catch(() => held.delete(key));
+  for (const oldest of held.keys()) if (held.size > KEPT) held.delete(oldest);
   return space;
 }
 

@@ -12,6 +12,7 @@ import { counts, LightUp } from "./light";
 import { placesOn, type Space } from "./model";
 import { FilterPanel, PatchPanel } from "./one";
 import { Patches, useNames } from "./patch";
+import { Planes } from "./planes";
 import { copy, csv, python, save } from "./python";
 import { type Described, describe } from "./regions";
 import type { Selection } from "./selection";
@@ -97,6 +98,7 @@ function Nothing(props: PanelProps) {
         {plural(space.count, "patch", "patches")} of {plural(pictures, "picture")}, each what one unit of{" "}
         <span class={colour(space.network.name)}>{space.layer.name}</span> sees. Those side by side are alike to the layer.
       </p>
+      <Planes network={space.network.name} layer={space.layer.name} />
       {space.shard.shortfall ? <Note>{space.shard.shortfall}</Note> : null}
       <Suggested {...props} />
       <LightUp onPick={props.choose} />
