@@ -18,6 +18,10 @@ Array: TypeAlias = npt.NDArray[Any]
 Shard: TypeAlias = Mapping[str, Any]
 KINDS: Mapping[str, Any] = {"u1": np.uint8, "i2": np.int16, "i4": np.int32, "f4": np.float32}
 _RAW = -15  # deflate without head and checksum, with the largest window
+_STRATEGIES = (
+    zlib.Z_DEFAULT_STRATEGY,
+    zlib.Z_HUFFMAN_ONLY,
+)  # the second is better where nothing repeats: activations
 
 
 def script(path: str, value: Any) -> bytes:
@@ -35,9 +39,13 @@ def pack(values: npt.ArrayLike, kind: str) -> dict[str, Any]:
     array = np.ascontiguousarray(given, np.dtype(KINDS[kind]).newbyteorder("<"))
     if kind != "f4" and not np.array_equal(array, given):
         raise ValueError(f"{kind} does not hold all values of {given.dtype} {given.shape}")
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, _RAW)
-    data = squeeze.compress(array.tobytes()) + squeeze.flush()
+    data = min((_deflated(array.tobytes(), strategy) for strategy in _STRATEGIES), key=len)
     return {"dtype": kind, "shape": list(array.shape), "data": base64.b64encode(data).decode("ascii")}
+
+
+def _deflated(data: bytes, strategy: int) -> bytes:
+    squeeze = zlib.compressobj(6, zlib.DEFLATED, _RAW, zlib.DEF_MEM_LEVEL, strategy)
+    return squeeze.compress(data) + squeeze.flush()
 
 
 def number(value: float | None) -> float | None:
