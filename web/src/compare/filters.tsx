@@ -1,6 +1,6 @@
 // Two filters side by side: a page of its own.
 import type { CompareRoute } from "../address";
-import type { Match } from "../data";
+import type { Match, NetworkData } from "../data";
 import { Button } from "../parts/controls";
 import { Note } from "../parts/note";
 import { layer as layerOf, to } from "../state";
@@ -39,17 +39,22 @@ export function PairOfFilters({ pair, route, sides }: { pair: Pair; route: Compa
         ) : null}
       </header>
       <div class="facing">
-        {known(pair.one.name, layer, sides.channel) ? <Portrait network={pair.one} layer={layer} channel={sides.channel!} ranks={9} /> : <Note>{missing(layer, sides.channel)}</Note>}
-        {known(pair.other.name, otherLayer, sides.otherChannel) ? <Portrait network={pair.other} layer={otherLayer} channel={sides.otherChannel!} ranks={9} /> : <Note>{missing(otherLayer, sides.otherChannel)}</Note>}
+        <Side network={pair.one} layer={layer} channel={sides.channel} />
+        <Side network={pair.other} layer={otherLayer} channel={sides.otherChannel} />
       </div>
       <p class="small soft">Above: where each fires most, at most once a picture, strongest first. Below: the reconstructions there, stretched, where they are drawn.</p>
     </main>
   );
 }
 
-function known(network: string, name: string, channel: number | null): boolean {
+function Side({ network, layer, channel }: { network: NetworkData; layer: string; channel: number | null }) {
+  if (channel === null || !known(network.name, layer, channel)) return <Note>{missing(layer, channel)}</Note>;
+  return <Portrait network={network} layer={layer} channel={channel} ranks={9} />;
+}
+
+function known(network: string, name: string, channel: number): boolean {
   const channels = layerOf(network, name)?.channels ?? null;
-  return channel !== null && (channels === null || channel < channels);
+  return channels === null || channel < channels;
 }
 
 function missing(layer: string, channel: number | null): string {

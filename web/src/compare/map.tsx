@@ -24,31 +24,24 @@ const MOVES: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight
 
 export function HeatMap(props: MapProps) {
   const { pair, shape } = props;
-  const grid = useRef<HTMLDivElement>(null);
-  const [pointed, setPointed] = useState<[number, number] | null>(null);
+  const { grid, pointed, setPointed, move } = useMoves(props);
   const [across, down] = shape.turned ? [pair.one, pair.other] : [pair.other, pair.one];
   const names = shape.turned ? [pair.shard.rows, pair.shard.columns] : [pair.shard.columns, pair.shard.rows];
-  const move = (event: KeyboardEvent) => {
-    const step = MOVES[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    const at = placed(shape, pointed ?? props.chosen);
-    const [x, y] = [clamp(at[0] + step[0], shape.across.length), clamp(at[1] + step[1], shape.down.length)];
-    setPointed(placeOf(shape, x, y));
-    grid.current?.querySelector<HTMLElement>(`[data-at="${x},${y}"]`)?.focus();
-  };
   const ridge = ridgeOf(pair.shard, props.measure, shape, props.along);
   const on = (x: number, y: number) => (props.along === "across" ? ridge[x] === y : ridge[y] === x);
   return (
     <figure class="map">
       <div class="scrolls">
-        <div class="grid" role="grid" ref={grid} aria-label={`Similarity of ${across.title} (columns) and ${down.title} (rows)`} onKeyDown={move} style={{ "--columns": shape.across.length }} onMouseLeave={() => setPointed(null)}>
-          <div role="row" class="line">
-            <span role="columnheader" class="corner"><span class="unseen">layers</span></span>
-            {shape.across.map((layer) => (
-              <Head key={layer} network={across} name={names[0]![layer]!} picture={props.picture} strong={isAt(props.chosen, shape, layer, "across")} role="columnheader" />
-            ))}
-          </div>
+        <div
+          class="grid"
+          role="grid"
+          ref={grid}
+          aria-label={`Similarity of ${across.title} (columns) and ${down.title} (rows)`}
+          onKeyDown={move}
+          style={{ "--columns": shape.across.length }}
+          onMouseLeave={() => setPointed(null)}
+        >
+          <Heads {...props} network={across} names={names[0]!} />
           {shape.down.map((layer, y) => (
             <div role="row" class="line" key={layer}>
               <Head network={down} name={names[1]![layer]!} picture={props.picture} strong={isAt(props.chosen, shape, layer, "down")} role="rowheader" />
@@ -62,6 +55,42 @@ export function HeatMap(props: MapProps) {
       <Readout {...props} at={pointed ?? props.chosen} />
     </figure>
   );
+}
+
+function Heads({ shape, chosen, picture, network, names }: MapProps & { network: NetworkData; names: string[] }) {
+  return (
+    <div role="row" class="line">
+      <span role="columnheader" class="corner">
+        <span class="unseen">layers</span>
+      </span>
+      {shape.across.map((layer) => (
+        <Head
+          key={layer}
+          network={network}
+          name={names[layer]!}
+          picture={picture}
+          strong={isAt(chosen, shape, layer, "across")}
+          role="columnheader"
+        />
+      ))}
+    </div>
+  );
+}
+
+/** Arrows go from cell to cell. */
+function useMoves({ shape, chosen }: MapProps) {
+  const grid = useRef<HTMLDivElement>(null);
+  const [pointed, setPointed] = useState<[number, number] | null>(null);
+  const move = (event: KeyboardEvent) => {
+    const step = MOVES[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const at = placed(shape, pointed ?? chosen);
+    const [x, y] = [clamp(at[0] + step[0], shape.across.length), clamp(at[1] + step[1], shape.down.length)];
+    setPointed(placeOf(shape, x, y));
+    grid.current?.querySelector<HTMLElement>(`[data-at="${x},${y}"]`)?.focus();
+  };
+  return { grid, pointed, setPointed, move };
 }
 
 function clamp(value: number, length: number): number {

@@ -68,6 +68,7 @@ function doings(space: Space, controllers: (Controller | null)[]) {
     show: (next: Arrangement) => change({ arrangement: next, chosen: carried(here().chosen, here().arrangement, next), view: camera() }),
     /** A view that has come to rest goes into the address, not into the history. */
     rest: (view: Camera) => {
+      if (at.peek().page !== "space") return;
       const before = here().view;
       if (before === null || rounded(before) !== rounded(view)) change({ view }, true);
     },
