@@ -16,6 +16,7 @@ FIGURES = {
     "paper-3-c4_1": ("figure-3-photographs-c4_1", 1300),
     "paper-3-c5_3": ("figure-3-photographs-c5_3", 1300),
     "paper-4": ("figure-4-vgg16", 1100),
+    "paper-4-fc8": ("figure-4-vggcnn", 1100),
     "paper-5": ("figure-5-photographs-depth", 950),
     "paper-6": ("figure-6-photographs-sparsity", 900),
 }

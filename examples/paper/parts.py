@@ -96,8 +96,8 @@ def errors(room: Room) -> Made:
 def figure1(room: Room) -> Made:
     """One picture: what a network says of it, what its layers keep of it, where they see it."""
     study, network = room.with_spaces("clothes"), room.pair[0]
-    picture = sets.one_of_each(room.clothes_folder)[0]
-    label = picture.parent.name
+    picture = room.one_of_each[0]
+    label = picture.stem
     kept = show_reconstructions(network, [picture], _EVEN)
     caption = "What every second convolution keeps of it, and what the network says it is."
     figures = [saved(room.folder, "figure-1-kept", kept, caption)]
@@ -188,7 +188,7 @@ def _truth(room: Room, space: Space, name: str) -> File:
 def figure4(room: Room) -> Made:
     """What every second convolution keeps of five pictures."""
     trunk, whole = room.trunks[0], room.pair[0]
-    photographs, clothes = sorted(room.five.iterdir()), sets.one_of_each(room.clothes_folder)[::2]
+    photographs, clothes = sorted(room.five.iterdir()), room.one_of_each[::2]
     end = f"{whole.name}: the same, and fc8."
     return Made(
         figures=[

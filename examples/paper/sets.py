@@ -74,9 +74,17 @@ def objects(folder: Path, count: int, masked: int) -> tuple[Path, Path]:
     return folder / "list.csv", folder / "some"
 
 
-def one_of_each(pictures: Path) -> list[Path]:
-    """The first picture of every class folder, in their order."""
-    return [min(own.iterdir()) for own in sorted(pictures.iterdir()) if own.is_dir()]
+def one_of_each(pictures: Path, folder: Path) -> list[Path]:
+    """The first picture of every class folder, in their order, copied under the name of its class."""
+    own = [path for path in sorted(pictures.iterdir()) if path.is_dir()]
+    firsts = {path.name: min(path.iterdir()) for path in own}
+
+    def copy() -> None:
+        for name, first in firsts.items():
+            shutil.copy(first, folder / f"{name}{first.suffix}")
+
+    _whole(folder, copy)
+    return [folder / f"{name}{first.suffix}" for name, first in firsts.items()]
 
 
 def _run(script: str, *words: object) -> None:

@@ -91,6 +91,11 @@ class Room:
         return open_images([sets.some_clothes(self.clothes_folder.parent, self.amounts.clothes)])
 
     @cached_property
+    def one_of_each(self) -> list[Path]:
+        """One piece of each class, called after it."""
+        return sets.one_of_each(self.clothes_folder, self.folder / "pictures" / "one-of-each")
+
+    @cached_property
     def objects(self) -> ImageSet:
         """Cut-outs over photographs, a class per kind."""
         return open_images(self._objects[0])

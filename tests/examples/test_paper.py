@@ -172,6 +172,14 @@ def test_cut_outs_have_a_class_for_each_kind_and_some_a_mask_that_is_found(
     assert len(find_masks(images, masks).names) == 4
 
 
+def test_one_of_each_class_is_called_after_it(tmp_path: Path) -> None:
+    for name in ("b/2.png", "b/1.png", "a/7.png"):
+        noise(tmp_path / "clothes" / name, int(name[2]))
+    found = sets.one_of_each(tmp_path / "clothes", tmp_path / "one")
+    assert [path.name for path in found] == ["a.png", "b.png"]
+    assert found[1].read_bytes() == (tmp_path / "clothes/b/1.png").read_bytes()
+
+
 def test_a_set_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "five").mkdir()
     (tmp_path / "five" / "half.png").touch()
