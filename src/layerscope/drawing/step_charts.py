@@ -31,9 +31,10 @@ class StepChart:
 
 
 def step_charts(charts: Sequence[StepChart], steps: Sequence[str]) -> Page:
-    """The charts one above the other, steps side by side at equal distances, named beneath; bars are intervals.
+    """The charts one above the other, steps side by side at equal distances; bars are intervals.
 
-    Raises DisplayError if there is no layer, or a line has more or fewer values than there are steps.
+    The names of the steps, of one line or two, stand beneath. Raises DisplayError if there is no layer, or a line has
+    more or fewer values than there are steps.
     """
     layers = list(dict.fromkeys(layer for chart in charts for layer in chart.values))
     lines = [line for chart in charts for line in chart.values.values()]
@@ -67,7 +68,9 @@ def _draw(axes: Axes, layer: str, line: Sequence[float], chart: StepChart, colou
 
 def _dress(axes: Axes, title: str, steps: Sequence[str], *, last: bool) -> None:
     axes.set(xlim=(-0.15, len(steps) - 0.85), ylim=(-0.04, 1.04))
-    axes.set_xticks(range(len(steps)), [drawable(step) for step in steps] if last else [])
+    axes.set_xticks(
+        range(len(steps)), ["\n".join(map(drawable, step.split("\n"))) for step in steps] if last else []
+    )
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
     axes.tick_params(labelsize=_LABEL, colors=INK, length=2.5)
     axes.set_ylabel(title, size=_LABEL + 0.5, color=INK)

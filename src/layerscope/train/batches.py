@@ -18,7 +18,7 @@ from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import CENTRE, Preprocessing
 
-_AHEAD = 4  # batches that wait or are being made
+_AHEAD = 2  # batches that wait while others are being made
 _ROOM = 1 << 29  # bytes of resized pictures that are kept for the next epoch
 
 
@@ -68,16 +68,12 @@ class Batches:
         yield from self._made(np.array_split(places, range(self.batch, len(places), self.batch)), None)
 
     def _made(self, rows: Sequence[npt.NDArray[np.int64]], epoch: int | None) -> Generator[Batch, None, None]:
-        def make(index: int) -> Tensor | str:
-            try:
-                return self._picture(index, epoch)
-            except ImageError as error:
-                return f"{self.images.names[index]}: {error}"
+        def make(row: npt.NDArray[np.int64]) -> Batch:
+            return self._batch(row.tolist(), epoch)
 
-        indices = (int(index) for row in rows for index in row)
-        with DECODING, closing(made_ahead(make, indices, self.workers, _AHEAD * self.batch)) as made:
-            for row in rows:
-                yield self._batch([next(made) for _ in row])
+        with DECODING, closing(made_ahead(make, rows, self.workers, self.workers + _AHEAD)) as made:
+            for _, batch in made:
+                yield batch
 
     def _picture(self, index: int, epoch: int | None) -> Tensor:
         picture = self._read(index)
@@ -98,14 +94,18 @@ class Batches:
             self._resized[index] = whole
         return whole
 
-    def _batch(self, made: Sequence[tuple[int, Tensor | str]]) -> Batch:
-        good = [(index, value) for index, value in made if isinstance(value, Tensor)]
-        bad = tuple(value for _, value in made if isinstance(value, str))
-        labels = self.images.labels
-        assert labels is not None
-        shape = self.preprocessing.shape
-        pictures = torch.stack([value for _, value in good]) if good else torch.empty(0, *shape)
-        return Batch(pictures, torch.tensor([labels[index] for index, _ in good], dtype=torch.int64), bad)
+    def _batch(self, indices: Sequence[int], epoch: int | None) -> Batch:
+        assert self.images.labels is not None
+        good, labels, bad = list[Tensor](), list[int](), list[str]()
+        for index in indices:
+            try:
+                good.append(self._picture(index, epoch))
+                labels.append(self.images.labels[index])
+            except ImageError as error:
+                bad.append(f"{self.images.names[index]}: {error}")
+        pictures = torch.stack(good) if good else torch.empty(0, *self.preprocessing.shape)
+        pictures = pictures.to(memory_format=torch.channels_last)
+        return Batch(pictures, torch.tensor(labels, dtype=torch.int64), tuple(bad))
 
 
 def check_labels(images: ImageSet, classes: int | None = None) -> int:

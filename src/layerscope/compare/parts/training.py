@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def _charts(course: Course, rows: list[dict[str, Any]]) -> Any:
             for layer, line in found.items()
         }
 
-    names = [f"{state.step:,}\n{state.epoch:.3g} epochs" for state in course.states]
+    names = [f"{state.step:,}\n{round(state.epoch, 2):g} epochs" for state in course.states]
     charts = [
         StepChart("CKA with the end", lines("cka"), lines("low"), lines("high")),
         StepChart(f"filters with r ≥ {MATCHED:g}", lines("settled")),
@@ -136,7 +137,10 @@ def _features(course: Course, chosen: list[tuple[str, int]]) -> Shown:
         likenesses.make()
     rows = [
         [
-            drawn[state.network].portrayed(layer, channel, _said(course, state, layer, channel))
+            replace(
+                drawn[state.network].portrayed(layer, channel, _said(course, state, layer, channel)),
+                whose=f"{layer}, {channel}",
+            )
             for state in course.states
         ]
         for layer, channel in chosen
@@ -152,9 +156,9 @@ def _features(course: Course, chosen: list[tuple[str, int]]) -> Shown:
 
 def _said(course: Course, state: State, layer: str, channel: int) -> str:
     if state.network == course.last:
-        return "the end"
+        return f"step {state.step:,}: the end"
     value = course.correlations[state.network][layer][channel]
-    return "r none" if np.isnan(value) else f"r {value:.2f}"
+    return f"step {state.step:,}: " + ("no r" if np.isnan(value) else f"r {value:.2f}")
 
 
 def _steps(course: Course) -> str:
