@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from layerscope.drawing.render import as_rgb, show_signal
+from layerscope.explorer import site as sites
 from layerscope.explorer.server import Serving, application
 from layerscope.explorer.site import Site
 from layerscope.live import passing, uploads
@@ -24,8 +25,13 @@ from layerscope.live.uploads import PATH, Uploads
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.space.placing import place_pictures
 from layerscope.space.space import Space
+from tests.support.browsing import axe, visit
 from tests.support.explorer import Shown
+from tests.support.packages import need_built
 from tests.support.studies import bytes_of, small
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -207,3 +213,25 @@ def test_pages_know_whether_somebody_answers(serving: Serving, site: Site) -> No
     assert b'"live":true' in connection.getresponse().read()
     connection.close()
     assert b'"live":false' in site.contents["data/study.js"].read()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (400, "light")])
+def test_a_picture_chosen_on_the_page_goes_through_the_networks(
+    browser: Browser, serving: Serving, width: int, theme: str
+) -> None:
+    need_built(sites.PAGE / sites.INDEX, "make web")
+    with visit(browser, width=width, theme=theme) as seen:
+        seen.go(f"{serving.address}#/live")
+        chosen: Any = {"name": "<b>mine.png", "mimeType": "image/png", "buffer": drop()}
+        seen.page.set_input_files("input[type=file]", chosen)
+        seen.page.wait_for_selector("text=All of it took")
+        assert seen.page.inner_text("h1") == "<b>mine.png"
+        layers = sum(len(small(name).layers) for name in NETWORKS)
+        assert seen.page.locator(".live-panel img").count() == layers + len(NETWORKS)
+        assert seen.page.locator("a[href*='patch=']").count() > 0
+        assert seen.violations(axe()) == []
+        assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        chosen["buffer"] = b"no picture"
+        seen.page.set_input_files("input[type=file]", chosen)
+        seen.page.wait_for_selector("[role=status].warns")
+        assert [said for said in seen.said if "415" not in said] == []

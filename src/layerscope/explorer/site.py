@@ -103,7 +103,7 @@ class Site:
         """What the pages could show and cannot, a line each with the command that adds it."""
         study, found = self.study.path, []
         if not self.overview.about:
-            found.append(f"no small pictures, no reconstructions of whole pictures: {self.overview.command}")
+            found.append(f"no small pictures, no reconstructions of whole pictures: layerscope pages {study}")
         if not self.spaces:
             found.append(f"no plane of a layer: layerscope space make {study} --layers NAME")
         if self.compared is None and len(self.subjects) > 1:
