@@ -12,6 +12,7 @@ from section import Section
 from verdicts import Verdict
 
 COLUMNS = tuple(field.name for field in fields(Verdict))
+_HEADS = {"place": "where", "much": "by how much"}  # of columns, for readers
 _STYLE = """
 :root { color-scheme: light dark; --faint: #666; --line: #ddd; --yes: #2e6b34; --no: #9c2f23; --doubt: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --faint: #aaa; --line: #444; --yes: #86c98d; --no: #ef9a8f;
@@ -19,7 +20,9 @@ _STYLE = """
 body { margin: 0 auto; max-width: 78rem; padding: 2rem 1.5rem 5rem; font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.3rem; margin-top: 3rem; border-top: 1px solid var(--line);
   padding-top: .8rem; }
-p, li { max-width: 50rem; } .faint, figcaption { color: var(--faint); font-size: .9rem; } figure { margin: 1.2rem 0; }
+p, li { max-width: 50rem; }
+ul { list-style: none; padding-left: 0; }
+.faint, figcaption { color: var(--faint); font-size: .9rem; } figure { margin: 1.2rem 0; }
 img { max-width: 100%; height: auto; background: #fff; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; } th, td { text-align: left; vertical-align: top;
   padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line); }
@@ -35,11 +38,15 @@ def write_page(folder: Path, sections: Sequence[Section], missing: Mapping[str, 
     files = {
         "paper.html": _page(sections, verdicts, missing),
         "claims.csv": as_csv(COLUMNS, map(_cells, verdicts)),
-        "claims.md": as_markdown(COLUMNS, map(_cells, verdicts)),
+        "claims.md": as_markdown(_heads(), map(_cells, verdicts)),
     }
     for name, content in files.items():
         save_text(folder / name, content)
     return tuple(folder / name for name in files)
+
+
+def _heads() -> list[str]:
+    return [_HEADS.get(name, name) for name in COLUMNS]
 
 
 def _cells(verdict: Verdict) -> tuple[object, ...]:
@@ -70,7 +77,7 @@ def _page(sections: Sequence[Section], verdicts: Sequence[Verdict], missing: Map
 def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
     if verdicts:
         yield '<h2>The claims</h2><div class="wide"><table><tr>'
-        yield "".join(f"<th>{name}</th>" for name in COLUMNS) + "</tr>"
+        yield "".join(f"<th>{name}</th>" for name in _heads()) + "</tr>"
         for verdict in verdicts:
             kind = {"holds": "holds", "does not hold": "fails"}.get(verdict.verdict, "warns")
             cells = (

@@ -106,13 +106,15 @@ def about(claim: Claim, findings: Iterable[Finding]) -> list[Finding]:
 def judged(
     claim: Claim, finding: Finding, networks: str, pictures: int, control: str, *, seeds: int = 1
 ) -> Verdict:
-    """The row of one finding."""
+    """The row of one finding; what is not seen, with an interval around 0, may still be: it is undecided."""
+    numbers = finding.numbers
+    unseen = finding.holds is False and numbers.get("low", 0) < 0 < numbers.get("high", 0)
     return Verdict(
         claim.text,
         claim.place,
         networks,
-        WORDS[finding.holds],
-        claim.much.format(**finding.numbers),
+        WORDS[None if unseen else finding.holds],
+        claim.much.format(**numbers),
         pictures,
         seeds,
         control,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from page import write_page
 from parts import alike
-from section import Section
+from section import Made, Section
 from verdicts import (
     CLEANER,
     FADES,
@@ -22,6 +22,7 @@ from verdicts import (
     judged,
     sparsity_verdicts,
 )
+from words import About
 
 from layerscope.compare.part import Finding
 from layerscope.errors import LayerscopeError
@@ -51,6 +52,22 @@ def test_a_verdict_is_that_of_the_finding(holds: bool | None, word: str) -> None
     row = judged(RISES, rises("a", holds=holds), "a", 12, "none")
     assert (row.verdict, row.much) == (word, "+26.1 points, +25.3 to +26.8")
     assert (row.pictures, row.seeds, row.control) == (12, 1, "none")
+
+
+def test_what_is_not_seen_in_an_interval_around_nothing_is_undecided() -> None:
+    around = {
+        "value": 0.53,
+        "flat_value": 0.58,
+        "depth_of_flat": 5,
+        "change": -0.05,
+        "low": -0.12,
+        "high": 0.02,
+    }
+    verdicts = [
+        judged(CLEANER, Finding("a", {**around, **numbers}, holds), "a", 16, "").verdict
+        for holds, numbers in [(False, {}), (False, {"low": 0.01}), (True, {}), (None, {})]
+    ]
+    assert verdicts == ["undecided", "does not hold", "holds", "undecided"]
 
 
 def test_each_fact_of_sparsity_is_told_by_its_own_numbers_beside_that_of_random_weights() -> None:
@@ -142,3 +159,16 @@ def test_the_page_escapes_what_it_is_given(tmp_path: Any) -> None:
     write_page(tmp_path, [], {"errors": "<b> & co"})
     assert "errors: &lt;b&gt; &amp; co" in (tmp_path / "paper.html").read_text("utf-8")
     assert Section.read(tmp_path, "errors") is None
+
+
+def test_the_table_of_claims_is_the_same_as_csv_markdown_and_on_the_page(tmp_path: Any) -> None:
+    row = judged(RISES, rises("a|b"), "a|b", 12, "none")
+    about = About("Fig. 6", "The paper", "Here", "layerscope")
+    write_page(tmp_path, [Section("figure6", about, Made(verdicts=[row]))], {})
+    head, line = (tmp_path / "claims.csv").read_text("utf-8").splitlines()
+    assert head == "claim,place,networks,verdict,much,pictures,seeds,control"
+    assert line.endswith(',a|b,holds,"+26.1 points, +25.3 to +26.8",12,1,none')
+    head, _, line = (tmp_path / "claims.md").read_text("utf-8").splitlines()
+    assert head == "| claim | where | networks | verdict | by how much | pictures | seeds | control |"
+    assert "| a/b | holds | +26.1 points, +25.3 to +26.8 | 12 |" in line
+    assert '<td class="holds">holds</td>' in (tmp_path / "paper.html").read_text("utf-8")
