@@ -32,7 +32,7 @@ pytestmark = [
 def cluster() -> Iterator[None]:
     """Two processors on this machine, whatever it has."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # else workers starve beside tests of another process
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112, its name; else workers starve beside other tests
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
