@@ -18,6 +18,7 @@ FIGURES = {
     "paper-4": ("figure-4-vgg16", 1100),
     "paper-4-fc8": ("figure-4-vggcnn", 1100),
     "paper-5": ("figure-5-photographs-depth", 950),
+    "paper-5-clothes": ("figure-5-clothes-depth", 1100),
     "paper-6": ("figure-6-photographs-sparsity", 900),
 }
 FILTERS = tuple(f"figure-7-photographs-{layer}" for layer in ("c1_2", "c2_2", "c3_3", "c4_3", "c5_2"))
