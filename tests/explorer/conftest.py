@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import FileLock
 
 from layerscope.explorer import site as sites
 from layerscope.explorer.export import export_study
 from layerscope.explorer.server import Serving, application
 from layerscope.explorer.site import INDEX, Site
+from layerscope.study.folder import Study
 from tests.support.browsing import chromium
 from tests.support.explorer import Shown, make_shown
 from tests.support.packages import need_built
@@ -23,12 +26,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return make_shown(tmp_path_factory.mktemp("explorer"))
-    finally:
-        torch.set_num_threads(threads)
+    """Made by the process of the tests that needs it first, and read by all."""
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    top = (
+        tmp_path_factory.getbasetemp().parent / "explorer" if several else tmp_path_factory.mktemp("explorer")
+    )
+    top.mkdir(exist_ok=True)
+    with FileLock(top / "making"):
+        if (top / "made").exists():
+            return Shown(Study.open(top / "study"), Study.open(top / "comparison"))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            made = make_shown(top)
+        finally:
+            torch.set_num_threads(threads)
+        (top / "made").touch()
+        return made
 
 
 @pytest.fixture(scope="session")

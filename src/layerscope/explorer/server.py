@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+_PATIENCE = 5.0  # seconds that a server may take to end
 _SQUEEZE = 6  # of gzip, for scripts
 _OWN = ("same-origin", "none")  # where a browser may say that a request comes from
 
@@ -177,6 +178,7 @@ class Serving:
     server: Any
     listening: socket.socket
     address: str
+    _threads: list[threading.Thread] = field(default_factory=list, repr=False)
 
     @classmethod
     def at(cls, application: ASGIApp, host: str = LOOPBACK, port: int = 0) -> Serving:
@@ -196,12 +198,15 @@ class Serving:
 
     def start(self) -> Serving:
         """Answer in a thread, until `stop` or the end of the process."""
-        threading.Thread(target=self.run, name="layerscope", daemon=True).start()
+        self._threads.append(threading.Thread(target=self.run, name="layerscope", daemon=True))
+        self._threads[-1].start()
         return self
 
     def stop(self) -> None:
         """Answer no more."""
         self.server.should_exit = True
+        for thread in self._threads:
+            thread.join(_PATIENCE)
 
 
 def _listen(host: str, port: int) -> socket.socket:
