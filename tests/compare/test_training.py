@@ -180,7 +180,7 @@ def test_charts_over_steps() -> None:
         "share", {"a": [0.1, 0.5, 1], "b": [np.nan, 0.2, 1]}, {"a": [0, 0.4, 1]}, {"a": [0.2, 0.6, 1]}
     )
     page = step_charts([chart, chart], ["0", "5\n1 epoch", "9"])
-    named = [label.get_text() for axes in page.axes for label in axes.get_xticklabels()]
+    named = [label.get_text() for label in page.axes[-1].get_xticklabels()]
     assert named == ["0", "5\n1 epoch", "9"]
     assert np.asarray(page_image(page)).std() > 0
     assert len(page.axes) == 2
