@@ -5,8 +5,9 @@
 # make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3
 BIN := .venv/bin
-# Most of a test is one thread's work, so a process per processor, each of one thread, ends twice as soon as one of two.
-PYTEST := pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+# Most of a test is one thread's work, or waits for a process: one worker more than processors, each of one thread.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))")
+PYTEST := pytest --numprocesses $(WORKERS) --dist worksteal
 ALONE := OMP_NUM_THREADS=1
 PAGE := src/layerscope/explorer/page
 # Node of the system; without one, that of a package, from .venv.

@@ -46,7 +46,7 @@ def test_every_command_of_the_pages_parses(
     )
     assert words[0] == "layerscope"
     assert "${" not in " ".join(words)
-    assert parse(words[1:]) in {"space make", "pages", "compare"}
+    assert parse(words[1:]) in {"space make", "pages", "compare", "serve"}
 
 
 def test_a_command_that_does_not_exist_does_not_parse(tmp_path: Path) -> None:

@@ -34,3 +34,8 @@ export function compareCommand(study: string): string {
 export function partCommand(study: string, part: "rows" | "filters"): string {
   return `layerscope compare ${quoted(study)} --out comparison --part ${part}`;
 }
+
+/** Answers pictures that are dropped. */
+export function serveCommand(study: string): string {
+  return `layerscope serve ${quoted(study)}`;
+}

@@ -1,6 +1,7 @@
 // A picture dropped on the page goes through the networks; what each layer keeps of it appears as it is made.
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { serveCommand } from "../commands";
 import type { NetworkData } from "../data";
 import { offer } from "../lazy";
 import { Button, Segmented } from "../parts/controls";
@@ -198,7 +199,7 @@ function LivePage() {
         </div>
         <Choices />
       </div>
-      {study().live ? <Drop /> : <Note command={`layerscope serve ${study().name}`}>Only a server answers pictures: </Note>}
+      {study().live ? <Drop /> : <Note command={serveCommand(study().name)}>Only a server answers pictures: </Note>}
       <p role="status" class={now.failed ? "note warns" : "soft"}>
         {now.busy ? "On its way…" : now.said}
       </p>
