@@ -21,7 +21,7 @@ from layerscope.network.source import Options
 from layerscope.train.plan import TrainOptions
 from layerscope.train.recipes import RECIPES
 from layerscope.train.training import train_network
-from layerscope.zoo.weights import SHIPPED, ShippedFile, shipped_file
+from layerscope.zoo.shipped import SHIPPED, ShippedFile, shipped_file
 from tests.support.packages import need
 
 ROOT = Path(__file__).parents[2]

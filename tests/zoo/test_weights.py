@@ -12,6 +12,7 @@ import torch
 
 from layerscope.errors import WeightsError
 from layerscope.zoo import weights
+from layerscope.zoo.shipped import SHIPPED
 from layerscope.zoo.states import fit_state, load_state
 from layerscope.zoo.weights import HubFile, PackageMember, fetch_first
 from tests.support.serving import Site, serving, sha256, tar_gz, wheel
@@ -230,7 +231,7 @@ def test_weights_that_do_not_exist_are_refused(network: str, name: str, line: st
 
 def test_the_list_tells_what_is_cached(cache: Path) -> None:
     assert [row.cached for row in weights.list_weights(cache)] == [
-        *(None for _ in weights.SHIPPED),
+        *(None for _ in SHIPPED),
         False,
         False,
         False,
@@ -238,7 +239,7 @@ def test_the_list_tells_what_is_cached(cache: Path) -> None:
     ]
     cache.mkdir()
     (cache / weights.REGISTRY["alexnet"].file_name).write_bytes(b"")
-    rows = weights.list_weights(cache)[len(weights.SHIPPED) :]
+    rows = weights.list_weights(cache)[len(SHIPPED) :]
     assert [(row.network, row.name, row.cached) for row in rows[:3]] == [
         ("vgg16", "imagenet-trunk", False),
         ("alexnet", "imagenet-trunk", True),
@@ -247,7 +248,7 @@ def test_the_list_tells_what_is_cached(cache: Path) -> None:
 
 
 def test_every_classifier_of_torchvision_has_a_size_and_a_digest(cache: Path) -> None:
-    rows = weights.list_weights(cache, every=True)[len(weights.SHIPPED) + 3 :]
+    rows = weights.list_weights(cache, every=True)[len(SHIPPED) + 3 :]
     assert len(rows) >= 80
     assert all(row.size and len(row.digest) >= 8 for row in rows)
     assert len({row.digest for row in rows}) == len(rows)

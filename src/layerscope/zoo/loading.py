@@ -22,9 +22,10 @@ from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Loading, Options
 from layerscope.zoo.paper import PaperCNN, PaperTrunk, alexcnn, vggcnn
+from layerscope.zoo.shipped import SHIPPED, shipped_file
 from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state, unwrapped
 from layerscope.zoo.trained import described, named_classes, trained_options
-from layerscope.zoo.weights import SHIPPED, Fetched, fetch, shipped_file
+from layerscope.zoo.weights import Fetched, fetch
 
 _PAPER: Mapping[str, Callable[..., nn.Module]] = {"alexcnn": alexcnn, "vggcnn": vggcnn}
 _WEIGHT_NAMES = frozenset(

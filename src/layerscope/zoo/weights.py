@@ -22,11 +22,11 @@ import platformdirs
 
 from layerscope.errors import OutputError, WeightsError
 from layerscope.zoo import downloads
+from layerscope.zoo.shipped import SHIPPED, Scope
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
 
-Scope = Literal["whole", "trunk"]
 StateKind = Literal["state-dict", "flax-convolutions"]
 
 _LOG = logging.getLogger(__name__)
@@ -89,25 +89,6 @@ class PackageMember:
 
     def __str__(self) -> str:
         return f"package {self.project} {self.version}: {self.member.rpartition('/')[2]}"
-
-
-@dataclass(frozen=True)
-class ShippedFile:
-    """Weights that come with this package; ``digest``: the SHA-256 of the file. README.md beside them is their card."""
-
-    network: str
-    name: str
-    digest: str
-    licence: str = "MIT"
-    scope: ClassVar[Scope] = "whole"
-
-    @property
-    def path(self) -> Path:
-        """Where the file is."""
-        return Path(__file__).parent / self.name / f"{self.network}.safetensors"
-
-    def __str__(self) -> str:
-        return f"{self.name}, shipped with layerscope"
 
 
 Source = HubFile | PackageMember
@@ -179,17 +160,6 @@ _MOBILENET_V2 = PackageMember(
 )
 REGISTRY = {"vgg16": _VGG16_TRUNK, "alexnet": _ALEXNET_TRUNK, "mobilenet_v2": _MOBILENET_V2}
 """What the package registry carries, by network."""
-
-
-SHIPPED = (
-    ShippedFile("alexcnn", "fashion", "2e1b99285569e16ff739e7b8f3ebe79289be4b421e5000459f27d2d8c1b27b60"),
-    ShippedFile("vggcnn", "fashion", "815e04400337725c9c756eef89d6d81a55367ab6e56e6f461dba8c38fde6ca34"),
-)
-
-
-def shipped_file(network: object, name: str | Path | None) -> ShippedFile | None:
-    """The weights of that name that come with this package, if there are any."""
-    return next((one for one in SHIPPED if (one.network, one.name) == (network, name)), None)
 
 
 def cache_folder() -> Path:
