@@ -14,8 +14,8 @@ from layerscope.cli.options import (
     images_moved,
     layers_option,
     network_of_study,
+    network_to_draw,
     networks_of,
-    open_device,
     precision_choice,
     rule_choice,
     say,
@@ -85,16 +85,11 @@ def filters(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **opt
 def _portray(
     study: Study, name: str, weights: str | None, images: ImageSet, options: dict[str, Any]
 ) -> Study:
-    import torch
-
-    from layerscope.filters.portraits import drawing_of, make_portraits, precision_of
+    from layerscope.filters.portraits import drawing_of, make_portraits
     from layerscope.progress import of
-    from layerscope.study.sources import network_of
 
     drawing = drawing_of(study, name, rule=options["rule"], display=options["display"])
-    precision = getattr(torch, options["dtype"]) if options["dtype"] else precision_of(study, name)
-    device = open_device(options["device"])
-    network = network_of(study, name, weights=weights, device=device, dtype=precision)
+    network = network_to_draw(study, name, weights, options)
     with progress_bar() as progress:
         return make_portraits(
             study,

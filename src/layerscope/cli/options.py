@@ -265,6 +265,17 @@ def networks_of(
     return tuple(zip(chosen, weights_of_each(chosen, weight_names), strict=True))
 
 
+def network_to_draw(study: Study, name: str, weights: str | None, options: Mapping[str, Any]) -> Network:
+    """A network of the study on the device and in the precision of ``options``, else that of its portraits there."""
+    import torch
+
+    from layerscope.filters.portraits import precision_of
+    from layerscope.study.sources import network_of
+
+    precision = getattr(torch, options["dtype"]) if options["dtype"] else precision_of(study, name)
+    return network_of(study, name, weights=weights, device=open_device(options["device"]), dtype=precision)
+
+
 def load_networks(
     names: Sequence[str], weight_names: Sequence[str], options: dict[str, Any]
 ) -> tuple[Network, ...]:

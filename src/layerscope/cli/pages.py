@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,8 +13,8 @@ from layerscope.cli.options import (
     images_moved,
     layers_option,
     network_of_study,
+    network_to_draw,
     networks_of,
-    open_device,
     precision_choice,
     rule_choice,
     say,
@@ -22,10 +22,6 @@ from layerscope.cli.options import (
     weights_moved,
 )
 from layerscope.cli.progress import progress_bar
-
-if TYPE_CHECKING:
-    from layerscope.network.network import Network
-    from layerscope.study.folder import Study
 
 
 @click.command()
@@ -76,7 +72,7 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     found = Study.open(study)
     chosen = networks_of(found, names, options["weight_names"])
     images = images_of(found, places)
-    networks = [_load(found, name, weights, options) for name, weights in chosen]
+    networks = [network_to_draw(found, name, weights, options) for name, weights in chosen]
     rule = RULES[options["rule"]] if options["rule"] else None
     what = PageOptions(options["pictures"], options["layers"], options["filters"], rule)
     with progress_bar() as progress:
@@ -84,13 +80,3 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     for line in summary_of(found, [network.name for network in networks]):
         say(line)
     say(found.path)
-
-
-def _load(study: Study, name: str, weights: str | None, options: dict[str, Any]) -> Network:
-    import torch
-
-    from layerscope.filters.portraits import precision_of
-    from layerscope.study.sources import network_of
-
-    precision = getattr(torch, options["dtype"]) if options["dtype"] else precision_of(study, name)
-    return network_of(study, name, weights=weights, device=open_device(options["device"]), dtype=precision)
