@@ -5,13 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from layerscope.filters.painting import Drawing
 from layerscope.filters.portraits import make_portraits
 from layerscope.images.sets import open_images
-from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
@@ -50,13 +48,7 @@ def test_killed_at_random_moments(tmp_path: Path, begun: Begun) -> None:
     """Whatever is killed, the study opens, and the next run ends as if nothing had happened."""
     codes = []
     for number in range(2):  # studies, each killed again and again
-        study, random = begun.copy(tmp_path / str(number)), np.random.default_rng(number)
-        for _ in range(4):
-            codes.append(begun.work.do_killed(study, within=begun.told // 2, random=random).code)
-            Study.open(study)
-        assert begun.work.do(study) == Ended(0, "")
-        assert bytes_of(study) == begun.whole
-        assert check_study(study) == ()
+        codes += begun.killed_at_random(begun.copy(tmp_path / str(number)), 4, number, Study.open)
     assert codes.count(-signal.SIGKILL) > 3  # not all were done before
 
 

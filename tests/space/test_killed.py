@@ -20,11 +20,10 @@ from layerscope.images.sets import ImageSet, open_images
 from layerscope.plane.grid import fill
 from layerscope.space.making import make_spaces
 from layerscope.space.space import Space
-from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from tests.support.killing import Attempt, Begun, Ended, beginning, tell
+from tests.support.killing import Attempt, Begun, beginning, tell
 from tests.support.spaces import PLAN, textured, undrawn
-from tests.support.studies import bytes_of, small
+from tests.support.studies import small
 
 if sys.platform == "win32":
     pytest.skip("no fork", allow_module_level=True)
@@ -78,14 +77,7 @@ def opens_whole_or_not_at_all(path: Path) -> bool:
 
 def test_killed_at_random_moments(tmp_path: Path, begun: Begun) -> None:
     """Whatever is killed, the study opens, and the next run ends as if nothing had happened."""
-    study, random = begun.copy(tmp_path / "study"), np.random.default_rng(0)
-    codes = []
-    for _ in range(5):
-        codes.append(begun.work.do_killed(study, within=begun.told // 2, random=random).code)
-        opens_whole_or_not_at_all(study)
-    assert begun.work.do(study) == Ended(0, "")
-    assert bytes_of(study) == begun.whole
-    assert check_study(study) == ()
+    codes = begun.killed_at_random(begun.copy(tmp_path / "study"), 5, 0, opens_whole_or_not_at_all)
     assert codes.count(-signal.SIGKILL) > 2  # not all were done before
 
 

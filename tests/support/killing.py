@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.disk import tables
+from layerscope.study.check import check_study
 from tests.support.studies import bytes_of
 
 ALONE = {  # of OpenMP, linear algebra, Arrow and its allocator
@@ -145,6 +146,22 @@ class Begun:
 
     def copy(self, place: Path) -> Path:
         return Path(shutil.copytree(self.study, place))
+
+    def killed_at_random(
+        self, study: Path, times: int, seed: int, opens: Callable[[Path], object]
+    ) -> list[int]:
+        """Kill so many times, each time see that the study opens, and let it end as if nothing had happened.
+
+        Returns how each killed process ended.
+        """
+        random, codes = np.random.default_rng(seed), []
+        for _ in range(times):
+            codes.append(self.work.do_killed(study, within=self.told // 2, random=random).code)
+            opens(study)
+        assert self.work.do(study) == Ended(0, "")
+        assert bytes_of(study) == self.whole
+        assert check_study(study) == ()
+        return codes
 
 
 @contextmanager
