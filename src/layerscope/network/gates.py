@@ -1,0 +1,143 @@
+"""Gates: operands of a product that only scale the others.
+
+A gate says how much of a map counts, not what is there: sigmoid, hard-sigmoid, softmax or tanh of another map, as in
+squeeze-and-excitation, selective kernels, CBAM, ECA. A gated linear unit of any activation (Shazeer 2020, "GLU
+variants improve transformer") is one, too: there the activated operand is the gate.
+
+x times a bounded function of x alone, position by position, is none: it is a smooth rectifier written out. SiLU is
+x * sigmoid(x), hard-swish x * relu6(x + 3) / 6, GELU x * (1 + erf(x / sqrt 2)) / 2, Mish x * tanh(softplus(x)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from layerscope.network.graph import Graph, Operation
+
+_STRENGTH: Mapping[str, int] = {
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), 3),
+    **dict.fromkeys(("tanh", "erf"), 2),
+    **dict.fromkeys(("relu", "relu6", "silu", "gelu", "hardswish", "mish", "elu", "leaky_relu"), 1),
+}  #: which of two squashed operands is the gate: the one that is a share rather than a sign or a rectified map
+_BOUNDED = 2
+_CLIPS = frozenset({"relu6", "hardtanh", "clamp"})
+_HANDED_ON = frozenset(
+    (
+        "reshape flatten unflatten squeeze unsqueeze expand expand_as broadcast_to repeat permute transpose t "
+        "select narrow slice getitem to dropout feature_dropout upsample_nearest2d upsample_bilinear2d "
+        "upsample_bicubic2d neg rsub"
+    ).split()
+)  #: a gate stays one
+_COMBINED = frozenset({"add", "sub", "mul", "div", "cat", "stack"})  #: of gates and constants, a gate
+_NOT_BELOW_ZERO = frozenset(
+    {"sigmoid", "hardsigmoid", "softplus", "add", "rsub"}
+)  #: of these x * tanh(x) has none
+_POINT = frozenset(
+    "add sub mul div rsub neg pow square exp sigmoid hardsigmoid tanh erf softplus relu6 hardtanh clamp to".split()
+)  #: with constants, functions of one map at each position by itself
+
+
+def gates(graph: Graph, operation: Operation) -> frozenset[int]:
+    """Those of the operation's inputs that only scale the others; empty where it is no gated product.
+
+    Of a sigmoid and a tanh the sigmoid is the gate. Empty, too, where all operands are squashed alike, so that
+    nobody can say which of them is the map, and for a smooth rectifier written out, `rectified`.
+    """
+    operands = tuple(dict.fromkeys(i for i in operation.inputs if graph.operations[i].carries))
+    if operation.kind != "mul" or len(operands) < 2 or rectified(graph, operation) is not None:
+        return frozenset()
+    (weak, other), (strong, gate) = sorted((_strength(graph, i), i) for i in operands)
+    if strong == weak or (strong < _BOUNDED and _sees(graph, other, gate)):
+        return frozenset()
+    return frozenset({gate})
+
+
+@dataclass(frozen=True)
+class Rectified:
+    """A product that is a smooth rectifier of ``source``, written out: ``map`` is that, or a multiple of it."""
+
+    source: int
+    map: int
+    gate: int
+
+
+def rectified(graph: Graph, operation: Operation) -> Rectified | None:
+    """What a product rectifies if it is a map times a bounded function of that map alone; None if it is not."""
+    if operation.kind != "mul" or len(operation.inputs) != 2:
+        return None
+    for scaled, gate in (operation.inputs, operation.inputs[::-1]):
+        source = _unscaled(graph, scaled)
+        way = _functions_of(graph, gate, source)
+        positive = not _NOT_BELOW_ZERO.isdisjoint(graph.operations[i].kind for i in way)
+        if gate not in (scaled, source) and positive and _strength(graph, gate) >= _BOUNDED:
+            return Rectified(source, scaled, gate)
+    return None
+
+
+def _unscaled(graph: Graph, index: int) -> int:
+    """The operation that this is a multiple of."""
+    while True:
+        operation = graph.operations[index]
+        below = [i for i in operation.inputs if graph.operations[i].carries]
+        same = len(below) == 1 and graph.operations[below[0]].shape == operation.shape
+        if operation.kind not in ("mul", "div", "to") or not same or operation.inputs[0] not in below:
+            return index
+        (index,) = below
+
+
+def _functions_of(graph: Graph, index: int, source: int) -> frozenset[int]:
+    """The operations between, if the first is a function of the second alone at each position; else none."""
+    found: set[int] = set()
+    left = [index]
+    while left:
+        at = left.pop()
+        if at in found or at == source:
+            continue
+        operation = graph.operations[at]
+        below = _made_of(graph, operation)
+        if operation.kind not in _POINT or any(graph.operations[i].shape != operation.shape for i in below):
+            return frozenset()
+        found.add(at)
+        left += below
+    return frozenset(found)
+
+
+def _made_of(graph: Graph, operation: Operation) -> list[int]:
+    """Its inputs that are made from the picture, each once."""
+    return list(dict.fromkeys(i for i in operation.inputs if graph.operations[i].carries))
+
+
+def _strength(graph: Graph, index: int) -> int:
+    """How surely a result is a gate, 0 where it is none: as what it is handed on from."""
+    operation = graph.operations[index]
+    below = _made_of(graph, operation)[: 1 if operation.kind in _HANDED_ON else None]
+    if operation.kind in _STRENGTH and not _is_hard_sigmoid(graph, operation):
+        return _STRENGTH[operation.kind]
+    if operation.kind in _CLIPS:
+        return _STRENGTH["hardsigmoid"] if _is_hard_sigmoid(graph, operation) else 0
+    if rectified(graph, operation) is not None:
+        return _STRENGTH["silu"]
+    if not below or operation.kind not in _HANDED_ON | _COMBINED:
+        return 0
+    least = min(_strength(graph, i) for i in below)
+    return least if len(below) == 1 or least >= _BOUNDED else 0
+
+
+def _is_hard_sigmoid(graph: Graph, operation: Operation) -> bool:
+    """Whether it clips a map to which a number was added to a range from zero on: hard-sigmoid written out."""
+    if operation.kind not in _CLIPS:
+        return False
+    low, high = (0, 6) if operation.kind == "relu6" else tuple(operation.arguments.values())[1:3]
+    source = graph.operations[operation.inputs[0]]
+    shifts = source.kind == "add" and isinstance(source.arguments["other"], (int, float))
+    return low == 0 and isinstance(high, (int, float)) and shifts
+
+
+def _sees(graph: Graph, index: int, wanted: int) -> bool:
+    """Whether an operation is made, among others, of the result of another."""
+    found = {index}
+    for at in range(index, wanted, -1):
+        if at in found:
+            found.update(graph.operations[at].inputs)
+    return wanted in found
