@@ -10,5 +10,5 @@ for extra in (*project["project"]["optional-dependencies"].values(), *project["d
     declared += [entry for entry in extra if isinstance(entry, str)]
 for entry in declared:
     name, _, floor = entry.partition(">=")
-    if floor:
-        print(f"{name}=={re.split('[,;]', floor)[0]}")
+    if floor:  # a constraint names no extras
+        print(f"{name.partition('[')[0]}=={re.split('[,;]', floor)[0]}")

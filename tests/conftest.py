@@ -1,23 +1,15 @@
-"""Fixtures that several files share."""
+"""What holds for every test."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
 
+torch.set_num_threads(1)  # processes of tests run side by side; threads show in the last bits of results
+
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    """A test that asks for other threads leaves them as they were: they show in the last bits of results."""
-    threads = torch.get_num_threads()
+def _one_thread() -> Iterator[None]:
+    """A test that asks for more threads leaves one."""
     yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other in thousands of small operations cost more than they save."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -27,8 +27,6 @@ from layerscope.study import check_study, images_of, network_of
 from layerscope.sweep import Sparsity, SweepOptions, TopPatches
 from tests.support.studies import bytes_of, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SWEEP = SweepOptions(batch=2, shard=4)
 SMALL = Options(width=0.05, input_size=(64, 72), classes=7)
 FEW = StudyOptions([TopPatches(2), Sparsity()], SWEEP, filters=FilterOptions(["c1"], channels=range(2)))

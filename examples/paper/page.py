@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
-from html import escape
 from pathlib import Path
 
 from folder import as_csv, as_markdown, save_text
 from section import Section
 from verdicts import Verdict
+
+from layerscope.drawing.html import html_page, html_text, left_out
 
 COLUMNS = tuple(field.name for field in fields(Verdict))
 _HEADS = {"place": "where", "much": "by how much"}  # of columns, for readers
@@ -61,17 +62,9 @@ def _page(sections: Sequence[Section], verdicts: Sequence[Verdict], missing: Map
         "is made of the numbers that it shows.</p>",
         *_claims(verdicts),
         *(line for section in sections for line in _section(section)),
-        *_missing(missing),
+        *left_out(missing),
     ]
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>The paper, run again</title><style>{_STYLE}</style>"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n'
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
+    return html_page("The paper, run again", _STYLE, body)
 
 
 def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -81,7 +74,9 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
         for verdict in verdicts:
             kind = {"holds": "holds", "does not hold": "fails"}.get(verdict.verdict, "warns")
             cells = (
-                f'<td class="{kind}">{_text(cell)}</td>' if name == "verdict" else f"<td>{_text(cell)}</td>"
+                f'<td class="{kind}">{html_text(cell)}</td>'
+                if name == "verdict"
+                else f"<td>{html_text(cell)}</td>"
                 for name, cell in asdict(verdict).items()
             )
             yield f"<tr>{''.join(cells)}</tr>"
@@ -91,28 +86,17 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     about, made = section.about, section.made
-    yield f'<h2 id="{section.name}">{_text(about.title)}</h2>'
-    yield f"<p><b>The paper:</b> {_text(about.paper)}</p><p><b>Here:</b> {_text(about.here)}</p><ul>"
+    yield f'<h2 id="{section.name}">{html_text(about.title)}</h2>'
+    yield f"<p><b>The paper:</b> {html_text(about.paper)}</p><p><b>Here:</b> {html_text(about.here)}</p><ul>"
     for finding in made.findings:
         kind, mark = ("warns", "!") if finding.warns else _MARKS[finding.holds]
-        yield f'<li><span class="{kind}">{mark}</span> {_text(finding.text)}</li>'
+        yield f'<li><span class="{kind}">{mark}</span> {html_text(finding.text)}</li>'
     yield "</ul>"
     for figure in made.figures:
-        picture, words = f"{figure.place}.png", _text(figure.caption)
+        picture, words = f"{figure.place}.png", html_text(figure.caption)
         yield f'<figure><a href="{picture}"><img loading="lazy" src="{picture}" alt="{words}"></a>'
         yield f"<figcaption>{words}</figcaption></figure>"
     for table in made.tables:
         links = " ".join(f'<a href="{table.place}.{ending}">{ending}</a>' for ending in ("csv", "md"))
-        yield f'<p class="faint">{_text(table.caption)} {links}</p>'
-    yield f'<p class="faint">The like of your own pictures: <code>{_text(about.command)}</code></p>'
-
-
-def _missing(missing: Mapping[str, str]) -> Iterator[str]:
-    if missing:
-        yield "<h2>Not in it</h2><ul>"
-        yield from (f"<li>{_text(name)}: {_text(reason)}</li>" for name, reason in missing.items())
-        yield "</ul>"
-
-
-def _text(words: object) -> str:
-    return escape(str(words))
+        yield f'<p class="faint">{html_text(table.caption)} {links}</p>'
+    yield f'<p class="faint">The like of your own pictures: <code>{html_text(about.command)}</code></p>'

@@ -19,8 +19,6 @@ from layerscope.study.folder import Study
 from tests.support.spaces import begin, textured, write_textures
 from tests.support.studies import bytes_of, small
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SIZE = ("--patches", "160", "--perplexity", "8", "--side", "8", "--threads", "1")
 
 

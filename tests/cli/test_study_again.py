@@ -15,8 +15,6 @@ from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from tests.support.studies import bytes_of, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 PASS = ("--batch", "2", "--top", "2")
 HERE = "tests.cli.test_study_again"
 

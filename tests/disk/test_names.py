@@ -54,7 +54,6 @@ def test_names_of_galleries_made_before_stay() -> None:
     assert panel_file(99, "x/" * 99) == f"100-{'x_' * 40}.png"
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_sample_of_layers_whose_names_are_no_files(tmp_path_factory: pytest.TempPathFactory) -> None:
     module = nn.Sequential()
     for number, name in enumerate(("a b", "a_b", "é" * 150)):

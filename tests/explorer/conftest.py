@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from filelock import FileLock
 
 from layerscope.explorer import site as sites
@@ -35,12 +34,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     with FileLock(top / "making"):
         if (top / "made").exists():
             return Shown(Study.open(top / "study"), Study.open(top / "comparison"))
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            made = make_shown(top)
-        finally:
-            torch.set_num_threads(threads)
+        made = make_shown(top)
         (top / "made").touch()
         return made
 

@@ -33,8 +33,6 @@ from tests.support.studies import bytes_of, small
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NETWORKS = ("alexcnn", "vggcnn")
 
 

@@ -41,8 +41,6 @@ from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.filters import portraits as oracle
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 OPTIONS = Options(width=0.05, input_size=64, classes=7)
 
 

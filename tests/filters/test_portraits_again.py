@@ -32,8 +32,6 @@ from layerscope.sweep.top_patches import TopPatches
 from tests.support.spaces import PLAN, textured
 from tests.support.studies import SETTINGS, bytes_of, pictures, small
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, ImageSet]:

@@ -39,9 +39,6 @@ TORCHVISION: dict[str, tuple[int, dict[str, Any]]] = {  #: name -> side of the p
 BATCHES = (1, 2, 5)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def result(graph: Graph, pictures: Tensor) -> Tensor:
     with torch.no_grad():
         return graph.run(pictures, graph.output, frozenset({graph.output}))[graph.output]

@@ -33,8 +33,6 @@ from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.pages import panels as oracle
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

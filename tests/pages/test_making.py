@@ -25,8 +25,6 @@ from tests.support.channels_last import SIZE, attending
 from tests.support.pictures import noise, saved
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:

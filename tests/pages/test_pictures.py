@@ -25,8 +25,6 @@ from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.support.studies import SETTINGS, bytes_of, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Pixels = npt.NDArray[np.uint8]
 
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from layerscope.drawing.panels import reduced
 from layerscope.drawing.render import show_signal
 from layerscope.drawing.sprites import read_sprite
 from layerscope.errors import StudyError
@@ -21,7 +22,6 @@ from layerscope.images.sets import open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.pages import reconstructions
-from layerscope.pages.panels import reduced
 from layerscope.pages.reconstructions import add_reconstructions, in_square
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT
@@ -31,8 +31,6 @@ from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.pages import panels as oracle
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

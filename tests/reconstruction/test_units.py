@@ -129,7 +129,7 @@ def assert_crops(
 
 
 @pytest.fixture(autouse=True)
-def _quick(one_thread: None) -> None:
+def _seed() -> None:
     torch.manual_seed(0)
 
 

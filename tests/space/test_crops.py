@@ -27,8 +27,6 @@ from layerscope.sweep.making import sweep_study
 from layerscope.sweep.patch_sample import PatchSample
 from tests.support.studies import SETTINGS, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def network(channels: int = 3, size: int = 24) -> Network:
     """Three convolutions whose fields are 3, 7 and 39 pixels; the last is larger than the picture."""

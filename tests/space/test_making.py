@@ -46,8 +46,6 @@ from layerscope.sweep.patch_sample import PatchSample
 from tests.support.spaces import PLAN, STEPS, begin, textured, undrawn, with_tsne
 from tests.support.studies import bytes_of, pictures, small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 STAGES = ("pictures", "neighbours", "t-SNE", "plane", "measures", "portraits", "cutting patches", "tiles")
 AT = "alexcnn/spaces/p1/"
 
@@ -62,11 +60,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, ImageSet]:
 def whole(begun: tuple[Study, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The study with a space, made undisturbed; to be copied."""
     study = Study.open(shutil.copytree(begun[0].path, tmp_path_factory.mktemp("whole") / "study"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    made = make_spaces(study, small(), begun[1], ["p1"], options=PLAN)
-    torch.set_num_threads(threads)
-    return made
+    return make_spaces(study, small(), begun[1], ["p1"], options=PLAN)
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ from tests.oracles.space.patches import every_patch, lies_inside
 from tests.support.spaces import begin
 from tests.support.studies import SETTINGS, pictures, small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 ALL = 100_000  # more patches than there are
 BAD = (3, 17)  # of 40 pictures
 

@@ -25,8 +25,6 @@ from tests.oracles.space.patches import every_patch
 from tests.support.spaces import PLAN, textured, undrawn, with_tsne
 from tests.support.studies import small
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, ImageSet]:

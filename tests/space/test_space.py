@@ -28,8 +28,6 @@ from tests.oracles.plane import regions as slow
 from tests.support.spaces import PLAN, begin, textured, undrawn
 from tests.support.studies import small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from layerscope.disk.tables import measure
 from layerscope.errors import StudyError
@@ -24,11 +23,8 @@ from tests.support.studies import SETTINGS, Sums, pictures, small
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     base = tmp_path_factory.mktemp("made")
     sweep_study([small()], pictures(base / "in"), [Sums()], base / "out", settings=SETTINGS)
-    torch.set_num_threads(threads)
     return base / "out"
 
 
@@ -181,7 +177,7 @@ def test_no_manifest(study: Path, tmp_path: Path) -> None:
     assert faults(tmp_path / "nowhere") == ["study.json: missing, and so is the folder; name that of a study"]
 
 
-def test_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+def test_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layerscope.sweep.making.merge_shards", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         sweep_study([small()], pictures(tmp_path / "in"), [Sums()], tmp_path / "out", settings=SETTINGS)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from layerscope.errors import StudyError
 from layerscope.study.check import check_study
@@ -22,11 +21,8 @@ from tests.support.studies import SETTINGS, Sums, pictures, small
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     base = tmp_path_factory.mktemp("made")
     study = sweep_study([small()], pictures(base / "in", 4), [Sums()], base / "out", settings=SETTINGS)
-    torch.set_num_threads(threads)
     return study.add("page", {"note": b"1"}, options={"size": [1, 2]})
 
 

@@ -32,7 +32,6 @@ from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.reducers import LayerBatch
 from tests.support.studies import SETTINGS, OtherSums, Sums, bytes_of, every_reducer, small, write_pictures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 NETWORKS = ("alexcnn", "vggcnn")
 
 
@@ -55,11 +54,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, shown: Path) -> Study:
     """Made undisturbed, of two networks."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    study = make(tmp_path_factory.mktemp("study"), shown, networks=[small(n) for n in NETWORKS])
-    torch.set_num_threads(threads)
-    return study
+    return make(tmp_path_factory.mktemp("study"), shown, networks=[small(n) for n in NETWORKS])
 
 
 class Refusing(Engine):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from layerscope.errors import EngineError, LayerscopeError
 from layerscope.images.sets import open_images
@@ -23,7 +22,7 @@ from tests.support.studies import SETTINGS, Sums, bytes_of, every_reducer, small
 ray = pytest.importorskip("ray")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("one_thread", "cluster"),
+    pytest.mark.usefixtures("cluster"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray leaves sockets and files to the collector
 ]
 
@@ -46,11 +45,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, shown: Path) -> dict[str, str]:
     """The study made here, file by file."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("whole")
     make(shown, out)
-    torch.set_num_threads(threads)
     return bytes_of(out)
 
 

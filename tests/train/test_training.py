@@ -146,7 +146,6 @@ def run(*words: object) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_killed_it_goes_on(folder: Path, tmp_path: Path) -> None:
     words = ["train", "alexcnn", folder, "--labels", "folders", "--width", "0.05", "--input-size", "32"]
     words += ["--epochs", "3", "--batch", "3", "--interval", "0", "--out"]
@@ -165,7 +164,6 @@ def test_killed_it_goes_on(folder: Path, tmp_path: Path) -> None:
     assert one == other
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_two_processes_reach_the_result_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_classes(tmp_path / "classes", each=70, side=20)
     (tmp_path / "plain_nets.py").write_text(

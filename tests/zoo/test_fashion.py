@@ -29,8 +29,6 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 import fashion  # noqa: E402  it lies among the examples
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RIGHT = {"alexcnn": 458, "vggcnn": 459}  #: of the first 500 test pictures
 WORDS = [(one.network, one.name) for one in SHIPPED]
 

@@ -18,8 +18,6 @@ from layerscope.zoo.loading import load_network, read_architecture
 from layerscope.zoo.paper import alexcnn
 from layerscope.zoo.weights import Fetched
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

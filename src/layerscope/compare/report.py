@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 
 from layerscope._version import __version__
-from layerscope.errors import printable
+from layerscope.drawing.html import html_page, html_text, left_out
 from layerscope.study.folder import Study
 
 REPORT = "report.html"
@@ -47,23 +46,16 @@ def report_page(study: Study, sections: Mapping[str, Mapping[str, Any]], missing
     """
     names = " and ".join(study.networks) if len(study.networks) < 3 else ", ".join(study.networks)
     body = [
-        f"<h1>{_text(names)}, compared</h1>",
-        f"<p>{_text(_pictures(study))}</p>",
+        f"<h1>{html_text(names)}, compared</h1>",
+        f"<p>{html_text(_pictures(study))}</p>",
         *_networks(study),
         *_verdicts(sections),
         *(line for name, section in sections.items() for line in _section(study, name, section)),
-        *_missing(missing),
+        *left_out(missing),
         f"<footer>layerscope {__version__}, comparison {study.digest[:16]}. Every sentence is made of the numbers in "
         "it, which the tables have in full.</footer>",
     ]
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(names)}, compared</title><style>{_STYLE}</style>"
-    )
-    lines = "\n".join(body)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{lines}\n</body></html>\n'.encode(
-        errors="backslashreplace"
-    )
+    return html_page(f"{names}, compared", _STYLE, body).encode(errors="backslashreplace")
 
 
 def _pictures(study: Study) -> str:
@@ -79,7 +71,7 @@ def _networks(study: Study) -> Iterator[str]:
         about, known = study.network(name).about, study.manifest["inputs"]["networks"][name]
         seen = known["preprocessing"]
         size = f"{seen.get('height', '?')}x{seen.get('width', '?')}, {known['dtype']}"
-        cells = (_text(name), _text(about.get("weights", "")), f"{about['layers']}", _text(size))
+        cells = (html_text(name), html_text(about.get("weights", "")), f"{about['layers']}", html_text(size))
         yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     yield "</table></div>"
 
@@ -92,19 +84,19 @@ def _verdicts(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         for finding in section["findings"]
         if finding["holds"] is not None
     ]
-    links = (f'<a href="#{name}">{_text(section["title"])}</a>' for name, section in sections.items())
+    links = (f'<a href="#{name}">{html_text(section["title"])}</a>' for name, section in sections.items())
     yield f"<nav>{''.join(links)}</nav>"
     if claims:
         yield "<h2>Claims, and whether they hold</h2><ul>"
         yield from (
-            _item(finding, f' <a href="#{name}">{_text(sections[name]["title"])}</a>')
+            _item(finding, f' <a href="#{name}">{html_text(sections[name]["title"])}</a>')
             for name, finding in claims
         )
         yield "</ul>"
 
 
 def _section(study: Study, name: str, section: Mapping[str, Any]) -> Iterator[str]:
-    yield f'<h2 id="{name}">{_text(section["title"])}</h2>'
+    yield f'<h2 id="{name}">{html_text(section["title"])}</h2>'
     yield "<ul>"
     yield from map(_item, section["findings"])
     yield "</ul>"
@@ -112,27 +104,16 @@ def _section(study: Study, name: str, section: Mapping[str, Any]) -> Iterator[st
         document = f"{name}/{figure['name']}.pdf"
         yield "<figure>"
         for picture in figure["pictures"]:
-            yield f'<a href="{picture}"><img loading="lazy" src="{picture}" alt="{_text(figure["caption"])}"></a>'
-        yield f'<figcaption>{_text(figure["caption"])} <a href="{document}">PDF</a></figcaption></figure>'
+            yield f'<a href="{picture}"><img loading="lazy" src="{picture}" alt="{html_text(figure["caption"])}"></a>'
+        yield f'<figcaption>{html_text(figure["caption"])} <a href="{document}">PDF</a></figcaption></figure>'
     for table in section["tables"]:
         links = " ".join(
             f'<a href="{name}/{table["name"]}.{ending}">{words}</a>'
             for ending, words in (("parquet", "Parquet"), ("csv", "CSV"))
         )
-        yield f'<p class="files">{_text(table["caption"])} {table["rows"]:,} rows: {links}</p>'
-
-
-def _missing(missing: Mapping[str, str]) -> Iterator[str]:
-    if missing:
-        yield "<h2>Not in it</h2><ul>"
-        yield from (f"<li>{_text(name)}: {_text(reason)}</li>" for name, reason in missing.items())
-        yield "</ul>"
+        yield f'<p class="files">{html_text(table["caption"])} {table["rows"]:,} rows: {links}</p>'
 
 
 def _item(finding: Mapping[str, Any], link: str = "") -> str:
     kind = {True: "holds", False: "fails", None: "warns" if finding["warns"] else "says"}[finding["holds"]]
-    return f'<li class="{kind}">{_text(finding["text"])}{link}</li>'
-
-
-def _text(words: object) -> str:
-    return escape(printable(str(words)))
+    return f'<li class="{kind}">{html_text(finding["text"])}{link}</li>'

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 
-from layerscope.drawing.render import Pixels
+from layerscope.drawing.render import Pixels, Signal
 from layerscope.drawing.sprites import hatched
 
 _NOISE = 1.0  # levels: what a JPEG adds to a signal of zeros
@@ -52,11 +54,25 @@ def _resized(pixels: Pixels, size: tuple[int, int], zero: float | None) -> Pixel
         return np.asarray(
             Image.fromarray(np.ascontiguousarray(pixels)).resize((across, down), Image.Resampling.LANCZOS)
         )
-    planes = [Image.fromarray(pixels[..., i].astype(np.float32) - zero, "F") for i in range(3)]
-    values = np.stack(
-        [np.asarray(plane.resize((across, down), Image.Resampling.BOX)) for plane in planes], axis=2
-    )
+    values = reduced(pixels.astype(np.float32) - np.float32(zero), size)
     sizes = np.abs(values[np.abs(values) > _NOISE])
     factor = max(1.0, (255 - zero) / np.percentile(sizes, 99.5)) if sizes.size else 1.0
     spread: Pixels = np.rint(np.clip(zero + factor * values, 0, 255)).astype(np.uint8)
     return spread
+
+
+def reduced(values: Signal, size: tuple[int, int]) -> Signal:
+    """Values (height, width, channels) on fewer pixels (rows, columns): each the mean of the area that it covers."""
+    down, across = (_shares(*both) for both in zip(values.shape[:2], size, strict=True))
+    rows = down @ values.reshape(len(values), -1)
+    means: Signal = across @ rows.reshape(len(down), *values.shape[1:])
+    return means
+
+
+@cache
+def _shares(length: int, parts: int) -> Signal:
+    """How much of each of ``parts`` equal parts of a line is each of its pixels, (parts, length)."""
+    ends, pixels = np.arange(parts + 1) * (length / parts), np.arange(length)
+    overlaps = np.minimum(ends[1:, None], pixels + 1) - np.maximum(ends[:-1, None], pixels)
+    shares: Signal = np.maximum(overlaps, 0) * (parts / length)
+    return shares

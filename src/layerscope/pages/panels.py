@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import Image
 
+from layerscope.drawing.panels import reduced
 from layerscope.drawing.render import Panel, Pixels, Signal, show_signal
 from layerscope.drawing.sprites import suffix
 from layerscope.network.views import View, within
@@ -63,20 +63,3 @@ class Layout:
         framed = np.zeros((*self.frame, signal.shape[2]), np.float32)
         framed[within(view.frame, view.seen)] = signal
         return show_signal(reduced(framed, self.panel))
-
-
-def reduced(values: Signal, size: tuple[int, int]) -> Signal:
-    """Values (height, width, channels) on fewer pixels (rows, columns): each the mean of the area that it covers."""
-    down, across = (_shares(*both) for both in zip(values.shape[:2], size, strict=True))
-    rows = down @ values.reshape(len(values), -1)
-    means: Signal = across @ rows.reshape(len(down), *values.shape[1:])
-    return means
-
-
-@cache
-def _shares(length: int, parts: int) -> Signal:
-    """How much of each of ``parts`` equal parts of a line is each of its pixels, (parts, length)."""
-    ends, pixels = np.arange(parts + 1) * (length / parts), np.arange(length)
-    overlaps = np.minimum(ends[1:, None], pixels + 1) - np.maximum(ends[:-1, None], pixels)
-    shares: Signal = np.maximum(overlaps, 0) * (parts / length)
-    return shares

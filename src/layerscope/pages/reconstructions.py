@@ -17,13 +17,14 @@ from torch import Tensor
 from layerscope.disk.names import folders
 from layerscope.disk.tables import json_bytes
 from layerscope.drawing.encoding import encode_jpeg
+from layerscope.drawing.panels import reduced
 from layerscope.drawing.render import Panel, Pixels, Signal, show_signal
 from layerscope.drawing.sprites import encode_sprite, read_about
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.pages.filters import step_options
-from layerscope.pages.panels import SIDE, reduced
+from layerscope.pages.panels import SIDE
 from layerscope.pages.pictures import quality_of
 from layerscope.pages.views import ZERO
 from layerscope.progress import Count, Told

@@ -6,8 +6,7 @@ paths cancel and none is cut: a pixel's gradient is zero exactly where no path l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -84,23 +83,12 @@ def measured(
         for path, positions in units.items()
     ]
     try:
-        with _one_thread(), _Open():
+        with _Open():
             module(pictures)
             return {path: _edges(total, pictures) for path, total in sums.items()}
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other in thousands of small operations cost more than they save."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _summing(sums: dict[str, Tensor], path: str, positions: Sequence[tuple[int, int]]) -> Callable[..., None]:
