@@ -15,8 +15,6 @@ from layerscope.network.gates import gates, rectified
 from layerscope.network.graph import Graph, Operation
 from tests.support.descent import Function
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def products(function: Callable[..., Tensor], *parts: nn.Module) -> tuple[Graph, list[Operation]]:
     """A network on pictures of 4x6x6, and its products of two things made from the picture."""
