@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
@@ -167,6 +167,65 @@ def test_a_wrong_block_is_noticed() -> None:
         run_commands(Block("bash", "", "layerscope layers nonesuch\n", None))
     with pytest.raises(ZeroDivisionError):
         run_python(Block("python", "", "1 / 0\n", None), {})
+
+
+# ------------------------------------------------------------------ commands that take too long
+
+
+def typed(page: str) -> list[str]:
+    """The lines of a page that are shown as typed, and what stands after layerscope in torchrun's."""
+    text = "".join(block.text for block in blocks(page) if block.language == "console")
+    lines = [
+        line.removeprefix("$ ") for line in text.replace("\\\n", " ").splitlines() if line.startswith("$ ")
+    ]
+    return [re.sub(r"^torchrun .* -m layerscope ", "layerscope ", line) for line in lines]
+
+
+def understood(words: Sequence[str]) -> None:
+    """Raise click's error for a command, an option or a choice that layerscope does not have; nothing is run."""
+    command: click.Command = main
+    rest = list(words)
+    while isinstance(command, click.Group):
+        name = rest.pop(0)
+        assert name in command.commands, f"no command {name}"
+        command = command.commands[name]
+    context = click.Context(command, info_name=command.name)
+    given, left, _ = command.make_parser(context).parse_args(rest)
+    assert not left, left
+    for parameter in command.params:
+        if parameter.name in given and not isinstance(parameter.type, click.Path):
+            parameter.type_cast_value(context, given[parameter.name])
+
+
+def exists(words: Sequence[str]) -> bool:
+    """Whether a target of make, or a script that python is given, is there."""
+    program, first = words[0], words[1]
+    if program == "make":
+        return re.search(rf"^{first}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE) is not None
+    return program != "python" or (ROOT / first).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_too_long_to_run_is_understood(page: Path) -> None:
+    for line in typed(page.read_text("utf-8")):
+        words = shlex.split(line, comments=True)
+        if words[0] == "layerscope":
+            understood(words[1:])
+        assert exists(words), line
+
+
+def test_what_is_not_understood_is_noticed() -> None:
+    assert typed("```console\n$ torchrun --n 2 -m layerscope train x\nprinted\n```\n") == [
+        "layerscope train x"
+    ]
+    understood(["study", "photos", "-n", "vgg16"])
+    for wrong in ("study photos --network", "study photos --netwerk a", "train a b --dtype float7 --out x"):
+        with pytest.raises(click.UsageError):
+            understood(wrong.split())
+    with pytest.raises(AssertionError, match="no command stady"):
+        understood(["stady"])
+    assert not exists(["make", "papier"])
+    assert not exists(["python", "examples/none.py"])
 
 
 # ------------------------------------------------------------------ links

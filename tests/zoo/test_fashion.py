@@ -106,9 +106,7 @@ def test_a_few_hundred_pictures_are_learnt_by_heart(
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-    recipe = replace(
-        RECIPES["short"], epochs=80, batch=20, rate=0.01, smoothing=0.0, decay=0.0, mirror=False
-    )
+    recipe = replace(RECIPES["short"], epochs=80, batch=20, rate=0.01, smoothing=0.0, decay=0.0, mirror=False)
     options = TrainOptions(recipe, Options(input_size=64), interval=1e9)
     log = train_network(module, images, tmp_path / "out", options=options, validation=images).log
     assert log["validation_loss"][0].as_py() > 0.5

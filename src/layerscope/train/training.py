@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from layerscope.disk.tables import csv_bytes, publish, publish_json, read_json
 from layerscope.disk.whole import written
 from layerscope.drawing.canvas import save_figure
+from layerscope.drawing.training_curve import training_curve
 from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet
 from layerscope.progress import Progress, Told
 from layerscope.sweep.engine import torch_threads
 from layerscope.train.batches import Batch, Batches
 from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
-from layerscope.train.curve import LOG_SCHEMA, check_tensorboard, training_curve, write_events
+from layerscope.train.log import LOG_SCHEMA, check_tensorboard, write_events
 from layerscope.train.plan import Plan, TrainOptions
 from layerscope.train.processes import joined, own_device
 

@@ -1,10 +1,6 @@
-"""The log of a training: its columns, its curve of loss and error over epochs, and its events for TensorBoard."""
+"""The curve of a training: its loss and its error over epochs."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
 
 import pyarrow as pa
 from matplotlib.axes import Axes
@@ -12,16 +8,6 @@ from matplotlib.ticker import MaxNLocator
 
 from layerscope.drawing.canvas import FAINT, INK, Page, drawable
 from layerscope.drawing.charts import COLOURS
-from layerscope.errors import TrainingError
-
-LOG_SCHEMA = pa.schema(
-    [
-        *((name, pa.int64()) for name in ("epoch", "step")),
-        *((name, pa.float64()) for name in ("rate", "loss", "error")),
-        *((f"validation_{name}", pa.float64()) for name in ("loss", "error", "top5_error")),
-        ("seconds", pa.float64()),
-    ]
-)  #: of the log
 
 _LETTERS = 7.5  # points
 
@@ -50,24 +36,6 @@ def training_curve(log: pa.Table, network: str) -> Page:
     page.suptitle(drawable(network), x=0.06, ha="left", size=9, color=INK, weight="bold", parse_math=False)
     page.subplots_adjust(left=0.07, right=0.985, top=0.84, bottom=0.15, wspace=0.2)
     return page
-
-
-def check_tensorboard() -> None:
-    """Raise TrainingError unless TensorBoard is installed."""
-    if find_spec("tensorboard") is None:
-        raise TrainingError(
-            "TensorBoard is not installed; install layerscope[train], or leave --tensorboard out"
-        )
-
-
-def write_events(folder: Path, row: Mapping[str, float | None]) -> None:
-    """A row of the log, for TensorBoard."""
-    from torch.utils.tensorboard import SummaryWriter  # nobody else needs it
-
-    with SummaryWriter(folder) as writer:
-        for name, value in row.items():
-            if value is not None and name not in ("epoch", "step"):
-                writer.add_scalar(name, value, int(row["step"] or 0))
 
 
 def _dress(axes: Axes, title: str) -> None:
