@@ -126,9 +126,9 @@ def _activations(folder: Path, points: Array, plane: Array, drawn: Any) -> dict[
     rows, columns = 8192, 16
     by_row = levels[np.argsort(order)]
     for n, start in enumerate(range(0, len(points), rows)):
-        _write(folder, f"one/layers/c4_1/rows/{n}", _packed(by_row[start : start + rows]))
+        _write(folder, f"one/layers/c4_1/rows/{n}", _packed(by_row[start : start + rows].T))
     for n, start in enumerate(range(0, CHANNELS, columns)):
-        _write(folder, f"one/layers/c4_1/columns/{n}", _packed(levels[:, start : start + columns].T))
+        _write(folder, f"one/layers/c4_1/columns/{n}", _packed(by_row[:, start : start + columns].T))
     histogram = np.stack([np.bincount(levels[:, c], minlength=256) for c in range(CHANNELS)]).astype(np.int32)
     return {
         "channels": CHANNELS,

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from layerscope.disk.names import network_folder
 from layerscope.disk.tables import read_table
+from layerscope.errors import StudyError
 from layerscope.explorer import space_shards
 from layerscope.explorer.filter_shards import correlations
 from layerscope.explorer.shards import number, pack, script
 from layerscope.explorer.site import Site
 from layerscope.explorer.space_shards import Levelled
-from layerscope.explorer.subjects import blocks, titled
+from layerscope.explorer.subjects import Subject, _placed, blocks, titled
+from layerscope.pages import PageOptions, add_pages
 from layerscope.space.space import Space
+from layerscope.sweep.making import sweep_study
+from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.explorer import shards as slow
 from tests.support.explorer import CLASSES, LONG, PARTS, STRANGE, Shown
+from tests.support.studies import SETTINGS, pictures, small
 
 
 def value_of(site: Site, path: str) -> Any:
@@ -227,12 +236,12 @@ def test_activations_come_back_within_half_a_step_and_zero_is_exact(site: Site, 
     order, scale = slow.unpack(value["order"]), np.array(value["scale"])
     shards = [path for path in site.contents if "/p1/rows/" in path]
     assert [f"data/alexcnn/layers/p1/rows/{k}.js" for k in range(len(shards))] == shards
-    rows = np.concatenate([slow.unpack(slow.read(site.contents[path].read())[1]) for path in shards])
+    rows = np.concatenate([slow.unpack(slow.read(site.contents[path].read())[1]).T for path in shards])
     columns = np.concatenate(
         [slow.unpack(slow.read(site.contents[p].read())[1]) for p in site.contents if "/p1/columns/" in p]
     )
     levels = rows[order]
-    assert np.array_equal(levels.T, columns)
+    assert np.array_equal(rows.T, columns)
     vectors = space.vectors.astype(float)
     assert np.array_equal(levels == 0, vectors <= 0)
     largest = vectors.max(axis=0)
@@ -307,8 +316,41 @@ def test_layers_fold_by_their_names() -> None:
 
 def test_networks_have_the_titles_that_people_write() -> None:
     assert [titled(name) for name in ("vgg16", "alexnet", "resnet50", "mobilenet_v2", "own")] == [
-        "VGG-16", "AlexNet", "ResNet-50", "mobilenet_v2", "own",
+        "VGG-16", "AlexNet", "ResNet-50", "MobileNetV2", "own",
     ]  # fmt: skip
+
+
+def test_a_network_of_any_name_has_a_folder_of_its_own(site: Site) -> None:
+    results = site.subjects[0].results
+    names = ("pictures", "Data", "data", "compare", "lock", "app.js", "app_js", "a/b", "a b", "one")
+    named = [SimpleNamespace(name=name, folder=network_folder(name), study=results.study) for name in names]
+    found = _placed([Subject(cast(Any, one)) for one in named])
+    places = [subject.place for subject in found]
+    assert (
+        len({place.lower() for place in places} | {"data", "pictures", "compare", "lock"}) == len(names) + 4
+    )
+    assert not any("." in place or "/" in place for place in places), "files of the site itself have a dot"
+    assert places[-1] == "one"
+    with pytest.raises(StudyError, match="has another one than"):
+        _placed([found[-1], found[-1]])
+
+
+def test_a_network_named_as_a_folder_of_the_site_is_exported(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "photos", 3, ())
+    networks = [replace(small(), name=name) for name in ("pictures", "data", "pages")]
+    study = sweep_study(networks, images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
+    study = add_pages(study, networks, images, PageOptions(1, "c1", "none"))
+    site = Site.open(study)
+    assert [one["folder"] for one in value_of(site, "study")["networks"]] == ["pictures_2", "data_2", "pages"]
+    chosen = value_of(site, "study")["pictures"]["chosen"][0]
+    for place in ("pictures_2", "data_2", "pages"):
+        assert f"{place}/strips/{chosen}.jpg" in site.contents
+        assert f"{place}/filters/c1/0.png" in site.contents or f"{place}/filters/c1/1.png" in site.contents
+    assert {path.split("/")[1] for path in site.contents if path.startswith("pictures/")} == {
+        "thumbs",
+        "large",
+    }
+    assert all(content.read() for content in site.contents.values())
 
 
 def test_a_large_filled_plane_is_shown_at_half_its_size(

@@ -66,6 +66,14 @@ def test_names_that_say_no_picture_are_refused(study: Study, name: str, reason: 
         choose_pictures(study, [name])
 
 
+def test_more_are_added_to_those_that_are_kept(study: Study) -> None:
+    assert choose_pictures(study, ["2"], [3]) == (1, 3)
+    assert choose_pictures(study, ["2"], [1]) == (1,)
+    assert choose_pictures(study, 1, [0, 1]) == (0, 1, 3)  # of those that are left: dogs 2 and 3
+    assert choose_pictures(study, 99, [2]) == (0, 1, 2, 3)
+    assert choose_pictures(study, 0, [2]) == (2,)
+
+
 def test_bad_pictures_are_never_chosen(study: Study) -> None:
     assert choose_pictures(study, 99) == (0, 1, 2, 3)
 
@@ -75,3 +83,5 @@ def test_options_out_of_range_are_refused() -> None:
         PageOptions(filters="some")
     with pytest.raises(LayerscopeError, match="-1 pictures"):
         PageOptions(-1)
+    with pytest.raises(LayerscopeError, match="say with pictures="):
+        PageOptions(add=True)

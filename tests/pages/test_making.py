@@ -77,6 +77,11 @@ def test_what_is_chosen_stays_chosen_unless_it_is_said(photos: Path, tmp_path: P
     again = add_pages(first, [small()], images, PageOptions(**options))
     assert chosen_before(again) == (1, 4)
     assert bytes_of(again.path) == bytes_of(first.path)
+    more = add_pages(again, [small()], images, PageOptions(["003"], add=True, **options))
+    assert chosen_before(more) == (1, 3, 4)
+    fresh = sweep_study([small()], images, [TopPatches(2)], tmp_path / "fresh", settings=SETTINGS)
+    added = add_pages(fresh, [small()], images, PageOptions(["001", "003", "004"], add=True, **options))
+    assert bytes_of(added.path) == bytes_of(more.path)
 
 
 def test_by_command(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +112,10 @@ def test_by_command(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert chosen_before(Study.open(study)) == (3,)
     assert "1 layer, " in named.stdout
     assert run("pages", study, "--pictures", ",").exit_code == 2
+    assert run("pages", study, "--pictures", "001.png", "--add", "--layers", "c1").exit_code == 0
+    assert chosen_before(Study.open(study)) == (1, 3)
+    alone = run("pages", study, "--add")
+    assert (alone.exit_code, "--add does nothing without --pictures" in alone.output) == (2, True)
     moved = shutil.move(photos, tmp_path / "moved")
     failed = run("pages", study, "--pictures", "1")
     assert failed.exit_code == 1

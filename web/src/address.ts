@@ -1,9 +1,11 @@
 // Addresses: what a page shows, as the part of its URL after "#". At most 200 characters; restores the view anywhere.
 // Names that are long or hold signs of our own are written by number, "~10"; so are all names where it gets too long.
 
-import { type Point, readPolygon, writePolygon } from "./polygon";
+import { type Names, Reader, whole, Writer } from "./names";
+import { type Point, readPolygon, readView, type View, writePolygon, writeView } from "./polygon";
 
-export { CORNERS, type Point, readPolygon, writePolygon } from "./polygon";
+export type { Names } from "./names";
+export { CORNERS, type Point, readPolygon, type View, writePolygon } from "./polygon";
 
 export const LONGEST = 200;
 
@@ -63,16 +65,18 @@ export type Chosen =
   /** All patches of a picture, or of a class's pictures. */
   | { picture: number }
   | { class: number };
+/** What the colour of a patch tells: its class, its picture, or the activation of a filter. */
+export type ColourBy = "class" | "picture" | { filter: number };
 export interface SpaceRoute {
   page: "space";
   network: string | null;
   layer: string | null;
   arrangement: Arrangement | null;
-  /** Centre and width of what is seen, in cells. */
-  view: [number, number, number] | null;
+  view: View | null;
   chosen: Chosen | null;
-  /** A second plane, shown beside the first. */
-  beside?: { network: string; layer: string } | null;
+  colour?: ColourBy | null;
+  /** A second plane, shown beside the first, and what is seen of it. */
+  beside?: { network: string; layer: string; view: View | null } | null;
 }
 export interface CompareRoute {
   page: "compare";
@@ -99,59 +103,6 @@ export type Route =
   | CompareRoute
   | LiveRoute
   | MissingRoute;
-
-/** What addresses need to know of a study; StudyData is one. */
-export interface Names {
-  networks: { name: string; layers: { name: string }[] }[];
-}
-
-const PLAIN = /^[A-Za-z0-9_-]{1,16}$/;
-
-/** Writes names; `short`: every one by its number. */
-class Writer {
-  constructor(
-    private names: Names,
-    private short: boolean,
-  ) {}
-
-  private name(name: string, among: { name: string }[]): string {
-    if (!this.short && PLAIN.test(name)) return name;
-    const number = among.findIndex((one) => one.name === name);
-    return number < 0 ? encodeURIComponent(name) : `~${number}`;
-  }
-
-  network(name: string): string {
-    return this.name(name, this.names.networks);
-  }
-
-  layer(network: string, name: string): string {
-    return this.name(name, this.names.networks.find((one) => one.name === network)?.layers ?? []);
-  }
-}
-
-/** Reads names; throws what is no name of the study. */
-class Reader {
-  constructor(private names: Names) {}
-
-  private name<T extends { name: string }>(text: string, among: T[]): T {
-    const found = text.startsWith("~") ? among[whole(text.slice(1))] : among.find((one) => one.name === text);
-    if (found === undefined) throw new Error(`no ${text}`);
-    return found;
-  }
-
-  network(text: string): string {
-    return this.name(text, this.names.networks).name;
-  }
-
-  layer(network: string, text: string): string {
-    return this.name(text, this.name(network, this.names.networks).layers).name;
-  }
-}
-
-function whole(text: string | undefined): number {
-  if (text === undefined || !/^\d{1,9}$/.test(text)) throw new Error(`no number: ${text}`);
-  return Number(text);
-}
 
 function numbers(text: string, count: number): number[] {
   const all = text.split(",").map(Number);
@@ -218,11 +169,14 @@ function writeFilters(route: FiltersRoute, network: string | null, layer: string
 }
 
 function writeSpace(route: SpaceRoute, writer: Writer, network: string | null, layer: string | null): string {
-  const view = route.view && route.view.map(tenth).join(",");
-  const other = route.beside;
+  const { beside: other, colour } = route;
+  const short = (word: string | number | null) => (writer.short && typeof word === "string" ? word.charAt(0) : word);
+  const view = (seen: View | null) => seen && (writer.short ? writeView(seen) : seen.map(tenth).join(","));
+  const chosen = writeChosen(route.chosen).map(([name, word]) => [name, name === "on" ? short(word) : word] as Query[number]);
+  const by = colour === undefined || colour === null ? null : typeof colour === "object" ? colour.filter : colour.charAt(0);
   const beside = other ? `${writer.network(other.network)}.${writer.layer(other.network, other.layer)}` : null;
-  const query: Query = [["a", route.arrangement], ["v", view], ...writeChosen(route.chosen), ["with", beside]];
-  return join(["s", network, layer], query);
+  const first: Query = [["a", short(route.arrangement)], ["v", view(route.view)]];
+  return join(["s", network, layer], [...first, ...chosen, ["b", by], ["w", beside], ["x", view(other?.view ?? null)]]);
 }
 
 function write(route: Route, writer: Writer): string {
@@ -311,9 +265,14 @@ function readFilters(path: string[], fields: Fields, reader: Reader): FiltersRou
   return { page: "filters", network, layer, sort, show, all: fields.has("all") };
 }
 
+/** An arrangement, by its word or its first letter. */
+function arranged(text: string | undefined): Arrangement | null {
+  return (["one", "fill", "points"] as const).find((word) => text === word || text === word.charAt(0)) ?? null;
+}
+
 function readChosen(fields: Fields): Chosen | null {
-  const drawn = fields.get("on");
-  const on = drawn === "one" || drawn === "fill" ? { on: drawn as Drawn } : {};
+  const drawn = arranged(fields.get("on"));
+  const on = drawn === "one" || drawn === "fill" ? { on: drawn } : {};
   const kinds: [string, (text: string) => Chosen][] = [
     ["r", (text) => ({ region: whole(text) })],
     ["box", (text) => ({ box: numbers(text, 4) as [number, number, number, number], ...on })],
@@ -327,14 +286,22 @@ function readChosen(fields: Fields): Chosen | null {
   return null;
 }
 
+function seen(text: string): View {
+  return text.includes(",") ? (numbers(text, 3) as View) : readView(text);
+}
+
+function readColour(text: string): ColourBy {
+  return text === "c" ? "class" : text === "p" ? "picture" : { filter: whole(text) };
+}
+
 function readSpace(path: string[], fields: Fields, reader: Reader): SpaceRoute {
   const network = path[1] === undefined ? null : reader.network(path[1]);
   const layer = network === null || path[2] === undefined ? null : reader.layer(network, path[2]);
-  const shown = fields.get("a");
-  const arrangement = shown === "one" || shown === "fill" || shown === "points" ? shown : null;
-  const view = field(fields, "v", (text) => numbers(text, 3) as [number, number, number]);
-  const beside = field(fields, "with", (text) => readLayer(text, reader));
-  return { page: "space", network, layer, arrangement, view, chosen: readChosen(fields), beside };
+  const view = field(fields, "v", seen);
+  const besideView = field(fields, "x", seen);
+  const beside = field(fields, "w", (text) => ({ ...readLayer(text, reader), view: besideView }));
+  const colour = field(fields, "b", readColour);
+  return { page: "space", network, layer, arrangement: arranged(fields.get("a")), view, chosen: readChosen(fields), colour, beside };
 }
 
 function readCompare(path: string[], fields: Fields, reader: Reader): CompareRoute {

@@ -15,9 +15,9 @@ export function pagesCommand(study: string): string {
   return `layerscope pages ${quoted(study)}`;
 }
 
-/** Chooses this picture. */
+/** Chooses this picture, too. */
 export function pictureCommand(study: string, picture: string): string {
-  return `layerscope pages ${quoted(study)} --pictures ${quoted(picture)}`;
+  return `layerscope pages ${quoted(study)} --pictures ${quoted(picture)} --add`;
 }
 
 /** Draws the reconstructions of all filters. */

@@ -119,6 +119,16 @@ export interface PicturesShard {
   predictions: Record<string, { outputs: number[][]; probabilities: number[][]; answers: (number | null)[] }>;
 }
 
+/** data/pictures/index.js: what all pictures are found by, each by its number. */
+export interface PicturesIndex {
+  /** Index into `classes`; -1: unknown. Null without labels. */
+  labels: Packed | null;
+  /** By the network's name, whether its first output is the right one: 0 unknown, 1 right, 2 wrong. */
+  answers: Record<string, Packed>;
+  /** 1 where networks that answer name different outputs. Null: fewer than two answer. */
+  differing: Packed | null;
+}
+
 /** data/FOLDER/layers/LAYER/filters.js */
 export interface FilterShard {
   channels: number;
@@ -185,11 +195,11 @@ export interface SpaceShard {
     scale: number[];
     /** (channels, 256), i4: how many patches have each level. */
     histogram: Packed;
-    /** Patches of one shard of rows: data/FOLDER/layers/LAYER/rows/K.js, a Packed u1 (rows, channels). */
+    /** Patches of one shard of rows: data/FOLDER/layers/LAYER/rows/K.js, a Packed u1 (channels, rows); the last has the rest. */
     rows: number;
     /** (N): a patch's row among all shards; near patches of the plane stand near each other. */
     order: Packed;
-    /** Channels of one shard of columns: data/FOLDER/layers/LAYER/columns/K.js, a Packed u1 (channels, N). */
+    /** Channels of one shard of columns: data/FOLDER/layers/LAYER/columns/K.js, a Packed u1 (channels, N), in `order`. */
     columns: number;
   };
 }

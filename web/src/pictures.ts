@@ -1,6 +1,6 @@
 // Pictures of the study by their number: names, classes, predictions; read from shards of many rows.
-import type { PicturesShard } from "./data";
-import { load, useLoaded, type Loaded } from "./shards";
+import type { PicturesIndex, PicturesShard } from "./data";
+import { load, unpack, useLoaded, type Loaded, type Unpacked } from "./shards";
 import { study } from "./state";
 
 export interface Prediction {
@@ -41,7 +41,8 @@ function rowOf(shard: PicturesShard, picture: number): PictureRow {
   };
 }
 
-async function rowsOf(pictures: number[]): Promise<Map<number, PictureRow>> {
+/** What is known of some pictures, by number. */
+export async function rowsOf(pictures: number[]): Promise<Map<number, PictureRow>> {
   const wanted = [...new Set(pictures)].filter((picture) => picture >= 0 && picture < study().pictures.count);
   const shards = await Promise.all(wanted.map((picture) => load<PicturesShard>(shardPath(picture))));
   return new Map(wanted.map((picture, at) => [picture, rowOf(shards[at] as PicturesShard, picture)]));
@@ -74,18 +75,23 @@ export function outputName(outputs: string[], output: number): string {
   return outputs[output] ?? `output ${output}`;
 }
 
-/** Whether a network's first output is the right one; null: it predicts nothing, or the answer is unknown. */
-export function isRight(row: PictureRow, network: string): boolean | null {
-  const prediction = row.predictions[network];
-  if (prediction === undefined || prediction.answer === null) return null;
-  return prediction.outputs[0] === prediction.answer;
+/** What all pictures are found by. */
+export interface Index {
+  /** The class of each picture, -1: unknown; null without labels. */
+  labels: Unpacked | null;
+  /** By the network's name: 0 unknown, 1 right, 2 wrong. */
+  answers: Record<string, Unpacked>;
+  differing: Unpacked | null;
 }
 
-/** What differs between networks that answer: their first outputs, by name where they have names. */
-export function differ(row: PictureRow): boolean {
-  const firsts = study().networks.flatMap(({ name, outputs }) => {
-    const first = row.predictions[name]?.outputs[0];
-    return first === undefined ? [] : [outputName(outputs, first)];
-  });
-  return new Set(firsts).size > 1;
+async function readIndex(): Promise<Index> {
+  const { labels, answers, differing } = await load<PicturesIndex>("pictures/index");
+  const all = await Promise.all(Object.entries(answers).map(async ([name, packed]) => [name, await unpack(packed)] as const));
+  return { labels: labels && (await unpack(labels)), answers: Object.fromEntries(all), differing: differing && (await unpack(differing)) };
 }
+
+/** The index of all pictures, one shard, once it is needed. */
+export function useIndex(needed = true): Loaded<Index> {
+  return useLoaded(needed ? "index" : null, readIndex);
+}
+

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CORNERS, format, LONGEST, parse, readPolygon, writePolygon, type Names, type Point, type Route } from "../src/address";
+import { CORNERS, format, LONGEST, parse, readPolygon, writePolygon, type Names, type Point, type Route, type View } from "../src/address";
 
 const LONG = "features.".repeat(45);
 const NAMES: Names = {
@@ -19,11 +19,11 @@ const [WILD, PLAIN] = [NAMES.networks[99]?.name as string, NAMES.networks[100]?.
 const WILD_LAYER = NAMES.networks[99]?.layers[999]?.name as string;
 
 const CORNER: Point[] = Array.from({ length: CORNERS }, (_, at) => [at * 13 + 0.125, 511.875 - at]);
-const VIEW: [number, number, number] = [317.5, 999.9, 634.9];
+const VIEW: View = [317.5, 999.9, 634.9];
 
 /** Every kind of route, for a network and one of its layers. */
 function routes(network: string, layer: string): Route[] {
-  const space = { page: "space", network, layer, arrangement: "one", view: VIEW, beside: null } as const;
+  const space = { page: "space", network, layer, arrangement: "one", view: VIEW, beside: null, colour: null } as const;
   const filters = { page: "filters", network, layer, sort: "max", show: "both", all: false } as const;
   const compare = { page: "compare", one: network, other: network, measure: "cka" } as const;
   const other = { otherLayer: layer };
@@ -50,7 +50,10 @@ function routes(network: string, layer: string): Route[] {
     { ...space, chosen: { filter: 511 } },
     { ...space, chosen: { picture: 99_999 } },
     { ...space, chosen: { class: 1999 } },
-    { ...space, chosen: { poly: CORNER }, beside: { network, layer } },
+    { ...space, chosen: { poly: CORNER }, beside: { network, layer, view: null } },
+    { ...space, chosen: { poly: CORNER, on: "fill" }, colour: { filter: 2047 }, beside: { network, layer, view: [-20.5, 0, 1200.1] } },
+    { ...space, chosen: { region: 1 }, colour: "class" },
+    { ...space, arrangement: "points", chosen: { poly: CORNER, on: "one" }, colour: "picture", beside: { network, layer, view: VIEW } },
     { ...compare, one: null, other: null, pair: null },
     { ...compare, pair: null, measure: "neighbours" },
     { ...compare, pair: { layer, channel: null, ...other, otherChannel: null }, measure: "procrustes" },
@@ -88,7 +91,8 @@ test("addresses are as people would write them", () => {
   assert.equal(written[0], "#/?p=17");
   assert.equal(written[6], "#/p/99999?l=vgg16.c4_1&at=0,19&align=depth&all=1");
   assert.equal(written[11], "#/f/vgg16/c4_1/84");
-  assert.equal(written[26], "#/c/vgg16/vgg16/c4_1.2047:c4_1.0");
+  assert.equal(written[24], "#/s/vgg16/c4_1?a=one&v=317.5,999.9,634.9&r=1&b=c");
+  assert.equal(written[29], "#/c/vgg16/vgg16/c4_1.2047:c4_1.0");
 });
 
 test("names of more than 16 signs, or with signs of our own, are written by number", () => {

@@ -37,12 +37,13 @@ test("an outline holds the patches that it holds in Python", () => {
 });
 
 test("filters have the contrast and the means that they have in Python", () => {
-  const levels = Uint8Array.from(vectors.levels as number[]);
+  const byPatch = vectors.levels as number[];
+  const levels = Uint8Array.from(byPatch, (_, at) => byPatch[(at % pictures.length) * 6 + Math.floor(at / pictures.length)]!);
   const all = new Int32Array(6 * LEVELS);
-  count(levels, pictures.keys(), 6, all);
+  count(levels, [...pictures.keys()], pictures.length, 6, all);
   for (const { name, members, filters } of vectors.regions) {
     const here = new Int32Array(6 * LEVELS);
-    count(levels, members, 6, here);
+    count(levels, members, pictures.length, 6, here);
     const found = contrasts(here, all, vectors.scale, members.length, pictures.length);
     const pairs = [["mean", "mean"], ["meanElsewhere", "mean_elsewhere"], ["fires", "fires"],
       ["firesElsewhere", "fires_elsewhere"], ["contrast", "contrast"]] as const;

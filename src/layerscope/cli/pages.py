@@ -16,6 +16,7 @@ from layerscope.cli.options import (
     network_to_draw,
     networks_of,
     precision_choice,
+    refuse_useless,
     rule_choice,
     say,
     study_argument,
@@ -34,6 +35,7 @@ from layerscope.cli.progress import progress_bar
     help="Pictures shown large: so many, spread over the set and its classes, or names with commas; default: those "
     "that are there, else 24.",
 )
+@click.option("--add", is_flag=True, help="Add those --pictures to the ones that are shown large.")
 @layers_option(None, "; default: all convolutions and linear layers", required=False)
 @click.option(
     "--filters",
@@ -69,12 +71,14 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     from layerscope.study.folder import Study
     from layerscope.study.sources import images_of
 
+    if options["pictures"] is None:
+        refuse_useless("--pictures", "add")
     found = Study.open(study)
     chosen = networks_of(found, names, options["weight_names"])
     images = images_of(found, places)
     networks = [network_to_draw(found, name, weights, options) for name, weights in chosen]
     rule = RULES[options["rule"]] if options["rule"] else None
-    what = PageOptions(options["pictures"], options["layers"], options["filters"], rule)
+    what = PageOptions(options["pictures"], options["layers"], options["filters"], rule, options["add"])
     with progress_bar() as progress:
         found = add_pages(found, networks, images, what, progress)
     for line in summary_of(found, [network.name for network in networks]):

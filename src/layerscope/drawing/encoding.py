@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import Image, ImageFile, PngImagePlugin
 
@@ -32,20 +33,22 @@ def encode_png(
     return memory.getvalue()
 
 
-def encode_jpeg(image: Image.Image, quality: int, about: str = "", *, fine: bool = False) -> bytes:
+def encode_jpeg(
+    image: Image.Image, quality: int, about: str = "", *, fine: bool = False, fitted: bool = False
+) -> bytes:
     """A JPEG of an image no wider or higher than JPEG_SIDE; ``about``: its comment, at most 65,533 bytes.
 
-    ``fine``: colours at full resolution, progressive, its codes fitted to it. Any content will do, noise too.
+    ``fitted``: progressive, its codes fitted to it, one image at a time. ``fine``: that, with colours at full
+    resolution. Any content will do, noise too.
     """
-    comment = {"comment": about.encode()} if about else {}
+    how: dict[str, Any] = {"comment": about.encode()} if about else {}
     memory = io.BytesIO()
-    if not fine:
-        image.save(memory, format="JPEG", quality=quality, **comment)
+    if not (fine or fitted):
+        image.save(memory, format="JPEG", quality=quality, **how)
         return memory.getvalue()
+    how |= {"subsampling": 0} if fine else {}
     with _room(_PER_PIXEL * image.width * image.height + len(about)):
-        image.save(
-            memory, format="JPEG", quality=quality, subsampling=0, optimize=True, progressive=True, **comment
-        )
+        image.save(memory, format="JPEG", quality=quality, optimize=True, progressive=True, **how)
     return memory.getvalue()
 
 

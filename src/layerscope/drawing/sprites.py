@@ -56,12 +56,14 @@ def suffix(size: tuple[int, int], count: int) -> str:
     return ".png" if small or large or count > _MOST_NOTES else ".jpg"
 
 
-def encode_sprite(sprite: Pixels, ending: str, about: Mapping[str, Any], *, quality: int = _QUALITY) -> bytes:
-    """The file, with what it says about itself: PNG, or JPEG with colours at full resolution."""
+def encode_sprite(
+    sprite: Pixels, ending: str, about: Mapping[str, Any], *, quality: int = _QUALITY, fine: bool = True
+) -> bytes:
+    """The file, with what it says about itself: PNG, or JPEG with colours at full resolution unless not ``fine``."""
     words, image = json.dumps(about, sort_keys=True), Image.fromarray(sprite)
     if ending == ".png":
         return encode_png(image, {_KEY: words})
-    return encode_jpeg(image, quality, words, fine=True)
+    return encode_jpeg(image, quality, words, fine=fine, fitted=True)
 
 
 def read_about(path: Path) -> dict[str, Any]:

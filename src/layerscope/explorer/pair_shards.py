@@ -60,7 +60,7 @@ class Compared:
     def contents(self) -> Iterator[tuple[str, Made | Copied]]:
         """All shards and figures, by their places on the site."""
         for one, other in self.pairs:
-            place = f"compare/{one.folder}/{other.folder}/pair"
+            place = f"compare/{one.place}/{other.place}/pair"
             yield shard(place, partial(self.record, one, other))
         for file in dict.fromkeys(file for figure in self._figures for file in figure["files"]):
             yield f"compare/{file}", copied(self.study, file)

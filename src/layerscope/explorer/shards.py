@@ -21,7 +21,8 @@ _RAW = -15  # deflate without head and checksum, with the largest window
 _STRATEGIES = (
     zlib.Z_DEFAULT_STRATEGY,
     zlib.Z_HUFFMAN_ONLY,
-)  # the second is better where nothing repeats: activations
+    zlib.Z_RLE,
+)  # the others are better where nothing repeats, or zeros alone: activations
 
 
 def script(path: str, value: Any) -> bytes:

@@ -117,7 +117,7 @@ class Site:
                 if layer in subject.filters:
                     yield self._filters(subject, layer)
             if has_reconstructions(subject):
-                yield shard(f"{subject.folder}/reconstructions", partial(reconstruction_shard, subject))
+                yield shard(f"{subject.place}/reconstructions", partial(reconstruction_shard, subject))
         for space in self.spaces:
             yield from space.contents()
         if self.compared is not None:
@@ -130,18 +130,20 @@ class Site:
             matches = self.compared.matches(subject, layer) if self.compared is not None else {}
             return filter_shard(subject, layer, matches)
 
-        return shard(f"{subject.folder}/layers/{subject.folders[layer]}/filters", make)
+        return shard(f"{subject.place}/layers/{subject.folders[layer]}/filters", make)
 
     def _pictures(self) -> Iterator[tuple[str, Copied]]:
         """What was drawn for the site: of the study, then of each network."""
+        own = [one for one in self.subjects if one.results.study.path == self.study.path]
+        places = {subject.folder: subject.place for subject in own}
         for file in self.study.manifest["files"]:
             if not file.endswith((".jpg", ".png")):
                 continue
-            network, _, own = file.partition(f"/{_PICTURES}")
-            if file.startswith(_PICTURES):
+            network, _, drawn = file.partition(f"/{_PICTURES}")
+            if drawn and network in places:
+                yield f"{places[network]}/{drawn}", copied(self.study, file)
+            elif file.startswith(_PICTURES):
                 yield f"pictures/{file.removeprefix(_PICTURES)}", copied(self.study, file)
-            elif own and "/" not in network:
-                yield f"{network}/{own}", copied(self.study, file)
 
 
 def _page() -> Iterator[tuple[str, Content]]:

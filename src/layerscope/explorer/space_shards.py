@@ -81,7 +81,7 @@ class SpaceShards:
     @property
     def at(self) -> str:
         """Where its shards are, below data/."""
-        return f"{self.subject.folder}/layers/{self.subject.folders[self.layer]}"
+        return f"{self.subject.place}/layers/{self.subject.folders[self.layer]}"
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -132,11 +132,11 @@ class SpaceShards:
 
     def _rows(self, k: int) -> dict[str, Any]:
         size = self.sizes[0]
-        return pack(self.levelled.levels[self.order[k * size : (k + 1) * size]], "u1")
+        return pack(self.levelled.levels[self.order[k * size : (k + 1) * size]].T, "u1")
 
     def _columns(self, k: int) -> dict[str, Any]:
         size = self.sizes[1]
-        return pack(self.levelled.levels[:, k * size : (k + 1) * size].T, "u1")
+        return pack(self.levelled.levels[self.order, k * size : (k + 1) * size].T, "u1")
 
     # -------------------------------------------------------------- planes and regions
 
@@ -161,7 +161,7 @@ class SpaceShards:
 
     def _tiles(self) -> Iterator[tuple[str, Copied]]:
         study, names = self.subject.results.study, "|".join(self.space.planes)
-        start = f"{self.subject.folder}/{self.space.folder}"
+        start, place = (f"{at}/{self.space.folder}" for at in (self.subject.folder, self.subject.place))
         tiles = re.compile(rf"{re.escape(start)}/plane_(({names})_files/(\d+)/\d+_\d+\.jpg)")
         sizes = {name: self._size(name)[1:] for name in self.space.planes}
         highest = {
@@ -169,7 +169,7 @@ class SpaceShards:
         }
         for found in filter(None, map(tiles.fullmatch, study.manifest["files"])):
             if int(found[3]) <= highest[found[2]]:
-                yield f"{start}/{found[1]}", copied(study, found[0])
+                yield f"{place}/{found[1]}", copied(study, found[0])
 
     def _region(self, count: int, region: Region) -> dict[str, Any]:
         outline = np.asarray(region.outline, float)

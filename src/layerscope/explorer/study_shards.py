@@ -12,6 +12,7 @@ import pyarrow as pa
 from layerscope._version import __version__
 from layerscope.disk.tables import read_json
 from layerscope.explorer.contents import Made, shard
+from layerscope.explorer.index_shard import picture_index
 from layerscope.explorer.shards import number
 from layerscope.explorer.subjects import Subject, blocks
 from layerscope.study.folder import Study
@@ -56,6 +57,7 @@ class Overview:
         yield shard("study", self.record)
         for start in range(0, max(1, self.study.pictures.num_rows), PICTURES):
             yield shard(f"pictures/{start // PICTURES}", partial(self.pictures, start))
+        yield shard("pictures/index", partial(picture_index, self.study, self.subjects))
 
     def record(self) -> dict[str, Any]:
         """The shard of the study."""
@@ -88,7 +90,7 @@ class Overview:
     def _network(self, subject: Subject) -> dict[str, Any]:
         about, drawn = subject.results.about, subject.about
         return {
-            **{"name": subject.name, "title": subject.title, "folder": subject.folder},
+            **{"name": subject.name, "title": subject.title, "folder": subject.place},
             **{"weights": about.get("weights") or "", "trunk": bool(about.get("trunk"))},
             "view": self.views.index(_view(subject)),
             "rule": drawn.get("rule", ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,19 +19,26 @@ from layerscope.errors import StudyError
 from layerscope.space.space import spaces_of
 from layerscope.study.folder import NetworkResults, Study
 
-_TITLES = {"alexnet": "AlexNet", "alexcnn": "AlexCNN", "vggcnn": "VGGCNN"}
+_TITLES = {
+    **{"alexnet": "AlexNet", "alexcnn": "AlexCNN", "vggcnn": "VGGCNN", "googlenet": "GoogLeNet"},
+    **{"mobilenet_v2": "MobileNetV2", "inception_v3": "Inception v3", "vit_b_16": "ViT-B/16"},
+}
 _FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "densenet": "DenseNet"}
-_TAKEN = ("data", "pictures", "compare")  # folders of the site
+_TAKEN = ("data", "pictures", "compare", "lock")  # of the site itself; its files have a dot
 _LONGEST = 12  # layers that fold into one block
 _STATISTICS = ("top_patches", "channel_statistics", "channel_sparsity")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network as the pages show it; ``called``: its name in the comparison, None if it is not compared."""
+    """A network as the pages show it; ``called``: its name in the comparison, None if it is not compared.
+
+    ``place``: the folder of its files on the site.
+    """
 
     results: NetworkResults = field(repr=False)
     called: str | None = None
+    place: str = ""
 
     @property
     def name(self) -> str:
@@ -40,7 +47,7 @@ class Subject:
 
     @property
     def folder(self) -> str:
-        """Of its files, in the study as on the site."""
+        """Of its files in the study."""
         return self.results.folder
 
     @property
@@ -130,12 +137,11 @@ class Subject:
 def find_subjects(study: Study, comparison: Study | None) -> tuple[Subject, ...]:
     """The networks of a study, then those that only the comparison has.
 
-    Raises StudyError if the comparison is not of the study, or two networks would have one folder.
+    Raises StudyError if the comparison is not of the study, or two networks have one name.
     """
     if comparison is None or comparison.path == study.path:
         found = [Subject(study.network(n), None if comparison is None else n) for n in study.networks]
-        _check(found)
-        return tuple(found)
+        return _placed(found)
     if study.digest not in comparison.manifest["inputs"].get("joined", ()):
         raise StudyError(
             f"{comparison.path} does not compare {study.path}; "
@@ -144,8 +150,7 @@ def find_subjects(study: Study, comparison: Study | None) -> tuple[Subject, ...]
     found = [Subject(study.network(name), _called(study, comparison, name)) for name in study.networks]
     known = {subject.called for subject in found}
     found += [Subject(comparison.network(name), name) for name in comparison.networks if name not in known]
-    _check(found)
-    return tuple(found)
+    return _placed(found)
 
 
 def _called(study: Study, comparison: Study, name: str) -> str | None:
@@ -156,16 +161,24 @@ def _called(study: Study, comparison: Study, name: str) -> str | None:
     return name if name in same else (same[0] if same else None)
 
 
-def _check(subjects: Sequence[Subject]) -> None:
-    taken = dict.fromkeys(_TAKEN, "the pages themselves")
+def _placed(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """The networks with their folders on the site: as in the study, unless one is taken, even but for case."""
+    found: dict[str, Subject] = {}
+    taken = set(_TAKEN)
     for subject in subjects:
-        key = subject.folder.lower()
-        if key in taken:
+        if subject.name in found:
             raise StudyError(
-                f"{taken[key]} and {subject.name} of {subject.results.study.path} would have the same folder; "
-                "give the network another name"
+                f"{subject.results.study.path} has another {subject.name} than "
+                f"{found[subject.name].results.study.path}; give one of them another name"
             )
-        taken[key] = subject.name
+        place = plain = subject.folder.replace(".", "_")
+        number = 1
+        while place.lower() in taken:
+            number += 1
+            place = f"{plain}_{number}"
+        taken.add(place.lower())
+        found[subject.name] = replace(subject, place=place)
+    return tuple(found.values())
 
 
 def titled(name: str) -> str:

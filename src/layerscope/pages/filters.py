@@ -71,9 +71,10 @@ def _patches(shown: Shown, rows: Rows, filters: Sequence[Filter], done: Count) -
     """The file of each filter without reconstructions, made ahead while the one before is put in place."""
 
     def encode(one: Filter) -> bytes:
-        return encode_sprite(
-            rows.of(one), shown.layouts[one.layer.name].ending, {"white": None}, quality=_QUALITY
-        )
+        ending = shown.layouts[
+            one.layer.name
+        ].ending  # photographs alone: colours at half resolution are enough
+        return encode_sprite(rows.of(one), ending, {"white": None}, quality=_QUALITY, fine=False)
 
     with closing(made_ahead(encode, filters, 1, _AHEAD)) as made:
         for one, content in made:

@@ -32,12 +32,18 @@ def add_pages(
     options.check_layers(networks)
     for network in networks:
         check_network(study, network)
-    wanted = options.pictures
-    chosen = chosen_before(study) if wanted is None else None
-    chosen = chosen if chosen is not None else choose_pictures(study, PICTURES if wanted is None else wanted)
+    chosen = _chosen(study, options)
     study = add_pictures(study, images, chosen, progress)
     for network in networks:
         told, rule = of(network.name, progress), options.rule_for(study, network.name)
         study = add_reconstructions(study, network, images, chosen, rule, told)
         study = add_filters(study, network, images, options, rule, told)
     return study
+
+
+def _chosen(study: Study, options: PageOptions) -> tuple[int, ...]:
+    """The pictures that are to be shown large."""
+    before = chosen_before(study)
+    if options.pictures is not None:
+        return choose_pictures(study, options.pictures, before or () if options.add else ())
+    return choose_pictures(study, PICTURES) if before is None else before

@@ -25,9 +25,10 @@ class PageOptions:
     """What is made for the pages.
 
     ``pictures``: those shown large with all their reconstructions: so many, spread over the set and its classes, or
-    names; None: those that are there, else 24. ``layers``: whose filters are shown, as `select_layers` takes them;
-    None: all convolutions and linear layers. ``filters``: those of them with reconstructions: "portrayed" (that have
-    a portrait in the study), "all" or "none". ``rule``: None: as the portraits that are there, else the deconvnet.
+    names; None: those that are there, else 24. ``add``: those that are there are shown, too. ``layers``: whose filters
+    are shown, as `select_layers` takes them; None: all convolutions and linear layers. ``filters``: those of them with
+    reconstructions: "portrayed" (that have a portrait in the study), "all" or "none". ``rule``: None: as the portraits
+    that are there, else the deconvnet.
     Raises LayerscopeError for what is none of these.
     """
 
@@ -35,10 +36,13 @@ class PageOptions:
     layers: str | Sequence[str] | None = None
     filters: str = "portrayed"
     rule: Rule | None = None
+    add: bool = False
 
     def __post_init__(self) -> None:
         if self.filters not in DRAWN:
             raise LayerscopeError(f"filters={self.filters!r:.40}: choose one of {', '.join(DRAWN)}")
+        if self.add and self.pictures is None:
+            raise LayerscopeError("add=True adds to the pictures that are there: say with pictures= which")
         if isinstance(self.pictures, int) and self.pictures < 0:
             raise LayerscopeError(f"{self.pictures} pictures: choose 0 or more, or name them")
 
@@ -69,16 +73,18 @@ class PageOptions:
         return drawing.rule
 
 
-def choose_pictures(study: Study, wanted: int | Sequence[str]) -> tuple[int, ...]:
+def choose_pictures(study: Study, wanted: int | Sequence[str], kept: Sequence[int] = ()) -> tuple[int, ...]:
     """The pictures meant, rising: so many of the good ones (all, if there are fewer), or those of these names.
 
-    A name may be without folders or suffix, if only one picture has it so. Raises StudyError for a name that none or
-    several have, and for a picture that could not be read.
+    ``kept`` are among them, and not counted. A name may be without folders or suffix, if only one picture has it so.
+    Raises StudyError for a name that none or several have, and for a picture that could not be read.
     """
     if isinstance(wanted, int):
-        return spread(_good(study), wanted)
-    known = study.pictures.column("name").to_pylist()
-    return tuple(sorted({_named(study, known, name) for name in wanted}))
+        chosen = spread([one for one in _good(study) if one[0] not in kept], wanted)
+    else:
+        known = study.pictures.column("name").to_pylist()
+        chosen = tuple(_named(study, known, name) for name in wanted)
+    return tuple(sorted({*chosen, *kept}))
 
 
 def spread(labelled: Sequence[tuple[int, int | None]], count: int) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from layerscope.network.geometry import Box
 from layerscope.plane.grid import Plane
 
 BLANK = np.uint8(244)  #: the grey of a cell without a patch
-_QUALITY = 85
+_QUALITY, _LOWER_QUALITY = 85, 75  # of the plane itself; of what is seen only reduced, a third of the bytes
 _BRANCH = 2  # levels below the plane's own at which a branch is made in one go: 16 tiles of the plane
 _WAITING = 6  # branches made ahead of who takes them; 1.5 MB each
 
@@ -33,7 +33,9 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut: into tiles of ``side`` pixels, an even number, as "jpg" (quality 85) or "png".
+    """How an image is cut: into tiles of ``side`` pixels, an even number, as "jpg" or "png".
+
+    A JPEG has quality 85, below the highest level 75.
 
     Raises DisplayError for another number or form.
     """
@@ -200,5 +202,6 @@ class _Pyramid:
         return image
 
     def _file(self, level: int, place: tuple[int, int], image: Image.Image) -> File:
-        content = encode_jpeg(image, _QUALITY) if self.tiling.form == "jpg" else encode_png(image)
+        quality = _QUALITY if level == len(self.sizes) - 1 else _LOWER_QUALITY
+        content = encode_jpeg(image, quality) if self.tiling.form == "jpg" else encode_png(image)
         return self.tiling.name(self.stem, level, place), content

@@ -28,9 +28,9 @@ function extentOf(points: ArrayLike<number>): [number, number, number, number] {
 async function dotsOf(network: NetworkData, layer: LayerData, space: SpaceShard, channel: number): Promise<Dots> {
   const of = space.activations.columns;
   const shard = await load<Packed>(`${network.folder}/layers/${layer.folder}/columns/${Math.floor(channel / of)}`);
-  const [points, all] = await Promise.all([unpack(space.points), unpack(shard)]);
+  const [points, all, order] = await Promise.all([unpack(space.points), unpack(shard), unpack(space.activations.order)]);
   const start = (channel % of) * space.patches;
-  return { points, levels: all.subarray(start, start + space.patches), extent: extentOf(points) };
+  return { points, levels: Uint8Array.from(order, (place) => all[start + place] as number), extent: extentOf(points) };
 }
 
 /** Where points stand in a square of so many pixels, and the nearest to a place of it. */

@@ -81,7 +81,7 @@ function Title({ at, row }: { at: PictureRoute; row: PictureRow | undefined }) {
 function notDrawn(): string {
   const others = study().pictures.chosen.length;
   if (others === 0) return "Reconstructions of this picture are not drawn; this draws them:";
-  return `Reconstructions are drawn of ${plural(others, "chosen picture")}, not of this one; this draws them of this one instead:`;
+  return `Reconstructions are drawn of ${plural(others, "chosen picture")}, not of this one; this adds it:`;
 }
 
 /** Goes along the chosen network's layers. */

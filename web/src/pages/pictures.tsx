@@ -1,13 +1,12 @@
 // All pictures of the study as a wall; of a class, by how networks answer, or where they differ.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import type { PicturesRoute } from "../address";
 import { thumb } from "../images";
 import { useKeys } from "../keys";
 import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
 import { useWidth } from "../parts/width";
-import { allPictures, className, differ, isRight, usePictures, type PictureRow } from "../pictures";
-import { useLoaded } from "../shards";
+import { className, useIndex, usePictures, type Index, type PictureRow } from "../pictures";
 import { go, narrow, route, study, to } from "../state";
 import { count, list, plural } from "../words";
 import { wallOf } from "../wall/grid";
@@ -15,22 +14,26 @@ import { wallOf } from "../wall/grid";
 const GAP = 2;
 
 /** Whether a picture is among those that the address asks for. */
-function wanted(at: PicturesRoute, row: PictureRow): boolean {
-  if (at.class !== null && row.label !== at.class) return false;
-  if (at.answers !== null && isRight(row, at.answers.network) !== at.answers.right) return false;
-  return !at.differing || differ(row);
+function wanted(at: PicturesRoute, { labels, answers, differing }: Index, picture: number): boolean {
+  if (at.class !== null && labels?.[picture] !== at.class) return false;
+  if (at.answers !== null && answers[at.answers.network]?.[picture] !== (at.answers.right ? 1 : 2)) return false;
+  return !at.differing || differing?.[picture] === 1;
 }
 
 function all(at: PicturesRoute): boolean {
   return at.class === null && at.answers === null && !at.differing;
 }
 
-/** The pictures asked for, by number; undefined until their rows are read. */
-function useWanted(at: PicturesRoute): { pictures: number[] | undefined; error?: string } {
-  const key = `${at.class} ${at.answers?.network} ${at.answers?.right} ${at.differing}`;
-  const found = useLoaded(all(at) ? null : key, async () => (await allPictures()).filter((row) => wanted(at, row)).map(({ picture }) => picture));
-  if (!all(at)) return { pictures: found.value, ...(found.error === undefined ? {} : { error: found.error }) };
-  return { pictures: Array.from({ length: study().pictures.count }, (_, picture) => picture) };
+/** The pictures asked for, by number; undefined until the index is read. */
+function useWanted(at: PicturesRoute): { pictures: number[] | undefined; error?: string | undefined } {
+  const { value, error } = useIndex(!all(at));
+  const { class: label, answers, differing } = at;
+  const every = useMemo(() => Array.from({ length: study().pictures.count }, (_, picture) => picture), []);
+  const pictures = useMemo(
+    () => (all(at) ? every : value && every.filter((picture) => wanted(at, value, picture))),
+    [value, label, answers?.network, answers?.right, differing],
+  );
+  return { pictures, error };
 }
 
 export function Pictures() {

@@ -1,33 +1,43 @@
 // Which colours patches have now, and which of them are lit.
 import { useMemo } from "preact/hooks";
-import type { Chosen } from "../address";
+import type { Chosen, ColourBy } from "../address";
 import { useLoaded } from "../shards";
 import { levelsOf } from "./activations";
 import { byGroup, byLevel, type Colours } from "./colours";
 import type { Space } from "./model";
 import { where } from "./selection";
-import { colour, preview } from "./store";
+import { preview } from "./store";
 
 const OVER = 0x99; // how much a colour hides of the patch under it
 
 export interface Shades {
   colours: Colours | null;
-  /** Patches that a filter lights up; null: no filter is chosen. */
+  /** Patches that a filter lights up; null: none does. */
   members: Int32Array | null;
 }
 
-/** Colours by the filter that is pointed at or chosen; else by what the tool row says. */
-export function useColours(space: Space, chosen: Chosen | null, labels: ((picture: number) => number) | null): Shades {
+export interface Shading {
+  chosen: Chosen | null;
+  /** What the address says that colours tell. */
+  colour: ColourBy | null;
+  labels: ((picture: number) => number) | null;
+  /** Whether it is the first plane: filters are those of its layer. */
+  first: boolean;
+}
+
+/** Colours by the filter that is pointed at or chosen; else by what the address says. */
+export function useColours(space: Space, { chosen, colour, labels, first }: Shading): Shades {
   const own = chosen !== null && "filter" in chosen ? chosen.filter : null;
-  const wanted = preview.value ?? own;
+  const lights = first ? (preview.value ?? own) : null;
+  const wanted = lights ?? (first && typeof colour === "object" ? (colour?.filter ?? null) : null);
   const channel = wanted !== null && wanted < space.shard.activations.channels ? wanted : null;
   const key = channel === null ? null : `${space.network.name} ${space.layer.name} ${channel}`;
   const levels = useLoaded(key, () => levelsOf(space, channel as number)).value ?? null;
-  const kind = colour.value;
+  const all = lights === null && chosen !== null;
   return useMemo(() => {
-    if (levels !== null) return { colours: byLevel(levels, OVER), members: where(space.count, (patch) => levels[patch]! > 0) };
-    if (kind === "picture") return { colours: byGroup(space.picture, OVER), members: null };
-    if (kind === "class" && labels) return { colours: byGroup(Array.from(space.picture, labels), OVER), members: null };
+    if (levels !== null) return { colours: byLevel(levels, OVER), members: all ? null : where(space.count, (patch) => levels[patch]! > 0) };
+    if (colour === "picture") return { colours: byGroup(space.picture, OVER), members: null };
+    if (colour === "class" && labels) return { colours: byGroup(Array.from(space.picture, labels), OVER), members: null };
     return { colours: null, members: null };
-  }, [space, levels, kind, labels]);
+  }, [space, levels, colour, labels, all]);
 }

@@ -14,12 +14,10 @@ export interface Contrast {
   contrast: number;
 }
 
-/** How many patches have each level, (channels, 256), added to `into`: `rows` is (patches, channels). */
-export function count(rows: Uint8Array, patches: Iterable<number>, channels: number, into: Int32Array): void {
-  for (const patch of patches) {
-    const start = patch * channels;
-    for (let channel = 0; channel < channels; channel++) into[channel * LEVELS + rows[start + channel]!]!++;
-  }
+/** How many of some patches have each level, (channels, 256), added to `into`: `values` is (channels, `all` patches). */
+export function count(values: Uint8Array, some: readonly number[], all: number, channels: number, into: Int32Array): void {
+  for (let channel = 0; channel < channels; channel++)
+    for (const patch of some) into[channel * LEVELS + values[channel * all + patch]!]!++;
 }
 
 /** A row per channel; `here` and `all` are (channels, 256), and `members` of `patches` are here. */

@@ -1,20 +1,27 @@
-// What the colours of classes mean; a class lights up when it is pressed.
-import type { Chosen } from "../address";
+// What the colours of patches mean; a class lights up when it is pressed.
+import type { Chosen, ColourBy } from "../address";
 import { className } from "../pictures";
-import { study } from "../state";
-import { count } from "../words";
+import { study, to } from "../state";
+import { count, figure } from "../words";
 import { css, hue } from "./colours";
-import { colour } from "./store";
+import type { Space } from "./model";
 
 const MOST = 14;
 
-export function Legend({ choose }: { choose: (chosen: Chosen) => void }) {
+interface LegendProps {
+  space: Space;
+  colour: ColourBy | null;
+  choose: (chosen: Chosen) => void;
+}
+
+export function Legend({ space, colour, choose }: LegendProps) {
   const classes = study().pictures.classes ?? [];
-  if (colour.value === "picture") return <p class="legend small soft">One colour for each picture; two of many may be alike.</p>;
-  if (colour.value !== "class") return null;
+  if (colour === "picture") return <p class="legend small soft">One colour for each picture; two of many may be alike.</p>;
+  if (colour !== null && typeof colour === "object") return <Ramp space={space} channel={colour.filter} />;
+  if (colour !== "class") return null;
   if (classes.length > MOST) return <p class="legend small soft">{`${count(classes.length)} classes have a colour each; two of many may be alike. Search lights one up.`}</p>;
   return (
-    <ul class="legend small">
+    <ul class="legend small" aria-label="Colours of classes">
       {classes.map((_, label) => (
         <li key={label}>
           <button type="button" onClick={() => choose({ class: label })}>
@@ -24,5 +31,15 @@ export function Legend({ choose }: { choose: (chosen: Chosen) => void }) {
         </li>
       ))}
     </ul>
+  );
+}
+
+function Ramp({ space, channel }: { space: Space; channel: number }) {
+  const largest = 255 * (space.shard.activations.scale[channel] ?? 0);
+  return (
+    <p class="legend scale small">
+      <a href={to({ page: "filter", network: space.network.name, layer: space.layer.name, channel })}>{`filter ${channel}`}</a>
+      <span>0</span> <i /> <span>{figure(largest)}</span>
+    </p>
   );
 }

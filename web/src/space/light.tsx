@@ -25,7 +25,7 @@ function hits(rows: readonly PictureRow[], words: string): Hit[] {
 }
 
 /** All pictures once they are needed. */
-export function useAllPictures(needed: boolean): PictureRow[] | null {
+function useAllPictures(needed: boolean): PictureRow[] | null {
   return useLoaded(needed ? "all pictures" : null, () => allPictures()).value ?? null;
 }
 

@@ -1,18 +1,18 @@
 // The page of a plane: its tools, the plane or two of them, what is chosen.
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { Arrangement, Chosen, SpaceRoute } from "../address";
+import type { Arrangement, Chosen, ColourBy, SpaceRoute } from "../address";
+import { useIndex } from "../pictures";
 import { colour as netOf, go, narrow, route as at, study, theme } from "../state";
 import { plural } from "../words";
 import type { Controller } from "./controller";
 import { useColours } from "./colouring";
 import { useSpaceKeys } from "./keys";
 import { Legend } from "./legend";
-import { useAllPictures } from "./light";
 import { firstOf, placesOn, planeOf, type Space } from "./model";
 import { SpacePanel } from "./panel";
 import { PlaneView, rounded } from "./plane";
 import { carried, chosenOf, linked, type Selection, selectionOf } from "./selection";
-import { colour, lit, pointed, preview, tool } from "./store";
+import { lit, pointed, preview, tool } from "./store";
 import { Toolbar } from "./toolbar";
 import { TruthLine } from "./truth";
 import type { Camera } from "./viewer";
@@ -21,9 +21,9 @@ const NONE: readonly number[] = [];
 const MOST_LIT = 60;
 
 export function SpaceView({ space, other, route }: { space: Space; other: Space | null; route: SpaceRoute }) {
-  const { chosen } = route;
+  const { chosen, colour = null } = route;
   const arrangement = route.arrangement === "one" && !space.planes.one ? "fill" : (route.arrangement ?? firstOf(space));
-  const labels = useLabels(chosen);
+  const labels = useLabels();
   const selection = useMemo(() => selectionOf(space, chosen, arrangement, labels), [space, JSON.stringify(chosen), arrangement, labels]);
   const controllers = useRef<(Controller | null)[]>([null, null]);
   const doing = useMemo(() => doings(space, controllers.current), [space]);
@@ -39,13 +39,19 @@ export function SpaceView({ space, other, route }: { space: Space; other: Space 
   return (
     <main class="space" id="content" tabIndex={-1}>
       <div class="left">
-        <Toolbar {...view} other={other} onShow={doing.show} onBeside={(next) => doing.change({ beside: next })} plane={doing.plane} />
+        <Toolbar
+          {...{ ...view, other, colour }}
+          onShow={doing.show}
+          onColour={(next) => doing.change({ colour: next })}
+          onBeside={(next) => doing.change({ beside: next && { ...next, view: null } })}
+          plane={doing.plane}
+        />
         <div class={other ? "planes two" : "planes"}>
-          <One {...view} from={null} linked={null} rest={doing.rest} give={(made) => (controllers.current[0] = made)} />
-          {other ? <One {...view} space={other} chosen={null} selection={null} from={space} linked={links} rest={() => undefined} give={(made) => (controllers.current[1] = made)} /> : null}
+          <One {...view} colour={colour} from={null} linked={null} rest={doing.rest} give={(made) => (controllers.current[0] = made)} />
+          {other ? <One {...view} space={other} colour={colour} chosen={null} selection={null} from={space} linked={links} rest={doing.restBeside} give={(made) => (controllers.current[1] = made)} /> : null}
           {other ? [space, other].map(({ network, layer }) => <p key={`${network.name} ${layer.name}`} class={`whose small ${netOf(network.name)}`}>{`${network.title} ${layer.name}`}</p>) : null}
         </div>
-        <Legend choose={doing.choose} />
+        <Legend space={space} colour={colour} choose={doing.choose} />
         <TruthLine space={space} arrangement={arrangement} />
       </div>
       {side}
@@ -72,6 +78,10 @@ function doings(space: Space, controllers: (Controller | null)[]) {
       const before = here().view;
       if (before === null || rounded(before) !== rounded(view)) change({ view }, true);
     },
+    restBeside: (view: Camera) => {
+      const route = at.peek();
+      if (route.page === "space" && route.beside) change({ beside: { ...route.beside, view } }, true);
+    },
   };
 }
 
@@ -82,6 +92,7 @@ interface OneProps {
   chosen: Chosen | null;
   selection: Selection | null;
   labels: ((picture: number) => number) | null;
+  colour: ColourBy | null;
   choose: (chosen: Chosen | null) => void;
   /** The first plane, if this is the one beside it. */
   from: Space | null;
@@ -96,7 +107,7 @@ function One(props: OneProps) {
   const { space, selection, chosen, from } = props;
   const near = useNear(from, space);
   const arrangement = props.arrangement === "one" && !space.planes.one ? "fill" : props.arrangement;
-  const shaded = useColours(space, chosen, props.labels);
+  const shaded = useColours(space, { chosen, colour: props.colour, labels: props.labels, first: from === null });
   const members = shaded.members ?? selection?.members ?? props.linked;
   const outline = selection && sameShape(selection, arrangement) ? selection.outline : null;
   const dark = theme.value === "dark";
@@ -106,7 +117,7 @@ function One(props: OneProps) {
   return (
     <PlaneView
       shown={shown}
-      camera={from ? null : props.route.view}
+      camera={from ? (props.route.beside?.view ?? null) : props.route.view}
       start={start}
       tool={from ? "move" : tool.value}
       pinned={chosen !== null && "patch" in chosen ? chosen.patch : -1}
@@ -114,12 +125,19 @@ function One(props: OneProps) {
       region={region}
       onRest={props.rest}
       onPoint={(patch) => (pointed.value = { plane: from ? 1 : 0, patch })}
-      onPick={(patch) => (from === null ? props.choose({ patch }) : go({ ...props.route, network: space.network.name, layer: space.layer.name, view: null, chosen: { patch }, beside: null }))}
+      onPick={(patch) => (from === null ? props.choose({ patch }) : go(turned(props.route, from, space, patch)))}
       onDraw={(drawn) => props.choose(chosenOf(space, drawn))}
       onRegion={(number) => (from ? undefined : props.choose({ region: number }))}
       give={props.give}
     />
   );
+}
+
+/** The two planes in each other's place, with a patch chosen on the one that was beside. */
+function turned(route: SpaceRoute, first: Space, other: Space, patch: number): SpaceRoute {
+  const beside = { network: first.network.name, layer: first.layer.name, view: route.view };
+  const colour = typeof route.colour === "object" ? null : (route.colour ?? null);
+  return { ...route, network: other.network.name, layer: other.layer.name, view: route.beside?.view ?? null, chosen: { patch }, colour, beside };
 }
 
 /** Whether an outline was drawn on what is shown; one-to-one regions are outlined along their cells. */
@@ -172,10 +190,8 @@ function spanOf(values: number[]): [number, number] {
   return values.reduce<[number, number]>(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 }
 
-/** The class of each picture, where all are known: read at once if they are few, else when something asks for them. */
-function useLabels(chosen: Chosen | null): ((picture: number) => number) | null {
-  const { count, shard, classes } = study().pictures;
-  const asked = colour.value === "class" || (chosen !== null && "class" in chosen);
-  const rows = useAllPictures(classes !== null && (asked || count <= 5 * shard));
-  return useMemo(() => (rows && ((of: number) => rows[of]?.label ?? -1)), [rows]);
+/** The class of each picture, once it is known. */
+function useLabels(): ((picture: number) => number) | null {
+  const labels = useIndex(study().pictures.classes !== null).value?.labels ?? null;
+  return useMemo(() => labels && ((of: number) => labels[of] ?? -1), [labels]);
 }

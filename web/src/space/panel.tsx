@@ -1,10 +1,10 @@
 // What is chosen on a plane, beside it.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { Arrangement, Chosen } from "../address";
 import { Button } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
 import { Note } from "../parts/note";
-import { allPictures, className, usePictures } from "../pictures";
+import { className, rowsOf, usePictures } from "../pictures";
 import { colour, narrow, study, to } from "../state";
 import { count, figure, plural } from "../words";
 import { Filters } from "./filters";
@@ -47,8 +47,10 @@ export function SpacePanel(props: PanelProps) {
   const { space, chosen } = props;
   const name = useNames(chosen !== null && "picture" in chosen ? [chosen.picture] : []);
   const title = titleOf(chosen, space, name);
+  const panel = useRef<HTMLElement>(null);
   return (
-    <aside class="side" aria-label="What is chosen">
+    <aside class="side" aria-label="What is chosen" ref={panel}>
+      {narrow.value ? <button type="button" class="grip" aria-label="Plane or panel" onClick={() => slide(panel.current)} /> : null}
       <Crumbs path={crumbs(space, chosen, title)} />
       <header class="row">
         <h1>{title}</h1>
@@ -57,6 +59,14 @@ export function SpacePanel(props: PanelProps) {
       <Body {...props} />
     </aside>
   );
+}
+
+/** On a phone the panel is a sheet that slides over the plane as the page is scrolled: up all of it, or down. */
+function slide(panel: HTMLElement | null): void {
+  if (panel === null) return;
+  const above = panel.getBoundingClientRect().top;
+  const header = document.querySelector(".header")?.getBoundingClientRect().bottom ?? 0;
+  scrollTo({ top: above > header + 1 ? scrollY + above - header : 0 });
 }
 
 function crumbs(space: Space, chosen: Chosen | null, title: string) {
@@ -149,7 +159,7 @@ function Members(props: PanelProps & { chosen: Chosen; selection: Selection }) {
   const { space, chosen, selection } = props;
   const { members } = selection;
   const described = describe(members, placesOn(space, selection.on), space.picture);
-  const kinds = useKinds(space, members, described);
+  const kinds = useKinds(space, members, described, props.labels);
   const words = [`${plural(members.length, "patch", "patches")} of ${plural(described.pictures, "picture")}`];
   if (described.pictures > 1) words.push(`spread ${figure(described.spread)}`);
   return (
@@ -173,10 +183,11 @@ function Members(props: PanelProps & { chosen: Chosen; selection: Selection }) {
 }
 
 /** Classes of patches, or their pictures where there are no classes, most first. */
-function useKinds(space: Space, members: Int32Array, { counts: pictures }: Described): string {
-  const rows = usePictures(pictures.map(([picture]) => picture)).value;
-  if (study().pictures.classes) return rows ? counts(Array.from(members, (patch) => rows.get(space.picture[patch]!)?.label ?? -1)) : "";
-  return pictures.slice(0, 3).map(([picture, number]) => `${rows?.get(picture)?.name ?? `picture ${picture}`} ${number}`).join(", ");
+function useKinds(space: Space, members: Int32Array, { counts: pictures }: Described, labels: PanelProps["labels"]): string {
+  const first = pictures.slice(0, 3);
+  const rows = usePictures(first.map(([picture]) => picture)).value;
+  if (study().pictures.classes) return labels ? counts(Array.from(members, (patch) => labels(space.picture[patch]!))) : "";
+  return first.map(([picture, number]) => `${rows?.get(picture)?.name ?? `picture ${picture}`} ${number}`).join(", ");
 }
 
 /** The members, those nearest to the centre first. */
@@ -212,9 +223,10 @@ export function Take(props: PanelProps) {
 }
 
 async function saveTable({ space, chosen }: PanelProps, selection: Selection): Promise<void> {
-  const rows = await allPictures();
-  const name = (picture: number) => rows[picture]?.name ?? "";
-  const label = (picture: number) => (typeof rows[picture]?.label === "number" ? className(rows[picture].label) : "");
+  const rows = await rowsOf(Array.from(selection.members, (patch) => space.picture[patch]!));
+  const name = (picture: number) => rows.get(picture)?.name ?? "";
+  const labelled = (label: number | null | undefined) => (typeof label === "number" ? className(label) : "");
+  const label = (picture: number) => labelled(rows.get(picture)?.label);
   const what = titleOf(chosen, space, name).toLowerCase().replace(/[^a-z0-9]+/g, "-");
   const table = csv(space, selection, name, study().pictures.classes ? label : null);
   save(`${study().name}-${space.network.name}-${space.layer.name}-${what}.csv`, table);

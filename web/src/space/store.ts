@@ -2,10 +2,7 @@
 import { signal } from "@preact/signals";
 import type { Tool } from "./tools";
 
-export type Colour = "none" | "class" | "picture" | "filter";
-
 export const tool = signal<Tool>("move");
-export const colour = signal<Colour>("none");
 export const by = signal<"contrast" | "mean">("contrast");
 /** A filter that is pointed at: the plane shows where it fires. */
 export const preview = signal<number | null>(null);

@@ -22,8 +22,17 @@ export function cellOf(space: Space, patch: number): { plane: Plane; cell: numbe
   return null;
 }
 
-/** Parts of tiles that a patch's picture is made of, in pixels of the cell. */
-export function partsOf(space: Space, patch: number): { address: string; from: [number, number]; to: [number, number]; size: [number, number] }[] {
+/** A part of a tile, and where it lies in the cell of a patch, in shares of its side. */
+interface TilePart {
+  address: string;
+  from: [number, number];
+  size: [number, number];
+  to: [number, number];
+  span: [number, number];
+}
+
+/** Parts of tiles that a patch's picture is made of. */
+export function partsOf(space: Space, patch: number): TilePart[] {
   const place = cellOf(space, patch);
   if (place === null) return [];
   const { cell: side, tile } = place.plane.data;
@@ -34,8 +43,9 @@ export function partsOf(space: Space, patch: number): { address: string; from: [
     spans(left, side, tile).map((across) => ({
       address: tileUrl(space, place.plane, level, across.tile, down.tile),
       from: [across.from, down.from] as [number, number],
-      to: [across.to, down.to] as [number, number],
       size: [across.size, down.size] as [number, number],
+      to: [across.to / side, down.to / side] as [number, number],
+      span: [across.size / side, down.size / side] as [number, number],
     })),
   );
 }
@@ -53,11 +63,10 @@ function spans(start: number, length: number, tile: number): { tile: number; fro
 /** Draws a patch's picture into a square of a canvas; false: no plane shows it. */
 export async function drawPatch(context: CanvasRenderingContext2D, space: Space, patch: number, side: number): Promise<boolean> {
   const parts = partsOf(space, patch);
-  const unit = side / space.planes.fill.data.cell;
   const loaded = await Promise.all(parts.map(({ address }) => fetchImage(address)));
-  parts.forEach(({ from, to, size }, n) => {
-    const [x, y] = [Math.round(to[0] * unit), Math.round(to[1] * unit)];
-    const [right, bottom] = [Math.round((to[0] + size[0]) * unit), Math.round((to[1] + size[1]) * unit)];
+  parts.forEach(({ from, to, size, span }, n) => {
+    const [x, y] = [Math.round(to[0] * side), Math.round(to[1] * side)];
+    const [right, bottom] = [Math.round((to[0] + span[0]) * side), Math.round((to[1] + span[1]) * side)];
     context.drawImage(loaded[n]!, from[0], from[1], size[0], size[1], x, y, right - x, bottom - y);
   });
   return parts.length > 0;
@@ -81,9 +90,9 @@ function tileNow(address: string, again: () => void): HTMLImageElement | null {
 
 /** Paints a patch's picture at left, top, side, as far as its tiles are there. */
 export function paintPatch(context: CanvasRenderingContext2D, space: Space, patch: number, at: readonly [number, number, number], again: () => void): void {
-  const unit = at[2] / space.planes.fill.data.cell;
-  for (const { address, from, to, size } of partsOf(space, patch)) {
+  const [left, top, side] = at;
+  for (const { address, from, to, size, span } of partsOf(space, patch)) {
     const tile = tileNow(address, again);
-    if (tile) context.drawImage(tile, from[0], from[1], size[0], size[1], at[0] + to[0] * unit, at[1] + to[1] * unit, size[0] * unit, size[1] * unit);
+    if (tile) context.drawImage(tile, from[0], from[1], size[0], size[1], left + to[0] * side, top + to[1] * side, span[0] * side, span[1] * side);
   }
 }

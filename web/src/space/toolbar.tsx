@@ -1,10 +1,10 @@
 // The tools over a plane.
-import type { Arrangement, Chosen } from "../address";
+import type { Arrangement, Chosen, ColourBy } from "../address";
 import { type Choice, Segmented } from "../parts/controls";
 import { narrow, study } from "../state";
 import type { Controller } from "./controller";
 import type { Space } from "./model";
-import { type Colour, colour, tool } from "./store";
+import { tool } from "./store";
 import type { Tool } from "./tools";
 
 interface ToolbarProps {
@@ -14,6 +14,8 @@ interface ToolbarProps {
   onShow: (arrangement: Arrangement) => void;
   chosen: Chosen | null;
   choose: (chosen: Chosen | null) => void;
+  colour: ColourBy | null;
+  onColour: (colour: ColourBy | null) => void;
   onBeside: (beside: { network: string; layer: string } | null) => void;
   plane: () => Controller | null;
 }
@@ -36,7 +38,7 @@ export function Toolbar(props: ToolbarProps) {
       <Segmented label="Tool" choices={tools} value={tool.value} onPick={(name) => (tool.value = name)} />
       <Segmented label="Arrangement" choices={arrangements} value={props.arrangement} onPick={props.onShow} />
       <span class="gap" />
-      <ColourBy {...props} />
+      <Colours {...props} />
       <Beside {...props} />
       <div class="segmented" role="group" aria-label="Zoom">
         <button type="button" aria-label="Nearer" onClick={() => props.plane()?.viewer.zoom(1.5)}>+</button>
@@ -47,22 +49,43 @@ export function Toolbar(props: ToolbarProps) {
   );
 }
 
-function ColourBy({ chosen, choose }: ToolbarProps) {
-  const filter = chosen !== null && "filter" in chosen;
-  const pick = (value: Colour) => {
-    colour.value = value === "filter" ? "none" : value;
-    if (value === "filter") choose({ filter: 0 });
-    else if (filter) choose(null);
+function Colours({ space, chosen, choose, colour, onColour }: ToolbarProps) {
+  const filter = chosen !== null && "filter" in chosen ? chosen.filter : null;
+  const value = typeof colour === "string" ? colour : colour !== null || filter !== null ? "filter" : "none";
+  const pick = (name: string) => {
+    if (name === "filter") return onColour({ filter: filter ?? firstFilter(space, chosen) });
+    if (filter !== null) choose(null);
+    onColour(name === "class" || name === "picture" ? name : null);
   };
   return (
-    <label class="picks">
-      <span class="unseen">Colour of patches</span>
-      <select class="button" value={filter ? "filter" : colour.value} onChange={(event) => pick(event.currentTarget.value as Colour)}>
-        <option value="none">Colour: none</option>
-        {study().pictures.classes ? <option value="class">Colour: class</option> : null}
-        <option value="picture">Colour: picture</option>
-        <option value="filter">Colour: a filter</option>
-      </select>
+    <>
+      <label class="picks">
+        <span class="unseen">Colour of patches</span>
+        <select class="button" value={value} onChange={(event) => pick(event.currentTarget.value)}>
+          <option value="none">Colour: none</option>
+          {study().pictures.classes ? <option value="class">Colour: class</option> : null}
+          <option value="picture">Colour: picture</option>
+          <option value="filter">Colour: a filter</option>
+        </select>
+      </label>
+      {colour !== null && typeof colour === "object" ? <WhichFilter space={space} channel={colour.filter} onPick={(channel) => onColour({ filter: channel })} /> : null}
+    </>
+  );
+}
+
+/** The filter that colours at first: that of most contrast in the region, if one is chosen. */
+function firstFilter(space: Space, chosen: Chosen | null): number {
+  const number = chosen !== null && "region" in chosen ? chosen.region : 1;
+  return space.shard.regions.find((region) => region.number === number)?.filters[0]?.channel ?? 0;
+}
+
+function WhichFilter({ space, channel, onPick }: { space: Space; channel: number; onPick: (channel: number) => void }) {
+  const last = space.shard.activations.channels - 1;
+  const take = (value: number) => Number.isInteger(value) && value >= 0 && value <= last && onPick(value);
+  return (
+    <label class="which">
+      <span class="unseen">{`Filter that gives the colour, 0 to ${last}`}</span>
+      <input class="button" type="number" min={0} max={last} value={channel} onChange={(event) => take(event.currentTarget.valueAsNumber)} />
     </label>
   );
 }
