@@ -1,6 +1,7 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
 # make paper  every figure and table of the paper, and its claims with verdicts
-# make test   sets up, runs every check
+# make test   sets up, runs every check but the longest
+# make full   the longest: some five minutes
 # make quick  style, types and the tests of what has changed, in a minute and a half
 # make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3
@@ -8,13 +9,14 @@ BIN := .venv/bin
 # Most of a test is one thread's work, or waits for a process: one worker more than processors, each of one thread.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))")
 PYTEST := pytest --numprocesses $(WORKERS) --dist worksteal
-ALONE := OMP_NUM_THREADS=1
+# A thread that waits for another, as t-SNE's do, leaves its processor to the other tests.
+ALONE := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PAGE := src/layerscope/explorer/page
 # Node of the system; without one, that of a package, from .venv.
 export PATH := $(PATH):$(CURDIR)/.venv/bin
 WEB := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
 
-.PHONY: demo paper test quick web lint types pytest coverage lowest bench docs clean
+.PHONY: demo paper test full quick web lint types pytest coverage lowest bench docs clean
 
 demo: .venv/.demo web
 	$(BIN)/python examples/demo.py demo
@@ -41,13 +43,16 @@ types: .venv/.dev web/node_modules/.package-lock.json
 	cd web && node build.mjs --tests && { node --test .tests/*.mjs > .tests/log || { cat .tests/log; exit 1; }; }
 
 pytest: .venv/.dev web
-	$(ALONE) $(BIN)/python -m $(PYTEST) --durations 20
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not full" --durations 20
+
+full: .venv/.dev web
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m full --durations 20
 
 coverage: .venv/.dev
-	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow and not full" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 lowest: .venv-lowest/.ready
-	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow" --ignore tests/test_docs.py
+	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow and not full" --ignore tests/test_docs.py
 
 bench: .venv/.dev web
 	$(BIN)/python benchmarks/reconstruct.py

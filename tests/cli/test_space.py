@@ -16,7 +16,7 @@ from layerscope.images.sets import open_images
 from layerscope.space.space import Space
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
-from tests.support.spaces import begin, textured, write_textures
+from tests.support.spaces import begin, textured, undrawn, write_textures
 from tests.support.studies import bytes_of, small
 
 SIZE = ("--patches", "160", "--perplexity", "8", "--side", "8", "--threads", "1")
@@ -72,7 +72,8 @@ def test_the_same_again_makes_nothing(whole: tuple[Path, Result]) -> None:
 def test_options_reach_the_plan(study: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(study, tmp_path / "study"))
     words = ("--where", "all", "--per-picture", "9", "--seed", "3", "--cells", "50", "--perplexity", "7")
-    made = run("make", copied, "-l", "c2,c5", "--patches", "90", "--side", "9", "--threads", "1", *words)
+    with undrawn():
+        made = run("make", copied, "-l", "c2,c5", "--patches", "90", "--side", "9", "--threads", "1", *words)
     assert made.exit_code == 0, made.output
     for layer in ("c2", "c5"):
         options = Study.open(copied).steps[f"alexcnn/spaces/{layer}/pictures"]

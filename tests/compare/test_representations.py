@@ -131,26 +131,3 @@ def test_layers_of_one_position_take_no_memory_for_the_others() -> None:
     assert one.positions == 9
     assert one.channels == 6
     assert one.layers["vector"].strides[1] == 0
-
-
-@pytest.mark.slow
-def test_deeper_layers_of_alexnet_are_like_deeper_layers_of_vgg16(tmp_path: Path) -> None:
-    """Photographs, whole and four corners of each; the ranks of the best layers rise (rank correlation at least .8)."""
-    data = Path(pytest.importorskip("skimage").__file__).parent / "data"
-    names = "astronaut chelsea coffee motorcycle_left rocket brick grass gravel"
-    (tmp_path / "pictures").mkdir()
-    for path in (next(data.glob(f"{name}.*")) for name in names.split()):
-        with Image.open(path) as picture:
-            width, height = picture.size
-            side = min(width, height) * 3 // 4
-            corners = [(x, y, x + side, y + side) for x in (0, width - side) for y in (0, height - side)]
-            for number, box in enumerate([(0, 0, width, height), *corners]):
-                picture.convert("RGB").crop(box).save(tmp_path / "pictures" / f"{path.stem}-{number}.png")
-    networks = [load_network(name, "imagenet-trunk") for name in ("alexnet", "vgg16")]
-    found = compare_layers(
-        *gather_representations(networks, open_images(tmp_path / "pictures"), tmp_path / "out")
-    )
-    places = [list(found.other.layers).index(str(layer)) for layer in found.best.values()]
-    ranks = np.unique(places, return_inverse=True)[1]
-    assert np.corrcoef(np.arange(len(places)), ranks)[0, 1] >= 0.8
-    assert np.abs(found.matrix("shuffled")).max() < found.matrix().max(axis=1).min()

@@ -153,7 +153,7 @@ def test_layers_that_never_change_are_named(tmp_path: Path) -> None:
     assert none.neighbours_map().caption
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_alexnets_layers_find_deeper_layers_of_vgg16_as_they_lie_deeper(tmp_path: Path) -> None:
     """On crops of photographs; with 396 crops of 66 photographs the correlation was .98."""
     data = Path(pytest.importorskip("skimage").__file__).parent / "data"
@@ -177,4 +177,4 @@ def test_alexnets_layers_find_deeper_layers_of_vgg16_as_they_lie_deeper(tmp_path
     ]
     assert all(finding.holds for finding in ridges)
     assert min(finding.numbers["rho"] for finding in ridges) > 0.8
-    assert np.abs(found.matrix("shuffled")).max() < 0.1
+    assert np.abs(found.matrix("shuffled")).max() < min(0.1, found.matrix().max(axis=1).min())

@@ -13,7 +13,7 @@ from layerscope.images.sets import open_images
 from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
-from tests.support.killing import Attempt, Begun, Ended, beginning, tell
+from tests.support.killing import Attempt, Begun, Ended, beginning, ends_the_same_however_killed, tell
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
 if sys.platform == "win32":
@@ -45,11 +45,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
 
 
 def test_killed_at_random_moments(tmp_path: Path, begun: Begun) -> None:
-    """Whatever is killed, the study opens, and the next run ends as if nothing had happened."""
-    codes = []
-    for number in range(2):  # studies, each killed again and again
-        codes += begun.killed_at_random(begun.copy(tmp_path / str(number)), 4, number, Study.open)
-    assert codes.count(-signal.SIGKILL) > 3  # not all were done before
+    ends_the_same_however_killed(begun, tmp_path)
 
 
 def test_killed_midway_keeps_what_is_finished(tmp_path: Path, begun: Begun) -> None:

@@ -359,7 +359,7 @@ def test_opentsne_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
             stage()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_ten_thousand_patches() -> None:
     vectors, labels = clusters(10_000, 64, groups=30)
     done = embed(vectors)

@@ -143,7 +143,7 @@ def as_computed(chain: Chain, network: Network, layers: Sequence[str]) -> list[t
             partial(vggcnn, width=0.25, final_relu=True), id="vggcnn"
         ),  # vgg16 is as deep, and whole
         torchvision.models.alexnet,
-        torchvision.models.vgg16,
+        pytest.param(torchvision.models.vgg16, marks=pytest.mark.full),
     ],
 )
 def test_layers_of_the_whole_networks_equal_the_twin(build: Callable[[], nn.Module]) -> None:

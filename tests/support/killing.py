@@ -25,6 +25,7 @@ import numpy as np
 
 from layerscope.disk import tables
 from layerscope.study.check import check_study
+from layerscope.study.folder import Study
 from tests.support.studies import bytes_of
 
 ALONE = {  # of OpenMP, linear algebra, Arrow and its allocator
@@ -162,6 +163,14 @@ class Begun:
         assert bytes_of(study) == self.whole
         assert check_study(study) == ()
         return codes
+
+
+def ends_the_same_however_killed(begun: Begun, top: Path) -> None:
+    """Whatever is killed, a study of it opens, and the next run ends as if nothing had happened."""
+    codes = []
+    for number in range(2):  # studies, each killed again and again
+        codes += begun.killed_at_random(begun.copy(top / str(number)), 4, number, Study.open)
+    assert codes.count(-signal.SIGKILL) > 3  # not all were done before
 
 
 @contextmanager
