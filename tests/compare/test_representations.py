@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from layerscope import load_network
 from layerscope.compare.pooled import Pooled
 from layerscope.compare.representations import Representations, gather_representations
 from layerscope.compare.similarity import compare_layers

@@ -178,8 +178,8 @@ def _compared(trained: Mapping[str, Tensor], random: Mapping[str, Tensor]) -> Ar
 
 def _measured(trained: Tensor, random: Tensor) -> list[float]:
     before, after = entropy(trained), entropy(random)
-    rise = after / before - 1 if before else float("nan")
-    return [{**similarities(random, trained), "rise": rise}[measure] for measure in _MEASURES]
+    measured = {**similarities(random, trained), "rise": after / before - 1 if before else float("nan")}
+    return [measured[measure] for measure in _MEASURES]
 
 
 # ------------------------------------------------------------------ what it says
