@@ -21,7 +21,7 @@ from layerscope.images.decoding import load_image
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.reconstruction.descent import Class, Seed, reconstruct
-from layerscope.zoo.loading import Trunk
+from layerscope.zoo.trunks import Trunk
 from tests.support.exhibits import FEW, own, picture, pictures, results, small_network
 from tests.support.looking import words
 

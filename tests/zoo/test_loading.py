@@ -211,7 +211,14 @@ def sized():
     return module
 
 def needy(classes):
-    return nn.ReLU()
+    if classes < 0:
+        raise ValueError("too few")
+    return nn.Sequential(nn.Conv2d(3, classes, 3))
+
+class Net(nn.Sequential):
+    def __init__(self, width=2, *, name="a"):
+        super().__init__(nn.Conv2d(3, width, 3), nn.ReLU())
+        self.name = name
 
 def broken():
     raise RuntimeError("two\\nlines")
@@ -257,6 +264,66 @@ def test_a_factory_brings_its_preprocessing(own: str) -> None:
     assert load_network(f"{own}:sized", options=Options(input_size=16)).input_shape == (3, 16, 16)
 
 
+@pytest.mark.parametrize(
+    ("given", "channels"),
+    [("Net", 2), ("Net()", 2), ("Net(3)", 3), ("Net(width=4, name='(a):b')", 4), ("needy(5)", 5)],
+)
+@pytest.mark.parametrize(
+    "place", ["own_package.networks", "own_package/networks.py", "./own_package/networks.py"]
+)
+def test_a_factory_is_given_literals(own: str, place: str, given: str, channels: int, tmp_path: Path) -> None:
+    network = load_network(f"{place}:{given}", options=Options(input_size=8))
+    assert network.layers[0].channels == channels
+    assert network.loading is not None
+    if place == own:
+        assert network.name == network.loading.spec == f"{own}:{given}"
+    else:
+        assert network.name == f"networks.py:{given}"
+        assert network.loading.spec == f"{tmp_path}/own_package/networks.py:{given}"
+        assert "networks" not in sys.modules
+
+
+def test_a_file_is_read_anew_and_sees_the_files_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_it.py").write_text("WIDTH = 2\n")
+    file, text = tmp_path / "json.py", OWN.replace("width=2", "width=beside_it.WIDTH")
+    file.write_text(f"import beside_it\n{text}")
+    options = Options(input_size=8)
+    assert read_architecture(f"{file}:Net", options=options).layers[0].channels == 2
+    file.write_text(f"import beside_it\n{text.replace('beside_it.WIDTH', '7')}")
+    assert read_architecture(f"{file}:Net", options=options).layers[0].channels == 7
+    assert hasattr(sys.modules["json"], "loads")
+    del sys.modules["beside_it"]
+
+
+def test_torchvisions_networks_have_a_longer_name_too() -> None:
+    network = read_architecture("torchvision:alexnet")
+    assert (network.name, network.layers[0].name) == ("alexnet", "c1")
+
+
+def test_wrappers_are_looked_through() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())
+    parallel, averaged = nn.DataParallel(module), torch.optim.swa_utils.AveragedModel(module)
+    compiled: Any = torch.compile(nn.DataParallel(module))
+    for wrapped in (parallel, averaged, compiled):
+        network = load_network(wrapped, options=Options(input_size=8))
+        assert network.name == "Sequential"
+        assert [layer.name for layer in network.layers] == ["0"]
+        assert [layer.name for layer in Network.from_module(wrapped).layers] == ["0"]
+
+
+def test_a_wrapper_of_the_users_is_a_module_like_any_other() -> None:
+    class DataParallel(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = nn.Conv2d(3, 2, 3)
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            doubled: Tensor = self.module(pictures) * 2
+            return doubled
+
+    assert load_network(DataParallel()).name == "DataParallel"
+
+
 def test_a_module_is_taken_as_it_is() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())
     network = load_network(module, options=Options(input_size=12))
@@ -282,7 +349,19 @@ WRONG: dict[str, str] = {
     "..networks:net": "is not package.module:factory",
     "own_package.networks:missing": "has no callable 'missing'; name a function",
     "own_package.networks:number": "has no callable 'number'",
-    "own_package.networks:needy": "failed: TypeError: .*'classes'; it must take no arguments",
+    "own_package.networks:needy": r"failed: TypeError: .*'classes'; it must take no arguments, or be given",
+    "own_package.networks:needy(-1)": "failed: ValueError: too few; it must take these arguments and return a module",
+    "own_package.networks:needy(nn)": "the arguments of .* are not all literals: numbers, text",
+    "own_package.networks:needy(__import__('os'))": "are not all literals",
+    "own_package.networks:needy(2) + print(1)": "are not all literals",
+    "own_package.networks:needy(2).eval": "is not package.module:factory",
+    "own_package.networks:needy(2)(3)": "are not all literals",
+    "own_package.networks:needy(1) or print(1)": "are not all literals",
+    "own_package.networks:needy(**{'classes': 2})": "are not all literals",
+    "own_package.networks:needy(classes=": "is not package.module:factory",
+    "absent.py:Net": "cannot import 'absent.py' .*there is no file absent.py; is it there",
+    "own_package/networks.py:missing": "has no callable 'missing'",
+    "torchvision:alexcnn": "no network is called 'torchvision:alexcnn'; did you mean",
     "own_package.networks:broken": "failed: RuntimeError: two lines",
     "own_package.networks:nothing": "returned str, not a torch.nn.Module",
 }

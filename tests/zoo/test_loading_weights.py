@@ -29,7 +29,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.save(tv.get_model(network, weights=None).state_dict(), path)
         return Fetched(path, "0" * 64, "a file", "whole", "state-dict", str(entry))
 
-    monkeypatch.setattr("layerscope.zoo.loading.fetch", fetch)
+    monkeypatch.setattr("layerscope.zoo.origins.torchvisions.fetch", fetch)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def main() -> None:
     """Show what every layer of a convolutional network represents.
 
     NETWORK is alexcnn or vggcnn (the paper's), any torchvision classifier by name (`layerscope networks` lists
-    them), or package.module:factory, a function of yours that returns a torch module.
+    them), timm:NAME, or package.module:factory or file.py:Net, a function or class of yours that makes a torch
+    module, with its arguments if it needs any: "file.py:Net(width=2)".
     """
     plain = warnings.formatwarning
 

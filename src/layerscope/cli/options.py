@@ -161,7 +161,10 @@ building = together(
     click.option("--classes", type=click.IntRange(1), help="Number of classes."),
     click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
     click.option(
-        "--input-channels", "channels_in", type=click.IntRange(1), help="Of the input (alexcnn, vggcnn)."
+        "--input-channels",
+        "channels_in",
+        type=click.IntRange(1),
+        help="Of the input (alexcnn, vggcnn, timm's).",
     ),
     click.option(
         "--width", type=float, callback=_width, help="Factor on the number of filters (alexcnn, vggcnn)."

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ class _Gathering:
             network.name: {
                 "digest": network.graph.digest,
                 "dtype": str(network.dtype),
-                "preprocessing": asdict(network.preprocessing),
+                "preprocessing": network.preprocessing.about(),
                 "made_with": surroundings(network.device),
             }
             for network in self.networks

@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from layerscope.network.tracing import evaluating, quiet
+
+USUAL = (28, 32, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
+"""Sizes of pictures, in pixels, that networks are mostly made for."""
+
 _PLACES = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose3d, nn.MaxPool1d, nn.MaxPool3d)
 
 
@@ -32,6 +37,22 @@ def misfit(module: nn.Module, pictures: Tensor) -> str:
         for hook in hooks:
             hook.remove()  # type: ignore[attr-defined]
     return ""
+
+
+def fitting_sizes(module: nn.Module, channels: int) -> tuple[int, ...]:
+    """The `USUAL` sizes that the module runs on, for square pictures; it is left as it was."""
+    tensor = next(iter(module.parameters()), torch.empty(0))
+
+    def runs(size: int) -> bool:
+        pictures = torch.zeros((2, channels, size, size), dtype=tensor.dtype, device=tensor.device)
+        try:
+            module(pictures)
+        except Exception:  # the user's code may raise anything
+            return False
+        return True
+
+    with evaluating(module), quiet(), torch.no_grad():
+        return tuple(size for size in USUAL if runs(size))
 
 
 def _said(path: str, part: nn.Module, values: Tensor) -> str:

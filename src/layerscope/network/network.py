@@ -22,6 +22,7 @@ from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import geometry
 from layerscope.network.source import Loading
 from layerscope.network.tracing import computing
+from layerscope.network.wrappers import unwrapped
 
 _SIGMOIDS = frozenset({"sigmoid", "hardsigmoid"})
 _BATCH = 8  # pictures a forward pass takes at once
@@ -82,6 +83,7 @@ class Network:
 
         The input size is the preprocessing's. Raises NetworkError if the module cannot be read.
         """
+        module = unwrapped(module)
         graph = capture(module, preprocessing.shape)
         names = None if classes is None else tuple(classes)
         return cls(name or type(module).__name__, graph, preprocessing, names)

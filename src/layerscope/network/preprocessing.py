@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -26,6 +26,7 @@ CENTRE: Place = (0.5, 0.5)
 
 _REACH = 2  # pixels to each side that a filter reads, at most, where it does not reduce
 _WHOLE = 16  # times the pixels that are seen: larger ones are not resized as a whole
+_LATER = {"squash": False}  # fields that older studies do not have, and what was so then
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -39,11 +40,20 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
+    squash: bool = False  #: resize to the crop's shape and its margin, whatever shape the picture has
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the network's input."""
         return len(self.mean), self.height, self.width
+
+    def about(self) -> dict[str, object]:
+        """What a study says of it: what came to be said later only where it is not as it was without saying."""
+        every = asdict(self)
+        return {name: value for name, value in every.items() if name not in _LATER or value != _LATER[name]}
+
+    def __str__(self) -> str:
+        return f"Preprocessing({', '.join(f'{name}={value!r}' for name, value in self.about().items())})"
 
     def apply(self, picture: Image.Image | Tensor, place: Place = CENTRE) -> Tensor:
         """The input (channels, height, width), float32, for a picture of any size; grey for one channel.
@@ -105,6 +115,9 @@ class Preprocessing:
         width, height = picture.size
         if not width * height:
             raise ImageError(f"{width} x {height}: it has no pixels; leave it out")
+        if self.squash:
+            ratio = max(1.0, (self.resize or 0) / min(self.height, self.width))
+            return int(self.height * ratio + 1e-9), int(self.width * ratio + 1e-9)
         covering = max(self.width / width, self.height / height)
         scale = max(covering, (self.resize or 0) / min(width, height))
         return max(self.height, int(height * scale + 1e-9)), max(self.width, int(width * scale + 1e-9))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Options:
-    """How to build a network; None: as its authors did. ``width`` and ``channels`` only for alexcnn, vggcnn."""
+    """How to build a network; None: as its authors did. ``width``: alexcnn and vggcnn; ``channels``: also timm's."""
 
     classes: int | None = None  #: number of classes
     channels: int | None = None  #: of the input
@@ -17,7 +17,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Loading:
-    """What `load_network` was given: a name or package.module:factory, weights (a file by its whole path), options."""
+    """What `load_network` was given: a name, weights, options; files by their whole paths."""
 
     spec: str
     weights: str | None = None

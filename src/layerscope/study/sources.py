@@ -94,8 +94,8 @@ def check_network(study: Study, network: Network) -> None:
         raise StudyError(
             f"{network.name} has another architecture or other weights than in {study.path}; load those"
         )
-    now = asdict(network.preprocessing)
-    if changed := [key for key, value in now.items() if _plain(value) != known["preprocessing"].get(key)]:
+    now, then = network.preprocessing.about(), known["preprocessing"]
+    if changed := [key for key in {**then, **now} if _plain(now.get(key)) != then.get(key)]:
         raise StudyError(
             f"{network.name} prepares pictures in another way than in {study.path} ({changed[0]}); load it as it was"
         )

@@ -101,7 +101,7 @@ def _network_input(network: Network) -> dict[str, Any]:
     return {
         "digest": network.graph.digest,
         "dtype": str(network.dtype).removeprefix("torch."),
-        "preprocessing": asdict(network.preprocessing),
+        "preprocessing": network.preprocessing.about(),
         "layers": [layer.name for layer in network.layers],
         "classes": None if network.classes is None else hashlib.sha256(classes).hexdigest(),
     }

@@ -155,7 +155,7 @@ class Plan:
             "network": self.spec,
             "build": asdict(self.build),
             "start": start.hexdigest(),
-            "preprocessing": asdict(self.module[1]),
+            "preprocessing": self.module[1].about(),
             "images": self.images.digest,
             "validation": None if self.validation is None else self.validation.digest,
             "recipe": {**recipe, "schedule": options.recipe.schedule.__name__},

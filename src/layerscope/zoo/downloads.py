@@ -120,6 +120,16 @@ def _network(url: str) -> Iterator[None]:
         raise WeightsError(_complaint(host, error)) from error
 
 
+def unreachable(url: str) -> str:
+    """Why a server cannot be asked, in words; "" if it answers."""
+    try:
+        with _network(url):
+            requests.head(url, timeout=TIMEOUT)
+    except WeightsError as error:
+        return str(error)
+    return ""
+
+
 def _complaint(host: str, error: requests.RequestException) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"{host} did not answer within {TIMEOUT[0]:g} s"

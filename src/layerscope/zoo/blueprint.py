@@ -1,0 +1,79 @@
+"""What a network's name stands for, whoever knows it: how the module is built, and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.errors import NetworkError
+from layerscope.network.preprocessing import Preprocessing
+from layerscope.network.source import Options
+
+_GREY_MEAN, _GREY_DEVIATION = (0.449,), (0.226,)  # ImageNet's, over the three colours
+
+
+def _no_names(_: nn.Module) -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a name stands for. An origin is a function that makes one of a name and `Options`."""
+
+    name: str
+    build: Callable[[], nn.Module]  #: the module, with values as they fall where ``own`` is empty
+    preprocessing: Preprocessing
+    classes: tuple[str, ...] | None = None
+    published: Callable[[str, bool], Published] | None = (
+        None  #: weights by their name; whether to show progress
+    )
+    own: str = ""  #: where a network of the user's has its values from
+    assumed: bool = False  #: whether nobody said the size of its pictures
+    bare: bool = False  #: whether it can be built without values, none of which its constructor makes
+    rename: Callable[[nn.Module], Mapping[str, str]] = _no_names  #: layer names in place of module paths
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that have a name: what they make of the blueprint, their tensors, and their source in words."""
+
+    blueprint: Blueprint
+    state: Mapping[str, Tensor]
+    source: str
+
+
+def refuse(name: str, options: Options, *refused: str) -> None:
+    """Raise NetworkError for options that the network is not built with."""
+    for option in refused:
+        if getattr(options, option) is not None:
+            raise NetworkError(
+                f"{name} is not built with {option!r}; only alexcnn and vggcnn take every option"
+            )
+
+
+def sized(preprocessing: Preprocessing, size: int | tuple[int, int] | None) -> Preprocessing:
+    """The same for another input size, the margin around the crop in proportion."""
+    if size is None:
+        return preprocessing
+    height, width = (size, size) if isinstance(size, int) else size
+    ratio = (preprocessing.resize or preprocessing.height) / preprocessing.height
+    return replace(preprocessing, height=height, width=width, resize=round(ratio * min(height, width)))
+
+
+def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
+    """The same for another number of channels: ImageNet's grey for each."""
+    if channels == len(preprocessing.mean):
+        return preprocessing
+    return replace(preprocessing, mean=_GREY_MEAN * channels, deviation=_GREY_DEVIATION * channels)
+
+
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Random weights are the same in every run, and the caller's random numbers are as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
