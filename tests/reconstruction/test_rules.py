@@ -231,8 +231,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         "ask only",
     ),
     "weights made on the way": (
-        lambda: Function(lambda x, n: F.linear(x, n.weight * 2), nn.Linear(7, 3)),
-        "linear",
+        lambda: Function(lambda x, n: F.linear(x, n.weight * x.mean()), nn.Linear(7, 3)),
+        "mean",
         "ask only",
     ),
     "pictures mixed": (lambda: Function(lambda x: x.transpose(0, 1) + 1), "transpose", "ask only"),

@@ -22,10 +22,12 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.network.axes import MAP, find_axes
+from layerscope.network.constants import Constants
 from layerscope.network.fitting import misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
+_CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 
 
@@ -112,6 +114,7 @@ class _Tidier:
         self.modules: dict[str, int] = {}
         self.batch = ""  # the number of pictures, as export calls it
         self.known: dict[Any, Any] = {}  # fx node -> Ref or Parameter
+        self.constants = Constants({**program.state_dict, **program.constants})
         self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
         self.same: dict[Any, Any] = {}  # fx node of dropout -> the node whose very tensor it hands on
         self.parts: dict[
@@ -130,10 +133,9 @@ class _Tidier:
             raise NetworkError(
                 f"the network returns {len(results)} values; wrap it so that it returns one tensor"
             )
-        state = {**self.program.state_dict, **self.program.constants}
         leaves = (leaf for op in self.operations for leaf in leaves_of(op.arguments.values()))
         used = {leaf.name for leaf in leaves if isinstance(leaf, Parameter)}
-        tensors = {name: state[name].detach() for name in sorted(used)}
+        tensors = {name: self.constants.state[name].detach() for name in sorted(used)}
         return Graph(tuple(self.operations), results[0].index, MappingProxyType(self.modules), tensors)
 
     def _name_inputs(self) -> None:
@@ -142,6 +144,7 @@ class _Tidier:
             node = nodes[spec.arg.name]
             if spec.target is not None:
                 self.known[node] = Parameter(spec.target)
+                self.constants.tensor(node, spec.target)
             elif self.operations:
                 raise NetworkError(
                     "the network takes several inputs; wrap it so that it takes one image tensor"
@@ -168,15 +171,21 @@ class _Tidier:
 
     def _call(self, node: Any) -> None:
         kind = _kind(node.target)
+        if self.constants.compute(node):
+            return
         self._note_memory(node)
-        if kind in ("chunk", "split", "split_with_sizes"):
+        if kind in _CUTS:
             self._split(node)
             return
         if kind == "getitem" and node.args[0] in self.parts:
             source, part = node.args
             axis, start, length = self.parts[source][part]
             arguments = {"self": self.known[source], "dim": axis, "start": start, "length": length}
-            self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
+            if _kind(source.target) == "unbind":
+                arguments = {"self": self.known[source], "dim": axis, "index": start}
+                self._append(node, "select", torch.ops.aten.select.int, arguments)
+            else:
+                self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
         elif _changes_nothing(node, kind):
             self.known[node] = self.known[node.args[0]]
             if "dropout" in kind:
@@ -191,6 +200,7 @@ class _Tidier:
                 changed = self.same.get(node.args[0], node.args[0])
                 for name in (changed, *(n for n, source in self.same.items() if source is changed)):
                     self.known[name] = self.known[node]
+                    self.constants.values.pop(name, None)
 
     def _note_memory(self, node: Any) -> None:
         """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
@@ -214,8 +224,11 @@ class _Tidier:
                 )
 
     def _split(self, node: Any) -> None:
-        axis = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
-        lengths = [int(part.shape[axis]) for part in node.meta["val"]]
+        """Cuts are made one by one, where they are read. An unbound axis is one of cuts of length 1, then dropped."""
+        unbound = _kind(node.target) == "unbind"
+        at = 1 if unbound else 2
+        axis = node.args[at] if len(node.args) > at else node.kwargs.get("dim", 0)
+        lengths = [1 if unbound else int(part.shape[axis]) for part in node.meta["val"]]
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
         self.known[node] = self.known[node.args[0]]
@@ -250,8 +263,12 @@ class _Tidier:
             self.modules.update(dict.fromkeys(_paths(node), known.index))
 
     def _translate(self, argument: Any) -> Any:
-        known = self.known
-        return change_leaves(argument, lambda leaf: known[leaf] if isinstance(leaf, torch.fx.Node) else leaf)
+        return change_leaves(
+            argument, lambda leaf: self._of(leaf) if isinstance(leaf, torch.fx.Node) else leaf
+        )
+
+    def _of(self, node: Any) -> Any:
+        return self.known[node] if node in self.known else self.constants.keep(node)
 
 
 def _nothing() -> None:

@@ -81,12 +81,12 @@ class _Reader:
 
 @dataclass(frozen=True, eq=False)
 class _WarningsOfTorch:
-    """In place of the pattern that a filter of warnings has for their module."""
+    """In place of the pattern that a filter of warnings has for their module: torch, or its `with` that ends."""
 
     reader: _Reader
 
     def match(self, module: str) -> bool:
-        return self.reader.speaks() and module.partition(".")[0] == "torch"
+        return self.reader.speaks() and module.partition(".")[0] in ("torch", "contextlib")
 
 
 class _Aside(io.TextIOBase):
