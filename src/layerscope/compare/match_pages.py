@@ -69,8 +69,7 @@ def _draw_row(canvas: Canvas, row: Sequence[Portrayed], columns: Sequence[int], 
 def _draw_filter(canvas: Canvas, one: Portrayed, x: int, y: int, width: int) -> None:
     pixel, base = canvas.pixel, (y + _LABEL - 8) * canvas.pixel
     said, small = fitted(one.said, width * pixel / 2, _SMALL) if one.said else ("", _SMALL)
-    words, size = fitted(one.whose, width * pixel * (0.49 if said else 1), _LETTERS, "bold")
-    canvas.text(x * pixel, base, words, size, ha="left", weight="bold")
+    canvas.title(x * pixel, base, one.whose, _LETTERS, width * pixel * (0.49 if said else 1))
     if said:
         canvas.text((x + width) * pixel, base, said, small, ha="right", color=FAINT)
     high, wide = one.sheet.block

@@ -84,6 +84,11 @@ class Canvas:
             x, y, drawable(words), None, family=_FONT, parse_math=False, usetex=False, **style
         )
 
+    def title(self, x: float, y: float, words: str, size: float, width: float) -> None:
+        """Write one bold line that begins at x, no wider than a width: smaller, then shortened."""
+        words, size = fitted(words, width, size, "bold")
+        self.text(x, y, words, size, ha="left", weight="bold")
+
     def patch(self, patch: Patch) -> None:
         """Add a shape."""
         self.page.axes[0].add_patch(patch)
@@ -210,8 +215,7 @@ class Heading:
     def draw(self, canvas: Canvas, title: str, caption: str, width: int) -> int:
         """Draw both, no wider than a width; where all else begins, in pixels from the top."""
         pixel, x, y = canvas.pixel, self.border * canvas.pixel, self.border + self.base
-        words, size = fitted(title, self.room * width * pixel, self.letters, "bold")
-        canvas.text(x, y * pixel, words, size, ha="left", weight="bold")
+        canvas.title(x, y * pixel, title, self.letters, self.room * width * pixel)
         for number, line in enumerate(broken(caption.strip(), width * pixel, self.small, self.lines)):
             y += self.leading if number else self.first
             canvas.text(x, y * pixel, line, self.small, ha="left", color=FAINT)

@@ -227,8 +227,7 @@ def _colours(nodes: Sequence[ArchitectureLayer]) -> dict[str, str]:
 
 
 def _draw_heading(canvas: Canvas, width: float, title: str, colours: dict[str, str]) -> float:
-    words, size = fitted(title, width - 2 * _MARGIN, 10, "bold")
-    canvas.text(_MARGIN, _MARGIN + 8, words, size, ha="left", weight="bold")
+    canvas.title(_MARGIN, _MARGIN + 8, title, 10, width - 2 * _MARGIN)
     x, y = _MARGIN, _MARGIN + 22
     for kind, colour in colours.items():
         room = 8 + text_width(drawable(kind), 7) + 12

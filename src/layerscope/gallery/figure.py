@@ -249,8 +249,7 @@ def _heads_wanted(rows: Sequence[Row], drawing: _Drawing) -> list[bool]:
 
 
 def _draw_title(drawing: _Drawing, title: str, y: float) -> float:
-    words, size = fitted(title, drawing.width - drawing.left - _MARGIN, 9, "bold")
-    drawing.canvas.text(drawing.left, y + 8, words, size, ha="left", weight="bold")
+    drawing.canvas.title(drawing.left, y + 8, title, 9, drawing.width - drawing.left - _MARGIN)
     return drawing.canvas.snap(y + 12)
 
 
