@@ -65,11 +65,7 @@ class Preprocessing:
             raise NetworkError(
                 f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
             )
-        if isinstance(picture, Tensor):
-            pixels = self._part(picture, place).numpy()
-        else:
-            seen = self.crop(self._coloured(picture), place)
-            pixels = np.atleast_3d(np.asarray(seen)).transpose(2, 0, 1)
+        pixels = self._pixels(picture, place)
         table = _values(self.mean, self.deviation)
         values = np.empty(self.shape, np.float32)
         for channel in range(len(table)):
@@ -97,6 +93,15 @@ class Preprocessing:
     def resized(self, picture: Image.Image) -> Tensor | None:
         """The whole picture as `crop` resizes it, uint8 (channels, height, width); None of a long thin one."""
         return self._resized(self._coloured(picture))
+
+    def _pixels(self, picture: Image.Image | Tensor, place: Place) -> npt.NDArray[np.uint8]:
+        """What `crop` takes of a picture, (channels, height, width)."""
+        whole = picture if isinstance(picture, Tensor) else self.resized(picture)
+        if whole is not None:
+            found: npt.NDArray[np.uint8] = self._part(whole, place).numpy()
+            return found
+        assert isinstance(picture, Image.Image)
+        return np.atleast_3d(np.asarray(self.crop(self._coloured(picture), place))).transpose(2, 0, 1)
 
     def _resized(self, shown: Image.Image) -> Tensor | None:
         down, across = self._size(shown)
