@@ -152,12 +152,20 @@ def _study() -> dict[str, Any]:
         **{"rule": "", "layers": [layer], "strip": None, "outputs": [], "errors": None},
     }
     pictures: dict[str, Any] = {
-        **{"count": PICTURES, "bad": 0, "shard": 1000, "classes": None, "chosen": [], "thumbs": None},
+        **{
+            "count": PICTURES,
+            "bad": 0,
+            "shard": 1000,
+            "classes": None,
+            "sizes": None,
+            "chosen": [],
+            "thumbs": None,
+        },
         "command": "",
     }
     return {
         **{
-            "format": 1,
+            "format": 2,
             "name": "synthetic",
             "digest": "",
             "version": "",

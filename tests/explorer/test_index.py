@@ -11,6 +11,7 @@ import pytest
 
 from layerscope.explorer.index_shard import picture_index
 from layerscope.explorer.site import Site
+from layerscope.explorer.study_shards import Overview
 from tests.oracles.explorer import shards as slow
 
 Answer = tuple[int | None, int | None]  # the first output, the right one
@@ -52,18 +53,19 @@ def index(labels: list[int | None], *subjects: Any) -> dict[str, Any]:
     found = picture_index(study(labels), subjects)
     return {
         **{"labels": read(found["labels"]), "differing": read(found["differing"])},
-        "answers": {name: read(packed) for name, packed in found["answers"].items()},
+        **{kind: {name: read(packed) for name, packed in found[kind].items()} for kind in ("first", "right")},
     }
 
 
-def test_answers_are_right_wrong_or_unknown_one_by_one() -> None:
+def test_first_and_right_outputs_stand_at_their_pictures() -> None:
     one = [(0, 0), (1, 0), (2, None), (None, 2), (None, None)]
     found = index([3, None, 0, 0, 1], subject("one", one))
     assert found["labels"] == [3, -1, 0, 0, 1]
-    assert found["answers"] == {"one": [1, 2, 0, 0, 0]}
+    assert found["first"] == {"one": [0, 1, 2, -1, -1]}
+    assert found["right"] == {"one": [0, 0, -1, 2, -1]}
     assert found["differing"] is None, "one network does not differ from itself"
     assert index([None, None], subject("none", [(None, 1), (None, 0)])) == {
-        **{"labels": None, "answers": {}, "differing": None}
+        **{"labels": None, "first": {}, "right": {}, "differing": None}
     }
 
 
@@ -89,6 +91,27 @@ def test_networks_differ_by_the_names_of_their_first_outputs(names: tuple[tuple[
         expected.append(int(len(firsts) > 1))
     assert index([0] * 60, *subjects)["differing"] == expected
     assert 10 < sum(expected) < 60
+
+
+def overview(labels: list[int | None], *subjects: Any, classes: list[str] | None = None) -> Overview:
+    manifest = {"inputs": {"images": {"classes": classes}}}
+    return Overview(SimpleNamespace(**vars(study(labels)), manifest=manifest), subjects, (), ())  # type: ignore[arg-type]
+
+
+def test_classes_are_called_what_the_set_or_the_outputs_are() -> None:
+    outputs = ("cat", "dog", "cow", "owl")
+    answers: list[Answer] = [(0, 3), (1, 1), (2, None), (3, 1)]
+    labels: list[int | None] = [3, 1, None, 1]
+    named = overview(labels, subject("one", answers, outputs))
+    assert (named.classes, named.sizes) == (list(outputs), [0, 2, 0, 1])
+    given = overview(labels, subject("one", answers, outputs), classes=["a", "b"])
+    assert (given.classes, given.sizes) == (["a", "b", "2", "3"], [0, 2, 0, 1])
+    others: list[Answer] = [(0, 3), (1, 0), (2, None), (3, 1)]  # a label that is not the number of its output
+    assert overview(labels, subject("one", others, outputs)).classes == ["0", "1", "2", "3"]
+    assert overview(labels, subject("one", [(0, None)] * 4, outputs)).classes == ["0", "1", "2", "3"]
+    assert overview(labels, subject("one", answers, outputs[:3])).classes == ["0", "1", "2", "3"]
+    bare = overview([None, None], subject("one", answers[:2], outputs))
+    assert (bare.classes, bare.sizes) == (None, None)
 
 
 def test_the_index_is_of_the_pictures_that_the_shards_have(site: Site) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from math import cos, sin
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,20 +25,6 @@ PLANE = "#/s/alexcnn/p1"
 @pytest.fixture
 def space(shown: Shown) -> Space:
     return Space.open(Study.open(shown.study.path), "p1", network="alexcnn")
-
-
-def drag(seen: Visit, tool: str, shares: Sequence[tuple[float, float]]) -> None:
-    """Draw with a tool through places of the plane, in shares of its box."""
-    box: Any = seen.page.locator(".plane .tiles").bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in shares]
-    seen.page.keyboard.press(tool)
-    seen.page.mouse.move(*places[0])
-    seen.page.mouse.down()
-    for place in places[1:]:
-        seen.page.mouse.move(*place, steps=4)
-    seen.page.mouse.up()
-    seen.page.wait_for_selector("h1:text('Lasso'), h1:text('Box')")
-    seen.settle()
 
 
 def members(seen: Visit) -> list[int]:
@@ -67,7 +52,7 @@ def test_what_is_drawn_holds_the_patches_that_python_finds(
     with visit(browser) as seen:
         for tool, shares in (("b", [(0.2, 0.2), (0.7, 0.6)]), ("l", loop)):
             seen.go(f"{bases['file']}{PLANE}?a={arrangement}")
-            drag(seen, tool, shares)
+            seen.draw(tool, shares)
             made = call(seen, shown)
             assert members(seen) == made["region"].members.tolist()
             assert 3 < len(made["region"].members) < len(made["space"].points), "not all, and not nothing"

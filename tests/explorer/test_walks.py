@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from layerscope import Study
+from layerscope import Space, Study
 from tests.support.browsing import Visit, visit
 from tests.support.explorer import Shown
 
@@ -69,10 +70,55 @@ def test_each_thing_leads_to_the_next_by_one_click(
         seen.page.click(".units a:text('the plane of p1')")
         seen.page.wait_for_selector(".side")
         assert re.fullmatch(r"#/s/alexcnn/p1\?patch=\d+", seen.hash)
-        seen.page.click(".side a[href^='#/f/alexcnn/p1/'] >> nth=0")
+        seen.draw("b", [(0.3, 0.3), (0.7, 0.7)])
+        assert "box=" in seen.hash
+        assert "patch=" not in seen.hash
+        seen.page.click(".side .filters a[href^='#/f/alexcnn/p1/'] >> nth=0")
         seen.page.wait_for_selector("a.column")
         assert re.fullmatch(r"#/f/alexcnn/p1/\d+", seen.hash)
         assert seen.said == []
+
+
+def test_dots_of_a_filters_plane_are_reached_by_keys(
+    browser: Browser, bases: dict[str, str], shown: Shown
+) -> None:
+    space = Space.open(Study.open(shown.study.path), "p1", network="alexcnn")
+    values = np.asarray(space.vectors)[:, 2]
+    with visit(browser) as seen:
+        seen.go(f"{bases['file']}{FILTERS}/2")
+        seen.page.focus("canvas.dots")
+        press(seen, "Home")
+        said = seen.page.inner_text(".under")
+        patch = int(re.match(r"Patch (\d+) of ", said)[1])  # type: ignore[index]
+        assert values[patch] >= values.max() * (1 - 1 / 255)
+        places = {patch}
+        for key in ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"):
+            press(seen, key)
+            places.add(int(re.match(r"Patch (\d+)", seen.page.inner_text(".under"))[1]))  # type: ignore[index]
+        assert len(places) > 2
+        assert seen.hash == f"{FILTERS}/2", "arrows of the page itself would have gone to other filters"
+        press(seen, "Home")
+        assert press(seen, "Enter") == f"#/s/alexcnn/p1?patch={patch}"
+        assert seen.said == []
+
+
+def test_colours_and_the_view_beside_are_in_the_address(browser: Browser, bases: dict[str, str]) -> None:
+    with visit(browser) as seen:
+        seen.go(f"{bases['file']}#/s/alexcnn/p1?a=one&box=0,0,6,5")
+        for choice, written in (("class", "b=c"), ("picture", "b=p"), ("filter", r"b=\d+")):
+            seen.page.select_option(".picks select >> nth=0", choice)
+            seen.settle()
+            assert re.search(rf"[?&]{written}(&|$)", seen.hash)
+            assert "box=0,0,6,5" in seen.hash
+        seen.page.fill(".which input", "3")
+        seen.page.keyboard.press("Enter")
+        seen.settle()
+        assert "b=3" in seen.hash
+        assert seen.page.inner_text(".legend a") == "filter 3"
+        address = seen.hash
+        seen.go(bases["file"] + address)
+        assert seen.page.input_value(".which input") == "3"
+        assert seen.hash == address
 
 
 def test_the_finder_leads_to_a_filter_and_the_theme_is_remembered(

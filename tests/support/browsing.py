@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tests.support.packages import need, need_built
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page
+
+Theme: TypeAlias = Literal["dark", "light"]
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -32,7 +34,7 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def axe() -> str:
+def _axe() -> str:
     """The script that looks for what people with other senses, or without a mouse, cannot use."""
     path = need_built(ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js", "make web")
     return path.read_text("utf-8")
@@ -50,6 +52,30 @@ class Visit:
         self.page.goto("about:blank")  # or an address that differs after its # alone would not be loaded
         self.page.goto(address)
         self.page.wait_for_selector("main h1, main [role=heading]")
+        self.settle()
+
+    def move(self, address: str) -> None:
+        """Go on to another address, which begins with #, in the page that is open."""
+        self.page.evaluate("address => { location.hash = address }", address)
+        self.page.wait_for_selector("main h1, main [role=heading]")
+        self.settle()
+
+    def turn(self, theme: Theme) -> None:
+        """Show what is open in another theme: the one that the system asks for."""
+        self.page.emulate_media(color_scheme=theme)
+        self.page.wait_for_selector(f"html[data-theme={theme}]", state="attached")
+
+    def draw(self, tool: str, shares: Sequence[tuple[float, float]]) -> None:
+        """Draw on a plane, with the tool of a key, through places in shares of its box."""
+        box: Any = self.page.locator(".plane .tiles").bounding_box()
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in shares]
+        self.page.keyboard.press(tool)
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place, steps=4)
+        self.page.mouse.up()
+        self.page.wait_for_selector("h1:text('Lasso'), h1:text('Box')")
         self.settle()
 
     def settle(self) -> None:
@@ -76,9 +102,10 @@ class Visit:
         """The part of the address that says what is shown."""
         return str(self.page.evaluate("location.hash"))
 
-    def violations(self, script: str) -> list[str]:
+    def violations(self) -> list[str]:
         """What axe finds, a line each."""
-        self.page.evaluate(script)
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(_axe())
         found: list[dict[str, Any]] = self.page.evaluate("async () => (await axe.run()).violations")
         return [
             f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:160]}"
@@ -88,11 +115,11 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, *, width: int = 1440, theme: str = "dark") -> Iterator[Visit]:
+def visit(browser: Browser, *, width: int = 1440, theme: Theme = "dark") -> Iterator[Visit]:
     """A fresh browser: nothing of an earlier visit is kept."""
     context = browser.new_context(
         viewport={"width": width, "height": 900},
-        color_scheme="light" if theme == "light" else "dark",
+        color_scheme=theme,
         reduced_motion="reduce",
     )
     try:

@@ -23,8 +23,8 @@ export interface PicturesRoute {
   page: "pictures";
   /** Number of a class. */
   class: number | null;
-  /** Name of a network, and what of its answers are shown. */
-  answers: { network: string; right: boolean } | null;
+  /** Name of a network, and what of its answers are shown: right or wrong ones, or those that name this output first. */
+  answers: { network: string; kind: "right" | "wrong" | number } | null;
   /** Only pictures on which networks differ. */
   differing: boolean;
 }
@@ -159,7 +159,7 @@ function writePicture(route: PictureRoute, writer: Writer): string {
 }
 
 function writePictures(route: PicturesRoute, writer: Writer): string {
-  const answers = route.answers && `${writer.network(route.answers.network)}.${route.answers.right ? "right" : "wrong"}`;
+  const answers = route.answers && `${writer.network(route.answers.network)}.${route.answers.kind}`;
   return join(["p"], [["c", route.class], ["a", answers], ["d", route.differing ? 1 : null]]);
 }
 
@@ -248,9 +248,9 @@ function readPicture(picture: string, fields: Fields, reader: Reader): PictureRo
 }
 
 function readPictures(fields: Fields, reader: Reader): PicturesRoute {
-  const answers = field(fields, "a", (text) => {
+  const answers = field(fields, "a", (text): PicturesRoute["answers"] => {
     const [network, kind] = split(text);
-    return { network: reader.network(network), right: kind === "right" };
+    return { network: reader.network(network), kind: kind === "right" || kind === "wrong" ? kind : whole(kind) };
   });
   return { page: "pictures", class: field(fields, "c", whole), answers, differing: fields.has("d") };
 }

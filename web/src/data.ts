@@ -19,7 +19,7 @@ export interface Packed {
 
 /** data/study.js: what every page needs at once; a few kB for each network. */
 export interface StudyData {
-  format: 1;
+  format: 2;
   /** Name of the study's folder, to be used in commands. */
   name: string;
   digest: string;
@@ -45,6 +45,8 @@ export interface PicturesData {
   shard: number;
   /** Names of the labels' classes; null: the pictures have no labels. */
   classes: string[] | null;
+  /** How many pictures each of them has. */
+  sizes: number[] | null;
   /** Pictures that are there large, with strips and reconstructions of the networks; rising. */
   chosen: number[];
   /** Small pictures; null: there are none. */
@@ -123,8 +125,9 @@ export interface PicturesShard {
 export interface PicturesIndex {
   /** Index into `classes`; -1: unknown. Null without labels. */
   labels: Packed | null;
-  /** By the network's name, whether its first output is the right one: 0 unknown, 1 right, 2 wrong. */
-  answers: Record<string, Packed>;
+  /** By the network's name: its first output, and the right one; -1: none, or unknown. */
+  first: Record<string, Packed>;
+  right: Record<string, Packed>;
   /** 1 where networks that answer name different outputs. Null: fewer than two answer. */
   differing: Packed | null;
 }

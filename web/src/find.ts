@@ -66,7 +66,7 @@ function filters(study: StudyData, query: string): Ranked[] {
 
 function classes(study: StudyData, query: string): Ranked[] {
   return (study.pictures.classes ?? []).flatMap((name, label) =>
-    ranked(name, query, { kind: "class", text: name, of: "class", target: { page: "pictures", class: label, answers: null, differing: false } }),
+    study.pictures.sizes?.[label] === 0 ? [] : ranked(name, query, { kind: "class", text: name, of: "class", target: { page: "pictures", class: label, answers: null, differing: false } }),
   );
 }
 

@@ -1,6 +1,6 @@
 // Pictures of the study by their number: names, classes, predictions; read from shards of many rows.
 import type { PicturesIndex, PicturesShard } from "./data";
-import { load, unpack, useLoaded, type Loaded, type Unpacked } from "./shards";
+import { load, unpack, unpackAll, useLoaded, type Loaded, type Unpacked } from "./shards";
 import { study } from "./state";
 
 export interface Prediction {
@@ -70,6 +70,11 @@ export function className(label: number): string {
   return study().pictures.classes?.[label] ?? `class ${label}`;
 }
 
+/** Classes that have pictures, by number. */
+export function heldClasses(): number[] {
+  return (study().pictures.sizes ?? []).flatMap((size, label) => (size > 0 ? [label] : []));
+}
+
 /** Name of a network's output. */
 export function outputName(outputs: string[], output: number): string {
   return outputs[output] ?? `output ${output}`;
@@ -79,15 +84,16 @@ export function outputName(outputs: string[], output: number): string {
 export interface Index {
   /** The class of each picture, -1: unknown; null without labels. */
   labels: Unpacked | null;
-  /** By the network's name: 0 unknown, 1 right, 2 wrong. */
-  answers: Record<string, Unpacked>;
+  /** By the network's name: its first output, and the right one; -1: none, or unknown. */
+  first: Record<string, Unpacked>;
+  right: Record<string, Unpacked>;
   differing: Unpacked | null;
 }
 
 async function readIndex(): Promise<Index> {
-  const { labels, answers, differing } = await load<PicturesIndex>("pictures/index");
-  const all = await Promise.all(Object.entries(answers).map(async ([name, packed]) => [name, await unpack(packed)] as const));
-  return { labels: labels && (await unpack(labels)), answers: Object.fromEntries(all), differing: differing && (await unpack(differing)) };
+  const { labels, first, right, differing } = await load<PicturesIndex>("pictures/index");
+  const maybe = (packed: PicturesIndex["labels"]) => (packed === null ? null : unpack(packed));
+  return { labels: await maybe(labels), first: await unpackAll(first), right: await unpackAll(right), differing: await maybe(differing) };
 }
 
 /** The index of all pictures, one shard, once it is needed. */

@@ -12,21 +12,19 @@ from layerscope.explorer.shards import pack
 from layerscope.explorer.subjects import Subject
 from layerscope.study.folder import Study
 
-UNKNOWN, RIGHT, WRONG = 0, 1, 2  #: of an answer
-
 Numbers = npt.NDArray[np.int64]
 
 
 def picture_index(study: Study, subjects: Sequence[Subject]) -> dict[str, Any]:
-    """Each picture's label (-1: unknown), whether each network's first output is right, and whether networks differ."""
+    """Each picture's label, each network's first output and the right one, -1 where unknown; where networks differ."""
     count = study.pictures.num_rows
     labels = study.pictures["label"]
     firsts = [(one, first) for one in subjects if (first := _first(one, count)) is not None]
-    answers = {one.name: pack(_answers(one, first), "u1") for one, first in firsts}
     known = labels.null_count < len(labels)
     return {
         "labels": pack(labels.fill_null(-1).to_numpy(), "i4") if known else None,
-        "answers": answers,
+        "first": {one.name: pack(first, "i4") for one, first in firsts},
+        "right": {one.name: pack(right_outputs(one, count), "i4") for one, _ in firsts},
         "differing": pack(_differing(firsts, count), "u1") if len(firsts) > 1 else None,
     }
 
@@ -41,13 +39,13 @@ def _first(subject: Subject, count: int) -> Numbers | None:
     return found
 
 
-def _answers(subject: Subject, first: Numbers) -> Numbers:
-    """UNKNOWN, RIGHT or WRONG."""
-    right = np.full(len(first), -1, np.int64)
+def right_outputs(subject: Subject, count: int) -> Numbers:
+    """The output that is right at each picture, -1 where that is unknown."""
+    found = np.full(count, -1, np.int64)
     if "prediction_ranks" in subject.results.results:
         table = subject.results.table("prediction_ranks")
-        right[table["picture"].to_numpy()] = table["answer"].fill_null(-1).to_numpy()
-    return np.where((first < 0) | (right < 0), UNKNOWN, np.where(first == right, RIGHT, WRONG))
+        found[table["picture"].to_numpy()] = table["answer"].fill_null(-1).to_numpy()
+    return found
 
 
 def _differing(firsts: Sequence[tuple[Subject, Numbers]], count: int) -> npt.NDArray[np.bool_]:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from layerscope._version import __version__
 from layerscope.disk.tables import read_json
 from layerscope.explorer.contents import Made, shard
-from layerscope.explorer.index_shard import picture_index
+from layerscope.explorer.index_shard import picture_index, right_outputs
 from layerscope.explorer.shards import number
 from layerscope.explorer.subjects import Subject, blocks
 from layerscope.study.folder import Study
 
-FORMAT = 1  #: of the shards
+FORMAT = 2  #: of the shards; raised when older ones are to be made anew
 PICTURES = 1_000  #: of one shard
 TOP = 5  #: predictions of a picture that are shown
 
@@ -67,7 +68,7 @@ class Overview:
             **{"version": __version__, "live": self.live},
             "pictures": {
                 **{"count": images["count"], "bad": images["bad"], "shard": PICTURES},
-                "classes": self.classes,
+                **{"classes": self.classes, "sizes": self.sizes},
                 "chosen": self.about.get("chosen", []),
                 "thumbs": self.about.get("thumbs"),
                 "command": self.command,
@@ -81,11 +82,30 @@ class Overview:
     @property
     def classes(self) -> list[str] | None:
         """Names of the labels' classes; None without labels."""
-        labels = self.study.pictures["label"]
-        if labels.null_count == len(labels):
+        sizes = self.sizes
+        return sizes and [*self._named, *map(str, range(len(self._named), len(sizes)))]
+
+    @cached_property
+    def sizes(self) -> list[int] | None:
+        """How many pictures each class has; None without labels."""
+        labels = self.study.pictures["label"].drop_null()
+        if not len(labels):
             return None
-        known = self.study.manifest["inputs"].get("images", {}).get("classes")
-        return known or [str(number) for number in range(max(labels.drop_null().to_pylist()) + 1)]
+        sizes: list[int] = np.bincount(labels.to_numpy(), minlength=len(self._named)).tolist()
+        return sizes
+
+    @cached_property
+    def _named(self) -> list[str]:
+        """Names of classes: the set's; else of a network's outputs, if each label is the number of the right one."""
+        if known := self.study.manifest["inputs"].get("images", {}).get("classes"):
+            return list(known)
+        labels = self.study.pictures["label"].fill_null(-1).to_numpy()
+        for subject in self.subjects:
+            names, right = subject.about.get("outputs", ()), right_outputs(subject, len(labels))
+            told = right >= 0
+            if told.any() and np.array_equal(right[told], labels[told]) and len(names) > labels.max():
+                return list(names)
+        return []
 
     def _network(self, subject: Subject) -> dict[str, Any]:
         about, drawn = subject.results.about, subject.about

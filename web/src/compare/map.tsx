@@ -1,6 +1,7 @@
 // The heat map: how alike each layer of one network is to each of the other.
 import { useRef, useState } from "preact/hooks";
 import type { NetworkData } from "../data";
+import { brief } from "../brief";
 import { square } from "../images";
 import { Tile } from "../parts/tile";
 import { colour, study } from "../state";
@@ -112,7 +113,7 @@ function Head(props: { network: NetworkData; name: string; picture: number | nul
   const part = picture === null ? null : square(study(), network, name, picture);
   return (
     <span role={props.role} class={props.strong ? "head strong" : "head"} title={`${network.title} ${name}`}>
-      <span class="cut-off">{name}</span>
+      <span class="cut-off">{brief(network, name)}</span>
       {part ? <Tile part={part} /> : null}
     </span>
   );

@@ -1,5 +1,6 @@
 // Along the ridge: each layer's most alike one, with its interval, beside what shuffled pictures give.
 import { scale } from "../charts";
+import { brief } from "../brief";
 import { useWidth } from "../parts/width";
 import { hundredth, percent } from "../words";
 import { type Measure, type Pair, placeOf, ridgeOf, type Shape, valueAt, type Value } from "./pair";
@@ -17,6 +18,7 @@ interface RidgeProps {
 
 interface Point extends Value {
   name: string;
+  brief: string;
   other: string;
 }
 
@@ -28,7 +30,7 @@ function pointsOf({ pair, measure, shape, along }: RidgeProps): Point[] {
     const [row, column] = placeOf(shape, x, y);
     const own = (along === "across") === shape.turned;
     const [name, match] = own ? [rows[row]!, columns[column]!] : [columns[column]!, rows[row]!];
-    return { ...valueAt(pair.shard, measure, row, column), name, other: match };
+    return { ...valueAt(pair.shard, measure, row, column), name, brief: brief(own ? pair.one : pair.other, name), other: match };
   });
 }
 
@@ -73,7 +75,7 @@ function Mark({ point, x, y, label }: { point: Point; x: number; y: (value: numb
       {point.control === null ? null : <line class="control" x1={x - 8} x2={x + 8} y1={y(point.control)} y2={y(point.control)} />}
       {point.low === null || point.high === null ? null : <line class="bar" x1={x} x2={x} y1={y(point.low)} y2={y(point.high)} />}
       {point.value === null ? null : <circle cx={x} cy={y(point.value)} r={3.5} />}
-      {label ? <text x={x} y={HEIGHT - 5} text-anchor="middle">{point.name}</text> : null}
+      {label ? <text x={x} y={HEIGHT - 5} text-anchor="middle">{point.brief}</text> : null}
     </g>
   );
 }

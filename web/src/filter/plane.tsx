@@ -1,11 +1,11 @@
 // Where a filter fires on the plane of its layer: a dot for each patch, as large and strong as its activation.
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { LayerData, NetworkData, Packed, SpaceShard } from "../data";
 import { load, unpack, useLoaded } from "../shards";
 import { colour, go, theme, to } from "../state";
 import { useWidth } from "../parts/width";
-import { count, hundredth } from "../words";
-import { useRef, useState } from "preact/hooks";
+import { usePictures } from "../pictures";
+import { count, figure, hundredth } from "../words";
 
 interface Dots {
   points: ArrayLike<number>;
@@ -52,6 +52,19 @@ class Placed {
     return [place(points[2 * patch] as number, left, width, this.width), place(points[2 * patch + 1] as number, top, height, this.height)];
   }
 
+  /** The patch nearest to one on a side of it: along the step, no farther beside than ahead; null: none is there. */
+  next(from: number, [across, down]: readonly [number, number]): number | null {
+    const [x, y] = this.at(from);
+    let [best, least] = [-1, Infinity];
+    for (let patch = 0; patch < this.dots.levels.length; patch++) {
+      const [px, py] = this.at(patch);
+      const ahead = (px - x) * across + (py - y) * down;
+      const beside = Math.abs((px - x) * down) + Math.abs((py - y) * across);
+      if (ahead > 0 && beside <= ahead && ahead + 2 * beside < least) [best, least] = [patch, ahead + 2 * beside];
+    }
+    return best < 0 ? null : best;
+  }
+
   nearest(x: number, y: number): number | null {
     let [best, least] = [-1, 12 ** 2];
     for (let patch = 0; patch < this.dots.levels.length; patch++) {
@@ -90,11 +103,32 @@ function draw(canvas: HTMLCanvasElement, dots: Dots, width: number, height: numb
   dot(lit, 5);
 }
 
+const STEPS: Record<string, readonly [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function strongest({ levels }: Dots): number {
+  let best = 0;
+  for (let patch = 1; patch < levels.length; patch++) if ((levels[patch] as number) > (levels[best] as number)) best = patch;
+  return best;
+}
+
 interface PlaneProps {
   network: NetworkData;
   layer: LayerData;
   space: SpaceShard;
   channel: number;
+}
+
+/** The patch under the cursor: whose it is, and how much it excites the filter. */
+function Under({ space, channel, dots, patch }: PlaneProps & { dots: Dots; patch: number | null }) {
+  const pictures = useLoaded("pictures", () => unpack(space.picture)).value;
+  const picture = patch === null ? undefined : pictures?.[patch];
+  const name = usePictures(picture === undefined ? [] : [picture]).value?.get(picture ?? -1)?.name;
+  const value = patch === null ? 0 : (dots.levels[patch] as number) * (space.activations.scale[channel] ?? 0);
+  return (
+    <p class="small under cut-off" aria-live="polite">
+      {patch === null ? "" : `Patch ${patch}${name === undefined ? "" : ` of ${name}`}: ${figure(value)}`}
+    </p>
+  );
 }
 
 function Words({ network, layer, space, channel, error }: PlaneProps & { error: string | undefined }) {
@@ -123,6 +157,14 @@ export function Plane(props: PlaneProps) {
   useEffect(() => {
     if (canvas.current && value && width > 0) draw(canvas.current, value, width, height, lit);
   }, [value, width, height, lit, theme.value]);
+  const press = (event: KeyboardEvent) => {
+    const step = STEPS[event.key];
+    if (!value || (step === undefined && event.key !== "Enter" && event.key !== "Home")) return;
+    event.preventDefault();
+    if (event.key === "Enter") return open(lit);
+    const from = lit ?? strongest(value);
+    setLit(step === undefined ? strongest(value) : lit === null ? from : (new Placed(value, width, height).next(from, step) ?? from));
+  };
   const near = (event: MouseEvent) => (value ? new Placed(value, width, height).nearest(event.offsetX, event.offsetY) : null);
   const open = (patch: number | null) => patch !== null && go(spaceRoute(network, layer, { patch }));
   return (
@@ -138,13 +180,17 @@ export function Plane(props: PlaneProps) {
           ref={canvas}
           class={`dots ${colour(network.name)}`}
           style={{ height: `${height}px` }}
-          role="img"
-          aria-label={`Plane of ${count(space.patches)} patches; size and strength of a dot: activation of filter ${channel}`}
+          tabIndex={0}
+          role="application"
+          aria-label={`Plane of ${count(space.patches)} patches; size and strength of a dot: activation of filter ${channel}. Arrows go from dot to dot, Home to the strongest, Enter opens one`}
+          onKeyDown={press}
+          onBlur={() => setLit(null)}
           onMouseMove={(event) => setLit(near(event))}
           onMouseLeave={() => setLit(null)}
           onClick={(event) => open(near(event))}
         />
       </div>
+      {value ? <Under {...props} dots={value} patch={lit} /> : null}
       <Words {...props} error={error} />
     </>
   );

@@ -5,6 +5,7 @@ import { drawnCount, fires, isDrawn, type LayerFilters, type Sort } from "../fil
 import { scale } from "../charts";
 import { useWidth } from "../parts/width";
 import { colour, go, study, to } from "../state";
+import { brief } from "../brief";
 import { figure, percent, plural } from "../words";
 
 const HEIGHT = 52;
@@ -106,7 +107,7 @@ export function Rail({ network, layer, href }: { network: NetworkData; layer: La
       <ul>
         {network.layers.map((one) => (
           <li key={one.name} class={one.filters ? undefined : "off"} onMouseEnter={() => setHovered(one)} onMouseLeave={() => setHovered(null)}>
-            <RailStop one={one} here={one === layer} href={href(one.name)} />
+            <RailStop network={network} one={one} here={one === layer} href={href(one.name)} />
           </li>
         ))}
       </ul>
@@ -114,11 +115,11 @@ export function Rail({ network, layer, href }: { network: NetworkData; layer: La
   );
 }
 
-function RailStop({ one, here, href }: { one: LayerData; here: boolean; href: string }) {
+function RailStop({ network, one, here, href }: { network: NetworkData; one: LayerData; here: boolean; href: string }) {
   const inner = (
     <>
       <span class="cell">{one.sparsity === null ? null : <i style={{ height: `${100 * (1 - one.sparsity)}%` }} />}</span>
-      <span class="name">{one.name}</span>
+      <span class="name">{brief(network, one.name)}</span>
     </>
   );
   if (!one.filters) return <span title={`No filters of ${one.name} are in this study`}>{inner}</span>;

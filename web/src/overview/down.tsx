@@ -1,17 +1,19 @@
 // On a phone depth runs down: the deepest network at the left, another one at the right, under layers that see as much.
 import { useState } from "preact/hooks";
+import { brief } from "../brief";
+import type { NetworkData } from "../data";
 import { type Depth, type Entry, type Lane } from "../depth";
 import { filtersLink, layerLink } from "../pages/overview";
 import { Segmented } from "../parts/controls";
 import { Block, describe, fieldOf, sizeOf } from "../parts/layers";
 import { colour } from "../state";
 
-function Words({ entry }: { entry: Entry }) {
+function Words({ network, entry }: { network: NetworkData; entry: Entry }) {
   const { layer } = entry;
   const size = sizeOf(layer);
   return (
     <span class="words">
-      <b>{layer.name}</b>
+      <b>{brief(network, layer.name)}</b>
       <span>{[size, fieldOf(layer)].filter(Boolean).join(", ")}</span>
       <span class="track">{layer.sparsity === null ? null : <i style={{ width: `${100 * layer.sparsity}%` }} />}</span>
     </span>
@@ -23,7 +25,7 @@ function Stop({ lane, entry, picture, side }: { lane: Lane; entry: Entry | undef
   const inner = (
     <>
       <Block network={lane.network} layer={entry.layer} picture={picture} framed />
-      <Words entry={entry} />
+      <Words network={lane.network} entry={entry} />
     </>
   );
   const kind = `stop fall ${side} ${colour(lane.network.name)}`;

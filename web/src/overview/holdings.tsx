@@ -2,14 +2,14 @@
 import { planeCommand } from "../commands";
 import type { NetworkData } from "../data";
 import { thumb } from "../images";
-import { usePictures, type PictureRow } from "../pictures";
+import { heldClasses, usePictures, type PictureRow } from "../pictures";
 import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
 import { hasWeights } from "../depth";
 import { colour, study, to } from "../state";
 import { count, percent, plural } from "../words";
 
-/** Most pictures shown, and planes named of one network. */
+/** Most pictures shown, spread over all, and planes named of one network. */
 const [PICTURES, PLANES] = [42, 4];
 
 function Filters({ network }: { network: NetworkData }) {
@@ -41,11 +41,16 @@ function Planes({ network }: { network: NetworkData }) {
   );
 }
 
-function errorWords({ errors, trunk }: NetworkData): string {
-  if (errors === null) return trunk ? "none: a trunk has no classifier" : "not evaluated";
-  if (errors.top1 === null) return errors.reason ?? "no right answers are known";
-  const five = errors.top5 === null ? "" : `, ${percent(errors.top5, 1)} of first five`;
-  return `${percent(errors.top1, 1)} of ${plural(errors.labelled, "picture")} wrong${five}`;
+function Errors({ network: { name, errors, trunk } }: { network: NetworkData }) {
+  if (errors === null) return <>{trunk ? "none: a trunk has no classifier" : "not evaluated"}</>;
+  if (errors.top1 === null) return <>{errors.reason ?? "no right answers are known"}</>;
+  const wrong = to({ page: "pictures", class: null, answers: { network: name, kind: "wrong" }, differing: false });
+  return (
+    <>
+      <a href={wrong}>{percent(errors.top1, 1)}</a>
+      {` wrong${errors.top5 === null ? "" : `, top-5 ${percent(errors.top5, 1)}`}, of ${count(errors.labelled)}`}
+    </>
+  );
 }
 
 function missing(): { text: string; command: string }[] {
@@ -83,7 +88,9 @@ function Table() {
               <td>
                 <Planes network={network} />
               </td>
-              <td class="soft">{errorWords(network)}</td>
+              <td class="soft">
+                <Errors network={network} />
+              </td>
             </tr>
           ))}
         </tbody>
@@ -110,11 +117,16 @@ export function Thumbs({ pictures, rows }: { pictures: number[]; rows: Map<numbe
   );
 }
 
+/** The first so many numbers, or as many spread over all of them. */
+function evenly(total: number, most: number): number[] {
+  return Array.from({ length: Math.min(total, most) }, (_, at) => (total <= most ? at : Math.floor(((2 * at + 1) * total) / (2 * most))));
+}
+
 function Pictures() {
   const { count: total, bad, classes, thumbs, command } = study().pictures;
-  const pictures = Array.from({ length: Math.min(total, PICTURES) }, (_, at) => at);
+  const pictures = evenly(total, PICTURES);
   const rows = usePictures(pictures).value;
-  const words = [`all ${count(total)}`, ...(classes ? [plural(classes.length, "class", "classes")] : [])].join(", ");
+  const words = [`all ${count(total)}`, ...(classes ? [plural(heldClasses().length, "class", "classes")] : [])].join(", ");
   return (
     <section aria-labelledby="pictures-title">
       <div class="heading">

@@ -46,7 +46,7 @@ function labelsOf(lanes: Spot[][]): Label[] {
     for (const at of wanted) {
       const spot = spots[at];
       if (spot === undefined) continue;
-      const y = peaks(spots, at) ? spot.y - 10 : spot.y + 20;
+      const y = peaks(spots, at) || spot.y + 20 > HEIGHT - 2 ? spot.y - 10 : spot.y + 20;
       const free = (x: number, other: number, gap: number) => Math.abs(x - spot.x) > 34 || Math.abs(other - y) > gap;
       const clear = labels.every((label) => free(label.spot.x, label.y, 14)) && all.every((one) => free(one.x, one.y + 5, 8));
       if (clear) labels.push({ spot, y });
@@ -155,5 +155,5 @@ export function Sparsity({ depth, lit, onHover }: { depth: Depth; lit: number | 
 /** Where the label of one of a column's spots stands: the highest above, others below their spots. */
 function labelY(here: Spot[], at: number): number {
   const spot = here[at] as Spot;
-  return here.every((other) => other.y >= spot.y) ? spot.y - 10 : spot.y + 20;
+  return here.every((other) => other.y >= spot.y) || spot.y + 20 > HEIGHT - 2 ? spot.y - 10 : spot.y + 20;
 }

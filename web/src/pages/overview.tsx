@@ -13,6 +13,7 @@ import { Brackets, LaneRow } from "../parts/layers";
 import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
 import { colour, go, narrow, network, route, shown, study, to } from "../state";
+import { head } from "../brief";
 import { count, list, plural } from "../words";
 
 const folded = signal<ReadonlySet<string>>(new Set());
@@ -74,6 +75,7 @@ function Label({ lane, depth }: { lane: Lane; depth: Depth }) {
   const filters = lane.network.layers
     .filter((layer) => layer.kind.startsWith("conv") && layer.channels !== null)
     .reduce((sum, layer) => sum + (layer.channels ?? 0), 0);
+  const start = head(lane.network);
   const layers = plural(lane.network.layers.length, "layer");
   const words = lane.network === depth.deepest ? `${layers}, ${count(filters)} filters of convolutions` : `${layers}, under those that see as much`;
   return (
@@ -82,6 +84,7 @@ function Label({ lane, depth }: { lane: Lane; depth: Depth }) {
         <a href={filtersLink(lane.network)}>{lane.network.title}</a>
       </h2>
       <p>{words}</p>
+      {start === "" ? null : <p>{`“.” is short for ${start}.`}</p>}
     </>
   );
 }

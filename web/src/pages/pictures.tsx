@@ -1,23 +1,33 @@
 // All pictures of the study as a wall; of a class, by how networks answer, or where they differ.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { PicturesRoute } from "../address";
+import type { NetworkData } from "../data";
+import { confusions } from "../confusions";
 import { thumb } from "../images";
 import { useKeys } from "../keys";
 import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
 import { useWidth } from "../parts/width";
-import { className, useIndex, usePictures, type Index, type PictureRow } from "../pictures";
-import { go, narrow, route, study, to } from "../state";
+import { className, heldClasses, outputName, useIndex, usePictures, type Index, type PictureRow } from "../pictures";
+import { go, narrow, network as networkOf, route, study, to } from "../state";
 import { count, list, plural } from "../words";
 import { wallOf } from "../wall/grid";
 
 const GAP = 2;
+/** Confusions that are named. */
+const CONFUSIONS = 12;
 
 /** Whether a picture is among those that the address asks for. */
-function wanted(at: PicturesRoute, { labels, answers, differing }: Index, picture: number): boolean {
-  if (at.class !== null && labels?.[picture] !== at.class) return false;
-  if (at.answers !== null && answers[at.answers.network]?.[picture] !== (at.answers.right ? 1 : 2)) return false;
-  return !at.differing || differing?.[picture] === 1;
+function wanted(at: PicturesRoute, index: Index, picture: number): boolean {
+  if (at.class !== null && index.labels?.[picture] !== at.class) return false;
+  if (at.answers !== null && !answered(at.answers, index, picture)) return false;
+  return !at.differing || index.differing?.[picture] === 1;
+}
+
+function answered({ network, kind }: NonNullable<PicturesRoute["answers"]>, index: Index, picture: number): boolean {
+  const [first, right] = [index.first[network]?.[picture] ?? -1, index.right[network]?.[picture] ?? -1];
+  if (typeof kind === "number") return first === kind;
+  return first >= 0 && right >= 0 && (first === right) === (kind === "right");
 }
 
 function all(at: PicturesRoute): boolean {
@@ -31,7 +41,7 @@ function useWanted(at: PicturesRoute): { pictures: number[] | undefined; error?:
   const every = useMemo(() => Array.from({ length: study().pictures.count }, (_, picture) => picture), []);
   const pictures = useMemo(
     () => (all(at) ? every : value && every.filter((picture) => wanted(at, value, picture))),
-    [value, label, answers?.network, answers?.right, differing],
+    [value, label, answers?.network, answers?.kind, differing],
   );
   return { pictures, error };
 }
@@ -53,6 +63,7 @@ export function Pictures() {
         </div>
         <Controls at={at} />
       </div>
+      <Confusions at={at} />
       <p class="hovered small soft cut-off" aria-hidden="true">
         {hovered}
       </p>
@@ -64,40 +75,16 @@ export function Pictures() {
 }
 
 /** Networks that answer with outputs whose right ones may be known. */
-function answering(): { name: string; title: string }[] {
+function answering(): NetworkData[] {
   return study().networks.filter(({ errors }) => errors !== null && errors.reason === null);
 }
 
 function Controls({ at }: { at: PicturesRoute }) {
-  const { classes } = study().pictures;
   const networks = answering();
-  const labelled = study().networks.filter(({ errors }) => errors !== null && errors.top1 !== null);
-  const answers = at.answers === null ? "" : `${at.answers.right ? "right" : "wrong"} ${at.answers.network}`;
-  const pick = (text: string) => {
-    const space = text.indexOf(" ");
-    const picked = space < 0 ? null : { network: text.slice(space + 1), right: text.startsWith("right") };
-    go({ ...at, answers: picked }, true);
-  };
   return (
     <div class="controls">
-      {classes ? (
-        <select aria-label="Class" value={at.class === null ? "" : String(at.class)} onChange={({ currentTarget: { value } }) => go({ ...at, class: value === "" ? null : Number(value) }, true)}>
-          <option value="">{`All ${plural(classes.length, "class", "classes")}`}</option>
-          {classes.map((name, label) => (
-            <option key={label} value={String(label)}>
-              {name}
-            </option>
-          ))}
-        </select>
-      ) : null}
-      {labelled.length > 0 ? (
-        <select aria-label="Answers" value={answers} onChange={({ currentTarget: { value } }) => pick(value)}>
-          <option value="">Any answer</option>
-          {labelled.flatMap(({ name, title }) =>
-            ["right", "wrong"].map((kind) => <option key={`${kind} ${name}`} value={`${kind} ${name}`}>{`${title} ${kind}`}</option>),
-          )}
-        </select>
-      ) : null}
+      {study().pictures.classes ? <Classes at={at} /> : null}
+      {networks.length > 0 ? <Answers at={at} /> : null}
       {networks.length > 1 ? (
         <button type="button" class="button toggle" aria-pressed={at.differing} onClick={() => go({ ...at, differing: !at.differing }, true)}>
           Networks differ
@@ -108,9 +95,77 @@ function Controls({ at }: { at: PicturesRoute }) {
   );
 }
 
+function Classes({ at }: { at: PicturesRoute }) {
+  const held = heldClasses();
+  const sizes = study().pictures.sizes ?? [];
+  return (
+    <select aria-label="Class" value={at.class === null ? "" : String(at.class)} onChange={({ currentTarget: { value } }) => go({ ...at, class: value === "" ? null : Number(value) }, true)}>
+      <option value="">{`All ${plural(held.length, "class", "classes")}`}</option>
+      {held.map((label) => (
+        <option key={label} value={String(label)}>{`${className(label)} (${count(sizes[label] ?? 0)})`}</option>
+      ))}
+    </select>
+  );
+}
+
+/** Right and wrong answers of each network that has any; one of its outputs, where the address names it. */
+function Answers({ at }: { at: PicturesRoute }) {
+  const { answers } = at;
+  const labelled = answering().filter(({ errors }) => errors !== null && errors.top1 !== null);
+  const choices = labelled.flatMap(({ name, title }) => (["right", "wrong"] as const).map((kind) => ({ network: name, kind, text: `${title} ${kind}` })));
+  const said = answers !== null && typeof answers.kind === "number" ? [{ ...answers, text: `${networkOf(answers.network)?.title}: ${says(answers.network, answers.kind)}` }] : [];
+  const all = [...choices, ...said];
+  const picked = all.findIndex(({ network, kind }) => network === answers?.network && kind === answers.kind);
+  const pick = (place: string) => {
+    const choice = all[Number(place)];
+    go({ ...at, answers: place === "" || choice === undefined ? null : { network: choice.network, kind: choice.kind } }, true);
+  };
+  if (all.length === 0) return null;
+  return (
+    <select aria-label="Answers" value={picked < 0 ? "" : String(picked)} onChange={({ currentTarget: { value } }) => pick(value)}>
+      <option value="">Any answer</option>
+      {all.map(({ text }, place) => (
+        <option key={text} value={String(place)}>
+          {text}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+/** What a network calls an output. */
+function says(network: string, output: number): string {
+  return outputName(networkOf(network)?.outputs ?? [], output);
+}
+
 function NoAnswers() {
   const reasons = study().networks.flatMap(({ title, errors }) => (errors?.reason ? [`${title}: ${errors.reason}`] : []));
   return reasons.length === 0 ? null : <span class="small soft reasons" title={reasons.join("; ")}>{`No predictions: ${list(study().networks.map(({ title }) => title))} ${reasons.length === 1 ? "has" : "have"} no classifier`}</span>;
+}
+
+/** What a network takes for what, most often first: of a class, the pictures that it calls something else. */
+function Confusions({ at }: { at: PicturesRoute }) {
+  const network = at.answers !== null && at.answers.kind !== "right" ? at.answers.network : null;
+  const { value } = useIndex(network !== null);
+  const found = useMemo(() => (value?.labels && network !== null ? confusions(value.labels, value.first[network] ?? [], value.right[network] ?? []) : []), [value, network]);
+  if (network === null || found.length === 0) return null;
+  return (
+    <section class="confusions" aria-label="Taken for another class">
+      <p class="small soft">Most often taken for another:</p>
+      <ul>
+        {found.slice(0, CONFUSIONS).map(({ label, output, count: times }) => {
+          const here = at.class === label && at.answers?.kind === output;
+          return (
+            <li key={`${label} ${output}`}>
+              <a class="small" aria-current={here ? "true" : undefined} href={to({ ...at, class: label, answers: { network, kind: output } })}>
+                {`${className(label)} for ${says(network, output)}`} <b>{count(times)}</b>
+              </a>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
 }
 
 /** How far the page is scrolled, and how high the window is. */
@@ -163,7 +218,8 @@ function Wall({ pictures, onHover }: { pictures: number[]; onHover: (words: stri
 
 function Square({ picture, row, onHover }: { picture: number; row: PictureRow | undefined; onHover: (words: string) => void }) {
   const name = row?.name ?? `picture ${picture}`;
-  const words = [name, ...(row?.label === null || row === undefined ? [] : [className(row.label)]), ...(row?.reason ? [row.reason] : [])].join(" · ");
+  const answers = Object.entries(row?.predictions ?? {}).map(([network, { outputs }]) => `${networkOf(network)?.title}: ${says(network, outputs[0] ?? 0)}`);
+  const words = [name, ...(row?.label === null || row === undefined ? [] : [className(row.label)]), ...answers, ...(row?.reason ? [row.reason] : [])].join(" · ");
   const part = row?.reason ? null : thumb(study(), 0, picture);
   return (
     <a href={to({ page: "picture", picture, layer: null, at: null, align: "field", all: false })} onMouseEnter={() => onHover(words)} onFocus={() => onHover(words)}>

@@ -5,6 +5,7 @@ import type { LayerData, NetworkData } from "../data";
 import { frameOf, inside, unitBox } from "../geometry";
 import { square } from "../images";
 import { colour, study } from "../state";
+import { brief } from "../brief";
 import { count, percent, pixels, squared } from "../words";
 import { Tile } from "./tile";
 
@@ -75,11 +76,11 @@ export interface LaneProps {
   onHover?: (column: number | null) => void;
 }
 
-function Caption({ entry, sizes, chosen }: { entry: Entry; sizes: boolean | undefined; chosen: boolean }) {
+function Caption({ network, entry, sizes, chosen }: { network: NetworkData; entry: Entry; sizes: boolean | undefined; chosen: boolean }) {
   const folded = entry.layers.length > 1;
   return (
     <span class="caption">
-      <b class={chosen ? "chosen" : undefined}>{entry.layer.name}</b>
+      <b class={chosen ? "chosen" : undefined}>{brief(network, entry.layer.name)}</b>
       {sizes ? <span class="size">{folded ? `last of ${entry.layers.length}` : sizeOf(entry.layer)}</span> : null}
       <span>{fieldOf(entry.layer)}</span>
     </span>
@@ -94,7 +95,7 @@ function Stop(props: LaneProps & { entry: Entry }) {
   const inner = (
     <>
       <Block network={lane.network} layer={entry.layer} picture={props.picture} framed={props.framed} />
-      <Caption entry={entry} sizes={props.sizes} chosen={chosen} />
+      <Caption network={lane.network} entry={entry} sizes={props.sizes} chosen={chosen} />
     </>
   );
   const common = {
@@ -143,7 +144,7 @@ export function Brackets({ depth, onFold }: { depth: Depth; onFold: (block: stri
           title={folded ? `${block}: ${layers} layers, folded` : `Fold ${block}`}
           onClick={() => onFold(block)}
         >
-          <span>{/^\d+$/.test(block) ? `Block ${block}` : block}</span>
+          <span>{/^\d+$/.test(block) ? `Block ${block}` : brief(depth.deepest, block)}</span>
           {layers > 1 ? <span aria-hidden="true">{folded ? "+" : "\u2013"}</span> : null}
         </button>
       ))}

@@ -119,9 +119,12 @@ function Answers({ network, prediction }: { network: NetworkData; prediction: Pr
         const share = prediction.probabilities[at] ?? null;
         return (
           <p key={output} class={place === at ? "small is-right" : "small"}>
-            <span class="cut-off" title={outputName(network.outputs, output)}>{`${outputName(network.outputs, output)}${place === at ? " ✓" : ""}`}</span>
-            <span>{share === null ? "" : percent(share, 1)}</span>
+            <span class="cut-off" title={outputName(network.outputs, output)}>
+              {outputName(network.outputs, output)}
+              {place === at ? <span aria-label=", which is right"> ✓</span> : null}
+            </span>
             <i class="track">{share === null ? null : <i style={{ width: `${100 * share}%` }} />}</i>
+            <span>{share === null ? "" : percent(share, 1)}</span>
           </p>
         );
       })}

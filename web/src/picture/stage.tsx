@@ -5,7 +5,7 @@ import { best, reconstruction } from "../images";
 import { FieldFrames, type Frame } from "../parts/frames";
 import { fieldOf } from "../parts/layers";
 import { Scale } from "../parts/scale";
-import { Tile } from "../parts/tile";
+import { Tile, Where } from "../parts/tile";
 import { colour, study } from "../state";
 import { percent } from "../words";
 import { fieldAt, layerUnder, pixelIn, type Scene } from "./scene";
@@ -76,8 +76,8 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
   const part = there ? { src: reconstruction(network, layer, scene.picture), left: 0, top: 0, width: size.width, height: size.height } : null;
   return (
     <figure>
-      <button type="button" class={there ? "see zero" : "see none"} aria-label={`What ${network.title} ${layer.name} keeps; a click pins the unit there`} {...pointing(props)}>
-        {part ? <Tile part={part} shape={size.width / size.height} /> : <span class="blank" style={{ aspectRatio: String(size.width / size.height) }} />}
+      <button type="button" class={there ? "see zero" : "see none"} aria-label={`What ${network.title} ${layer.name} ${there ? "keeps" : "sees"}; a click pins the unit there`} {...pointing(props)}>
+        {part ? <Tile part={part} shape={size.width / size.height} /> : <Where picture={scene.picture} view={network.view} field={box} />}
         <FieldFrames height={size.height} width={size.width} frames={box === null ? [] : [{ box, strong: true }]} />
       </button>
       <figcaption>
@@ -85,10 +85,16 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
           <h2 class={colour(network.name)} title={`${network.title} ${layer.name}`}>{`${network.title} ${layer.name}`}</h2>
           {there && white !== null ? <Scale white={white} /> : null}
         </div>
-        <p class="small soft">{there ? layerLine(layer) : `${layerLine(layer)}; no reconstruction is drawn`}</p>
+        <p class="small soft">{layerLine(layer)}</p>
+        {there ? null : <p class="small soft">{`${undrawn(layer)}: this is what the unit sees.`}</p>}
       </figcaption>
     </figure>
   );
+}
+
+/** Why no reconstruction stands there. */
+function undrawn(layer: LayerData): string {
+  return layer.reconstructions ? "No reconstruction of this picture is drawn" : `There are no reconstructions from ${layer.name}`;
 }
 
 export function Stage(props: StageProps) {

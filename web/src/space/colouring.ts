@@ -1,7 +1,9 @@
 // Which colours patches have now, and which of them are lit.
 import { useMemo } from "preact/hooks";
 import type { Chosen, ColourBy } from "../address";
+import { heldClasses } from "../pictures";
 import { useLoaded } from "../shards";
+import { study } from "../state";
 import { levelsOf } from "./activations";
 import { byGroup, byLevel, type Colours } from "./colours";
 import type { Space } from "./model";
@@ -36,8 +38,14 @@ export function useColours(space: Space, { chosen, colour, labels, first }: Shad
   const all = lights === null && chosen !== null;
   return useMemo(() => {
     if (levels !== null) return { colours: byLevel(levels, OVER), members: all ? null : where(space.count, (patch) => levels[patch]! > 0) };
-    if (colour === "picture") return { colours: byGroup(space.picture, OVER), members: null };
-    if (colour === "class" && labels) return { colours: byGroup(Array.from(space.picture, labels), OVER), members: null };
+    if (colour === "picture") return { colours: byGroup(space.picture, study().pictures.count, OVER), members: null };
+    if (colour === "class" && labels) return { colours: byClass(space, labels), members: null };
     return { colours: null, members: null };
   }, [space, levels, colour, labels, all]);
+}
+
+/** Colours of classes go by their places among those that have pictures. */
+function byClass(space: Space, labels: (picture: number) => number): Colours {
+  const places = new Map(heldClasses().map((label, place) => [label, place]));
+  return byGroup(Array.from(space.picture, (picture) => places.get(labels(picture)) ?? -1), places.size, OVER);
 }

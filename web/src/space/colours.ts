@@ -23,9 +23,12 @@ export function ramp(alpha: number): Uint32Array {
   });
 }
 
-/** Hues that neighbours in number do not share: a golden angle apart, in two lightnesses. */
-export function hue(number: number): [number, number, number] {
-  const turn = (number * 137.508) % 360;
+/** Groups whose hues are spread evenly; those of more are a golden angle apart. */
+const FEW = 14;
+
+/** The colour of a group of so many: hues apart, in two lightnesses. */
+export function hue(number: number, of: number): [number, number, number] {
+  const turn = (of <= FEW ? (number * 360) / of : number * 137.508) % 360;
   const light = 0.55 + 0.14 * (number % 2);
   const at = (shift: number) => {
     const k = (shift + turn / 30) % 12;
@@ -34,13 +37,13 @@ export function hue(number: number): [number, number, number] {
   return [at(0), at(8), at(4)];
 }
 
-/** One colour of each group; -1, in none, is grey. */
-export function byGroup(groups: ArrayLike<number>, alpha: number): Colours {
+/** One colour of each of `of` groups; -1, in none, is grey. */
+export function byGroup(groups: ArrayLike<number>, of: number, alpha: number): Colours {
   const known = new Map<number, number>([[-1, packed(128, 128, 128, alpha)]]);
   return Uint32Array.from(groups, (group) => {
     let colour = known.get(group);
     if (colour === undefined) {
-      colour = packed(...hue(group), alpha);
+      colour = packed(...hue(group, of), alpha);
       known.set(group, colour);
     }
     return colour;

@@ -1,7 +1,7 @@
 // What the colours of patches mean; a class lights up when it is pressed.
 import type { Chosen, ColourBy } from "../address";
-import { className } from "../pictures";
-import { study, to } from "../state";
+import { className, heldClasses } from "../pictures";
+import { to } from "../state";
 import { count, figure } from "../words";
 import { css, hue } from "./colours";
 import type { Space } from "./model";
@@ -15,17 +15,17 @@ interface LegendProps {
 }
 
 export function Legend({ space, colour, choose }: LegendProps) {
-  const classes = study().pictures.classes ?? [];
+  const classes = heldClasses();
   if (colour === "picture") return <p class="legend small soft">One colour for each picture; two of many may be alike.</p>;
   if (colour !== null && typeof colour === "object") return <Ramp space={space} channel={colour.filter} />;
   if (colour !== "class") return null;
   if (classes.length > MOST) return <p class="legend small soft">{`${count(classes.length)} classes have a colour each; two of many may be alike. Search lights one up.`}</p>;
   return (
     <ul class="legend small" aria-label="Colours of classes">
-      {classes.map((_, label) => (
+      {classes.map((label, place) => (
         <li key={label}>
           <button type="button" onClick={() => choose({ class: label })}>
-            <i style={{ background: css(hue(label)) }} />
+            <i style={{ background: css(hue(place, classes.length)) }} />
             {className(label)}
           </button>
         </li>

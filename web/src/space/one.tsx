@@ -5,12 +5,12 @@ import { Note } from "../parts/note";
 import { className } from "../pictures";
 import { useLoaded } from "../shards";
 import { colour, to } from "../state";
-import { count, figure, percent } from "../words";
+import { count, figure, hundredth, percent } from "../words";
 import { alike, valuesOf } from "./activations";
 import { Filters, Strip } from "./filters";
 import { Place, useStrongest } from "./loupe";
 import { besides, drawnOn, type Space } from "./model";
-import { type PanelProps, Take } from "./panel";
+import { type PanelProps, Suggested, Take } from "./panel";
 import { Patches, PatchPicture, pictureAt, useNames } from "./patch";
 
 const READ_AT_ONCE = 4_000_000; // values; more are read when asked for
@@ -34,7 +34,11 @@ export function PatchPanel(props: PanelProps & { patch: number }) {
       </a>
       <p class="takes">
         <Button onClick={() => props.choose({ picture })}>All patches of this picture</Button>
+        {space.shard.regions.filter(({ members }) => members.includes(patch)).map(({ number }) => (
+          <Button key={number} onClick={() => props.choose({ region: number })}>{`Its region: ${number}`}</Button>
+        ))}
       </p>
+      <Suggested {...props} />
       <Take {...props} />
       <Strongest space={space} patch={patch} />
       <section>
@@ -94,6 +98,22 @@ function Alike({ space, patch }: { space: Space; patch: number }) {
   );
 }
 
+/** Suggested regions among whose ten filters of most contrast it is. */
+function Contrasts({ space, channel, choose }: PanelProps & { channel: number }) {
+  const found = space.shard.regions.flatMap(({ number, filters }) => {
+    const own = filters.find((filter) => filter.channel === channel);
+    return own ? [{ number, contrast: own.contrast }] : [];
+  });
+  if (found.length === 0) return null;
+  return (
+    <p class="takes">
+      {found.map(({ number, contrast }) => (
+        <Button key={number} onClick={() => choose({ region: number })}>{`Region ${number}: contrast ${hundredth(contrast)}`}</Button>
+      ))}
+    </p>
+  );
+}
+
 export function FilterPanel(props: PanelProps & { channel: number }) {
   const { space, channel } = props;
   const { channels, scale } = space.shard.activations;
@@ -114,6 +134,7 @@ export function FilterPanel(props: PanelProps & { channel: number }) {
         <Button off={channel === 0} onClick={() => props.choose({ filter: channel - 1 })} label="Filter before">←</Button>
         <Button off={channel === channels - 1} onClick={() => props.choose({ filter: channel + 1 })} label="Next filter">→</Button>
       </p>
+      <Contrasts {...props} />
       <Take {...props} />
       <section>
         <h2>Strongest patches of the study</h2>

@@ -113,7 +113,8 @@ function One(props: OneProps) {
   const dark = theme.value === "dark";
   const shown = { space, arrangement, members, outline, suggested: space.shard.regions.length > 0, outlined: shaded.members === null, colours: shaded.colours, dark };
   const region = chosen !== null && "region" in chosen ? chosen.region : null;
-  const start = useMemo(() => startOf(space, arrangement, chosen, selection), [space]);
+  const tall = props.route.beside ? 1.4 : narrow.value ? 1 : 0.75;
+  const start = useMemo(() => startOf(space, arrangement, chosen, selection, tall), [space]);
   return (
     <PlaneView
       shown={shown}
@@ -165,8 +166,9 @@ function linkedTo(space: Space, members: ArrayLike<number>, other: Space): Int32
   return linked(space, members, other, { from: views[space.network.view]!, to: views[other.network.view]! });
 }
 
-/** Where to look at first: at what is chosen, else at the first suggested region, cells large enough to be seen. */
-function startOf(space: Space, arrangement: Arrangement, chosen: Chosen | null, selection: Selection | null): Camera {
+/** Where to look at first: at what is chosen, else at the first suggested region, cells large enough to be seen; the
+ *  box is about so many times as high as wide. */
+function startOf(space: Space, arrangement: Arrangement, chosen: Chosen | null, selection: Selection | null, tall: number): Camera {
   const plane = planeOf(space, arrangement);
   const { x, y } = placesOn(space, arrangement === "one" ? "one" : "fill");
   const width = Math.min(narrow.value ? 12 : 24, plane.columns);
@@ -177,7 +179,7 @@ function startOf(space: Space, arrangement: Arrangement, chosen: Chosen | null, 
   const middle = (values: number[]) => (spanOf(values)[0] + spanOf(values)[1]) / 2;
   const spread = (values: number[]) => spanOf(values)[1] - spanOf(values)[0];
   const wide = Math.min(Math.max(width, 1.5 * Math.max(spread(xs), spread(ys))), plane.columns * 1.1);
-  return [within(middle(xs), wide, plane.columns), within(middle(ys), 0.75 * wide, plane.rows), wide];
+  return [within(middle(xs), wide, plane.columns), within(middle(ys), tall * wide, plane.rows), wide];
 }
 
 /** The middle of a view so wide that lies on the plane as far as there is room, with a cell beside it. */

@@ -140,7 +140,8 @@ function spread(members: number[], most: number): number[] {
   return members.length <= most ? members : Array.from({ length: most }, (_, n) => members[Math.floor((n * members.length) / most)]!);
 }
 
-function Suggested({ space, chosen, choose }: PanelProps) {
+/** The suggested regions, to choose one. */
+export function Suggested({ space, chosen, choose }: PanelProps) {
   if (!space.shard.regions.length) return null;
   const own = chosen !== null && "region" in chosen ? chosen.region : null;
   return (
