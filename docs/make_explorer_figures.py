@@ -13,9 +13,9 @@ from make_figures import keep
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.support.browsing import chromium, visit
+from tests.support.browsing import Theme, chromium, visit
 
-PAGES = {
+PAGES: dict[str, tuple[str, Theme]] = {
     "explorer-overview": ("#/", "light"),
     "explorer-picture": ("#/p/17?l=vgg16.c4_3", "dark"),
     "explorer-filter": ("#/f/vgg16/c4_1/84", "light"),

@@ -25,7 +25,7 @@ from layerscope.live.uploads import PATH, Uploads
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.space.placing import place_pictures
 from layerscope.space.space import Space
-from tests.support.browsing import visit
+from tests.support.browsing import Theme, visit
 from tests.support.explorer import Shown
 from tests.support.packages import need_built
 from tests.support.studies import bytes_of, small
@@ -215,7 +215,7 @@ def test_pages_know_whether_somebody_answers(serving: Serving, site: Site) -> No
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (400, "light")])
 def test_a_picture_chosen_on_the_page_goes_through_the_networks(
-    browser: Browser, serving: Serving, width: int, theme: str
+    browser: Browser, serving: Serving, width: int, theme: Theme
 ) -> None:
     need_built(sites.PAGE / sites.INDEX, "make web")
     with visit(browser, width=width, theme=theme) as seen:

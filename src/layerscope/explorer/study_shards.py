@@ -82,8 +82,9 @@ class Overview:
     @property
     def classes(self) -> list[str] | None:
         """Names of the labels' classes; None without labels."""
-        sizes = self.sizes
-        return sizes and [*self._named, *map(str, range(len(self._named), len(sizes)))]
+        if self.sizes is None:
+            return None
+        return [*self._named, *map(str, range(len(self._named), len(self.sizes)))]
 
     @cached_property
     def sizes(self) -> list[int] | None:
