@@ -12,7 +12,7 @@ from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
 from layerscope.zoo.loading import read_architecture
-from tests.support.channels_last import attending
+from tests.support.channels_last import summing
 from tests.support.descent import small_network
 from tests.support.looking import faces, images, meeting, on_page, outside, texts, wires, words
 from tests.support.small_networks import Written, conv
@@ -59,14 +59,14 @@ def test_the_columns_line_up(alexcnn: Network) -> None:
 
 
 def test_layers_whose_axes_nobody_knows_are_shown_as_they_are() -> None:
-    network = attending()
+    network = summing()
     rows = {line.split()[0]: line.split() for line in layer_table(network).splitlines()[1:]}
     assert rows["o"] == ["o", "linear", "?", "140x4", "?", "?", "?"]
-    assert rows["f"] == ["f", "linear", "4", "140x1", "?", "?", "?"]
+    assert rows["f"] == ["f", "linear", "4", "10x14", "?", "?", "?"]
     records = {record["name"]: record for record in layer_records(network)}
     assert (records["o"]["channels"], records["o"]["output"]) == (None, [140, 4])
-    assert (records["f"]["channels"], records["f"]["output"]) == (4, [140, 1])
-    assert {"140×4", "4×140×1"} <= set(words(show_architecture(network)))
+    assert (records["f"]["channels"], records["f"]["output"]) == (4, [10, 14])
+    assert {"140×4", "4×10×14"} <= set(words(show_architecture(network)))
 
 
 def test_pictures_within_a_result_are_no_size_of_it() -> None:
@@ -92,7 +92,11 @@ def test_the_table_and_the_records_agree(alexcnn: Network) -> None:
         "operation": "conv 11x11/4 + relu",
         "channels": 96,
         "output": [55, 55],
-        "receptive_field": {"size": [11, 11], "stride": [4, 4], "start": [3, 3], "whole_input": False},
+        "apart": 0,
+        "receptive_field": (
+            field := {"size": [11, 11], "stride": [4, 4], "start": [3, 3], "whole_input": False}
+        ),
+        "receptive_field_in_all": field,
         "inputs": [],
     }
 

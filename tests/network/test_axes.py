@@ -15,7 +15,7 @@ from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import UnitAt, reconstruct_units
 from layerscope.zoo.loading import read_architecture
-from tests.support.channels_last import SIZE, attending, twins
+from tests.support.channels_last import SIZE, summing, twins
 from tests.support.descent import noise, small_network
 from tests.support.small_networks import Written, conv
 
@@ -90,24 +90,24 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
     ),
     "a vector": (lambda x: x.flatten(1), ("channels",), 140, (1, 1)),
     "a vector of what was last": (lambda x: x.permute(0, 2, 3, 1).flatten(1), ("channels",), 140, (1, 1)),
-    "tokens": (lambda x: x.flatten(2).transpose(1, 2), ("positions", "channels"), 4, (35, 1)),
+    "tokens": (lambda x: x.flatten(2).transpose(1, 2), ("positions", "channels"), 4, (5, 7)),
     "tokens of what was last": (
         lambda x: x.permute(0, 2, 3, 1).flatten(1, 2),
         ("positions", "channels"),
         4,
-        (35, 1),
+        (5, 7),
     ),
     "tokens and one more": (
         lambda x: torch.cat([x.mean((2, 3))[:, None], x.flatten(2).transpose(1, 2)], 1),
         ("positions", "channels"),
         4,
-        (36, 1),
+        (5, 7),
     ),
     "heads": (
         lambda x: x.flatten(2).transpose(1, 2).unflatten(2, (2, 2)).transpose(1, 2),
         ("channels", "positions", "channels"),
         4,
-        (35, 1),
+        (5, 7),
     ),
     "the mean over channels": (lambda x: x.mean(1), ("rows", "columns"), 1, (5, 7)),
     "the mean over rows": (lambda x: x.mean(2), ("channels", "columns"), 4, (1, 7)),
@@ -120,8 +120,36 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
     ),
     "a gate": (lambda x: x * x.mean((2, 3)).sigmoid()[:, :, None, None], ("channels", "rows", "columns"), 4, (5, 7)),
     "rows and channels as one": (lambda x: x.flatten(1, 2), None, 0, (1, 1)),
-    "columns in windows": (lambda x: x[..., :6].reshape(-1, 4, 5, 2, 3), None, 0, (1, 1)),
-    "columns and rows as one": (lambda x: x.transpose(2, 3).flatten(2), None, 0, (1, 1)),
+    "columns in windows": (
+        lambda x: x[..., :6].reshape(-1, 4, 5, 2, 3),
+        ("channels", "rows", "columns", "columns"),
+        4,
+        (5, 6),
+    ),
+    "columns in windows, every third beside it": (
+        lambda x: x[..., :6].reshape(-1, 4, 5, 2, 3).transpose(3, 4).flatten(3),
+        ("channels", "rows", "positions"),
+        4,
+        (5, 6),
+    ),
+    "windows, as tokens, and back": (
+        lambda x: (
+            x[:, :, :4, :6].unflatten(3, (2, 3)).unflatten(2, (2, 2)).permute(0, 2, 4, 3, 5, 1).reshape(-1, 6, 4)
+            .reshape(-1, 2, 2, 2, 3, 4).permute(0, 1, 3, 2, 4, 5).flatten(1, 2).flatten(2, 3)
+        ),
+        ("rows", "columns", "channels"),
+        4,
+        (4, 6),
+    ),
+    "columns and rows as one": (lambda x: x.transpose(2, 3).flatten(2), ("channels", "positions"), 4, (5, 7)),
+    "pictures in another place, and back": (
+        lambda x: x.transpose(0, 1).flatten(1, 2).unflatten(1, (-1, 5)).transpose(0, 1).relu(),
+        ("channels", "rows", "columns"),
+        4,
+        (5, 7),
+    ),
+    "windows of rows": (lambda x: x[:, :, :4].reshape(-1, 2, 2, 7), None, 0, (1, 1)),
+    "the mean of windows": (lambda x: x[..., :6].reshape(-1, 4, 5, 2, 3).mean(4), None, 0, (1, 1)),
     "transposed and added": (lambda x: x[..., :5] + x[..., :5].transpose(2, 3), None, 0, (1, 1)),
     "products of positions": (lambda x: x.flatten(2).transpose(1, 2) @ x.flatten(2), None, 0, (1, 1)),
     "the batch within": (lambda x: x.transpose(0, 1).contiguous().relu(), None, 0, (1, 1)),
@@ -146,22 +174,26 @@ def test_axes_are_followed_or_not_known(change: str) -> None:
 
 MOVES = (
     *("channels last", "two transpositions", "columns first", "channels in groups"),
-    *("tokens", "tokens of what was last", "heads", "one axis more"),
+    *("tokens", "tokens of what was last", "heads", "one axis more", "columns and rows as one"),
 )  # fmt: skip
+CUT = ("columns in windows", "columns in windows, every third beside it", "windows, as tokens, and back")
 
 
-@pytest.mark.parametrize("change", MOVES)
+@pytest.mark.parametrize("change", [*MOVES, *CUT, "tokens and one more"])
 def test_what_only_moves_is_put_back(change: str) -> None:
     """Every number is its own place in the map, so what is arranged says where each came from."""
-    function, _, channels, size = CHANGES[change]
+    function, _, channels, (rows, columns) = CHANGES[change]
     network = small_network(Written(lambda s, x: function(s.c(x)), c=conv()), (5, 7))
     operation = network.graph.operations[network.graph.output]
-    places = torch.arange(2 * 4 * 5 * 7).view(2, 4, 5, 7)
+    places = torch.arange(2 * 4 * 5 * 7.0).view(2, 4, 5, 7)
     found = arranged(operation, function(places))
-    assert torch.equal(found, places.reshape(2, channels, *size))
+    assert torch.equal(found, places[:, :, :rows, :columns].reshape(2, channels, rows, columns))
 
 
-@pytest.mark.parametrize("change", [*MOVES, "channels in groups apart", "the mean over channels", "a vector"])
+@pytest.mark.parametrize(
+    "change",
+    [*MOVES, *CUT, "tokens and one more", "channels in groups apart", "the mean over channels", "a vector"],
+)
 def test_a_channel_has_the_same_number_in_an_index_and_in_what_is_arranged(change: str) -> None:
     function, _, channels, (rows, columns) = CHANGES[change]
     network = small_network(Written(lambda s, x: function(s.c(x)), c=conv()), (5, 7))
@@ -184,7 +216,7 @@ def test_the_digest_knows_of_axes_only_where_channels_are_not_the_first() -> Non
 
     def both(network: Network) -> tuple[str, str]:
         graph = network.graph
-        without = tuple(replace(operation, axes=None) for operation in graph.operations)
+        without = tuple(replace(operation, layout=None) for operation in graph.operations)
         return graph.digest, replace(graph, operations=without).digest
 
     last, first = twins()
@@ -202,17 +234,17 @@ def test_convnext_has_channels_rows_and_columns_in_every_layer() -> None:
 
 
 def test_the_inside_of_attention_is_listed_as_it_is_and_refused() -> None:
-    network = attending()
+    network = summing()
     inner, outer = network.layer("o"), network.layer("f")
     assert (inner.channels, inner.axes, inner.output, inner.field) == (0, None, (140, 4), None)
-    assert (outer.channels, outer.size, outer.field) == (4, (140, 1), None)
+    assert (outer.channels, outer.size, outer.field) == (4, SIZE, None)
     with pytest.raises(
         NetworkError, match=r"^o \(linear\) gives 140x4 numbers, and it is not known which axes"
     ):
         reconstruct(network, noise(1, 3, *SIZE), Unit("o", 2, 1, 0), rule=GRADIENT)
     with pytest.raises(GeometryError, match="no receptive field of one size"):
-        network.box(Unit("f", 1, 30, 0))
-    one = Unit("f", 1, 30, 0)
+        network.box(Unit("f", 1, 2, 3))
+    one = Unit("f", 1, 2, 3)
     found = reconstruct(network, noise(1, 3, *SIZE), ["o", one], rule=GRADIENT)
     assert found["o"].any()
     (alone,) = reconstruct_units(network, noise(1, 3, *SIZE), [UnitAt(0, one)], rule=GRADIENT)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from layerscope.kernels import onednn
 from layerscope.network.capture import capture
 from layerscope.network.convolution import Packed, prepare_convolutions, prepare_forward, transpose
-from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph
+from layerscope.network.readers import Window
 from layerscope.reconstruction.rules import DECONVNET, GRADIENT, make_reversibles
 from tests.support.descent import Function
 

@@ -17,7 +17,7 @@ from layerscope.network.geometry import Box
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.zoo.paper import alexcnn, vggcnn
-from tests.oracles.network.fields import measured, with_positive_weights
+from tests.oracles.network.fields import Arrange, measured, with_positive_weights
 from tests.support.small_networks import SMALL, Written, conv, shrunk
 
 #: name -> height and width of the picture, arguments that make it cheaper, paths of modules, low to high
@@ -99,16 +99,25 @@ def places(height: int, width: int) -> list[tuple[int, int]]:
     return [(0, right), (bottom, 0), (bottom // 2, right), (height // 2, width // 2)]
 
 
-def check(network: Network, module: nn.Module, paths: Sequence[str]) -> None:
+def check(
+    network: Network,
+    module: nn.Module,
+    paths: Sequence[str],
+    *,
+    held: bool = False,
+    arrange: Arrange = lambda result: result,
+) -> None:
     """The box of each unit is what was measured, and its field, cut to the picture, holds it."""
     channels, height, width = network.input_shape
     results = {path: network.graph.modules[path] for path in paths}
     units = {path: places(*size_of(network.graph.operations[index])) for path, index in results.items()}
-    boxes = measured(with_positive_weights(module), (channels, height, width), units)
+    module = with_positive_weights(module)
+    boxes = measured(module, (channels, height, width), units, held=held, arrange=arrange)
+    geometry = network.feature_geometry if held else network.geometry
     for path, index in results.items():
-        field = network.geometry.fields[index]
+        field = geometry.fields[index]
         for (row, column), edges in zip(units[path], boxes[path], strict=True):
-            seen = network.geometry.seen(index, [row], [column])
+            seen = geometry.seen(index, [row], [column])
             if seen.height == 0 or seen.width == 0:  # nothing but zeros of a border
                 seen = Box(0, 0, 0, 0)
             assert seen == Box(*edges), f"{path} at {row},{column}"
@@ -183,14 +192,21 @@ def test_units_of_small_networks(name: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
-def test_padding_by_the_maps_own_values_has_no_field_of_one_size(
-    mode: Literal["reflect", "replicate", "circular"],
-) -> None:
+def test_padding_by_the_maps_own_values(mode: Literal["reflect", "replicate", "circular"]) -> None:
+    """What is mirrored at a border is within the window, what comes in from the other side is not."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode))
     network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
-    assert network.layers[0].field is None
+    field = network.layers[0].field
+    assert (None if field is None else str(field)) == (None if mode == "circular" else "3/1")
     rows = {"reflect": (0, 2), "replicate": (0, 2), "circular": (0, 8)}[mode]
     assert network.geometry.seen(network.layers[0].result, [0], [3]) == Box(rows[0], 2, rows[1], 5)
+
+
+def test_what_is_mirrored_further_than_the_window_reaches_has_no_field() -> None:
+    module = nn.Sequential(nn.ReflectionPad2d(4), conv(), nn.ReLU())
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.layers[0].field is None
+    assert network.geometry.seen(network.layers[0].result, [0], [0]) == Box(3, 3, 5, 5)
 
 
 def test_a_batch_norm_of_the_pictures_at_hand_has_no_field() -> None:
@@ -208,9 +224,8 @@ def along_rows(s: Any, x: Tensor) -> Tensor:
     "forward",
     [
         along_rows,
-        lambda s, x: s.c(x).softmax(dim=-1),
-        lambda s, x: s.c(x).mean(dim=2, keepdim=True),
-        lambda s, x: torch.nn.functional.interpolate(s.c(x), scale_factor=2.0),
+        lambda s, x: s.c(x).cumsum(dim=2),
+        lambda s, x: torch.nn.functional.fold(torch.nn.functional.unfold(s.c(x), 2), (8, 8), 2),
     ],
 )
 def test_what_moves_positions_in_ways_geometry_does_not_know_has_no_field(forward: Any) -> None:
@@ -225,3 +240,181 @@ def test_a_mean_over_channels_keeps_the_field() -> None:
     module = Written(lambda s, x: s.c(x).mean(dim=1, keepdim=True), c=conv())
     network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
     assert str(network.geometry.fields[network.graph.output]) == "3/1"
+
+
+class Double(nn.Sequential):
+    """Two convolutions, as in a U-Net."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(conv(inputs, outputs), nn.ReLU(), conv(outputs, outputs), nn.ReLU())
+
+
+def unet(how: str) -> nn.Module:
+    """Two levels; ``how`` the map below is made larger: transposed, nearest, bilinear, bilinear aligned, shuffled."""
+
+    def larger(channels: int) -> nn.Module:
+        if how.startswith("transposed"):
+            kernel, pad = {"transposed": (2, 0), "transposed, overlapping": (4, 1)}[how]
+            return nn.ConvTranspose2d(channels, channels // 2, kernel, stride=2, padding=pad)
+        if how == "shuffled":
+            return nn.Sequential(nn.Conv2d(channels, 2 * channels, 1), nn.PixelShuffle(2))
+        aligned = True if how.endswith("aligned") else None
+        mode = how.removesuffix(" aligned")
+        return nn.Sequential(
+            nn.Upsample(scale_factor=2, mode=mode, align_corners=aligned),
+            nn.Conv2d(channels, channels // 2, 1),
+        )
+
+    def forward(s: Any, x: Tensor) -> Tensor:
+        a = s.inc(x)
+        b = s.down1(torch.nn.functional.max_pool2d(a, 2))
+        c = s.down2(torch.nn.functional.max_pool2d(b, 2))
+        found: Tensor = s.up2(torch.cat([a, s.larger2(s.up1(torch.cat([b, s.larger1(c)], 1)))], 1))
+        return found
+
+    down = {"inc": Double(3, 2), "down1": Double(2, 4), "down2": Double(4, 8)}
+    up = {"up1": Double(8, 4), "up2": Double(4, 2)}
+    return Written(forward, **down, **up, larger1=larger(8), larger2=larger(4))
+
+
+UPWARDS = {
+    "transposed": 47,
+    "transposed, overlapping": 53,
+    "nearest": 47,
+    "bilinear": 53,
+    "bilinear aligned": 53,
+    "bicubic": 65,
+    "shuffled": 47,
+}  #: by hand, the side of the last layer's field: 5, 6, 14, 16 and 32 on the way down, then half a step or more each
+
+
+@pytest.mark.parametrize("how", UPWARDS)
+def test_units_of_a_unet(how: str) -> None:
+    module = unet(how)
+    network = Network.from_module(module, preprocessing=Preprocessing(height=64, width=72))
+    check(network, module, ["down2", "larger1", "up1", "larger2", "up2"])
+    assert str(network.layers[-1].field) == f"{UPWARDS[how]}/1"
+
+
+LARGER = {
+    "nearest by 3": nn.Upsample(scale_factor=3),
+    "nearest to a size": nn.Upsample(size=(13, 20)),
+    "bilinear, smaller": nn.Upsample(scale_factor=0.5, mode="bilinear"),
+    "bicubic": nn.Upsample(scale_factor=2, mode="bicubic"),
+    "dilated and transposed": nn.ConvTranspose2d(4, 4, 3, stride=2, dilation=2, padding=1, output_padding=1),
+    "transposed with gaps": nn.ConvTranspose2d(4, 4, 2, stride=3),
+    "transposed, stride 1": nn.ConvTranspose2d(4, 4, (3, 5), padding=(2, 0)),
+    "unshuffled": nn.PixelUnshuffle(2),
+    "groups normalised": nn.GroupNorm(2, 4),
+    "instances normalised": nn.InstanceNorm2d(4),
+}
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_units_of_what_changes_the_size(name: str) -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2), deepcopy(LARGER[name]), nn.Conv2d(4, 4, 3, dilation=2)
+    )
+    if name == "unshuffled":
+        module[2] = nn.Conv2d(16, 4, 3)
+    network = Network.from_module(module, preprocessing=Preprocessing(height=25, width=33))
+    check(network, module, ["0", "1", "2"])
+
+
+def last(result: Tensor) -> Tensor:
+    """Channels first."""
+    return result.movedim(-1, 1) if result.ndim == 4 else result
+
+
+def tokens(result: Tensor) -> Tensor:
+    """Tokens as a map, the class token left out; the rest as it is."""
+    return result[:, 1:].unflatten(1, (4, 4)).movedim(-1, 1) if result.ndim == 3 else result
+
+
+def vit() -> nn.Module:
+    """Of 4x4 patches and a class token."""
+    made: nn.Module = tv.VisionTransformer(
+        64, 16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=3
+    )
+    return made
+
+
+def swin() -> nn.Module:
+    """Of windows of 4x4, every second time shifted by half of one."""
+    made: nn.Module = tv.SwinTransformer([4, 4], 8, [2, 2], [2, 2], [4, 4], num_classes=3)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "arrange", "paths", "fields"),
+    [
+        (
+            vit,
+            (64, 64),
+            tokens,
+            "conv_proj encoder.layers.encoder_layer_0.ln_1 encoder.layers.encoder_layer_0.ln_2 encoder.ln heads",
+            "16/16 16/16 64/0 64/0 64/0",
+        ),
+        (
+            swin,
+            (64, 96),
+            last,
+            "features.0 features.1.0.norm1 features.1.0 features.1.1 features.2 features.3.0 norm head",
+            "4/4 4/4 28/4 ? ? ? ? 64x96/0",
+        ),
+    ],
+)
+def test_units_of_attention(
+    make: Any, size: tuple[int, int], arrange: Arrange, paths: str, fields: str
+) -> None:
+    """Of all of a picture at once, and of windows that are shifted all around."""
+    module = make()
+    network = Network.from_module(module, preprocessing=Preprocessing(height=size[0], width=size[1]))
+    check(network, module, paths.split(), arrange=arrange)
+    found = (network.geometry.fields[network.graph.modules[path]] for path in paths.split())
+    assert " ".join("?" if field is None else str(field) for field in found) == fields
+
+
+#: name -> module, arrangement of results, paths
+LATER: dict[str, tuple[Any, Any, str, str]] = {
+    "convnext": (
+        lambda: tv.ConvNeXt([tv.convnext.CNBlockConfig(4, 6, 1), tv.convnext.CNBlockConfig(6, None, 2)]),
+        lambda result: result,
+        "features.0 features.1.0.block.0 features.1.0 features.2 features.3.0 features.3.1 avgpool classifier",
+        "features.0 features.1.0 features.3.1",
+    ),
+    "convnext, inside": (
+        lambda: tv.ConvNeXt([tv.convnext.CNBlockConfig(4, 6, 1), tv.convnext.CNBlockConfig(6, None, 2)]),
+        last,
+        "features.1.0.block.2 features.1.0.block.3 features.1.0.block.5 features.3.1.block.3",
+        "features.1.0.block.3",
+    ),
+    "mobilenet_v3_small": (
+        lambda: tv.mobilenet_v3_small(width_mult=0.25),
+        lambda result: result,
+        "features.0 features.1.block.0 features.1.block.1 features.1 features.2 features.4 avgpool",
+        "features.1 features.2 features.3 features.4 features.6 features.8",
+    ),
+    "regnet_y_400mf": (
+        tv.regnet_y_400mf,
+        lambda result: result,
+        "stem trunk_output.block1.block1-0.f.b trunk_output.block1 trunk_output.block2.block2-0",
+        "trunk_output.block1 trunk_output.block2 trunk_output.block3.block3-0",
+    ),
+    "efficientnet_b0": (
+        tv.efficientnet_b0,
+        lambda result: result,
+        "features.1",
+        "features.1 features.2.0 features.2.1 features.3.1 features.4.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["in all", "through the features"])
+@pytest.mark.parametrize("name", LATER)
+def test_units_of_later_networks(name: str, held: bool) -> None:
+    made, arrange, paths, features = LATER[name]
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # its widths are computed by torch
+        module = made()
+    network = Network.from_module(module, preprocessing=Preprocessing(height=128, width=160))
+    check(network, module, (features if held else paths).split(), held=held, arrange=arrange)

@@ -16,7 +16,7 @@ from torch import Tensor
 from layerscope.kernels import onednn
 from layerscope.network.capture import capture
 from layerscope.network.convolution import prepare_convolutions, prepare_forward, transpose
-from layerscope.network.geometry import Window
+from layerscope.network.readers import Window
 
 LAYERS = {
     "VGG-16's c1_1": (3, 64, Window(3, 1, 1), 48),

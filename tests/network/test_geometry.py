@@ -12,17 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope.errors import GeometryError
-from layerscope.network.geometry import (
-    Axis,
-    Box,
-    Edge,
-    Geometry,
-    Node,
-    Reader,
-    ReceptiveField,
-    Window,
-    adaptive,
-)
+from layerscope.network.geometry import Axis, Box, Geometry, ReceptiveField
+from layerscope.network.readers import Edge, Node, Reader, Window, adaptive
 from layerscope.network.source import Options
 from layerscope.zoo.loading import read_architecture
 from tests.oracles.network.positions import Step, adaptive_taps, all_taps, pixels, window_taps

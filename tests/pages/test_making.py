@@ -21,7 +21,7 @@ from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from layerscope.zoo import loading as zoo
-from tests.support.channels_last import SIZE, attending
+from tests.support.channels_last import SIZE, summing
 from tests.support.pictures import noise, saved
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
@@ -55,7 +55,7 @@ def test_networks_of_different_input_sizes_in_one_call_or_two(photos: Path, tmp_
 def test_layers_whose_axes_nobody_knows(tmp_path: Path) -> None:
     for seed in range(3):
         saved(noise(SIZE[1], SIZE[0], seed=seed), tmp_path / "pictures" / f"{seed}.png")
-    network, images = attending().to(dtype=torch.float32), open_images(tmp_path / "pictures")
+    network, images = summing().to(dtype=torch.float32), open_images(tmp_path / "pictures")
     unknown = {layer.name for layer in network.layers if layer.axes is None}
     with pytest.warns(NetworkWarning, match="left out"):
         study = sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from layerscope.errors import GeometryError
-from layerscope.network.geometry import Edge, Geometry, Node, Window
+from layerscope.network.geometry import Geometry
+from layerscope.network.readers import Edge, Node, Window
 from layerscope.reconstruction.footprints import Reach, trace
 from tests.oracles.reconstruction.units import reads
 

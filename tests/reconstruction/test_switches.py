@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from layerscope.network.geometry import Window
+from layerscope.network.readers import Window
 from layerscope.reconstruction.switches import find_switches, unpool
 from tests.oracles.reconstruction import unpooling
 from tests.support.descent import Function, assert_adjoint, noise

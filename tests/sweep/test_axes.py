@@ -16,7 +16,7 @@ from layerscope.sweep.making import sweep_study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.patch_sample import PatchSample
 from layerscope.sweep.standard import standard_reducers
-from tests.support.channels_last import SIZE, attending, twins
+from tests.support.channels_last import SIZE, summing, twins
 from tests.support.descent import small_network
 from tests.support.pictures import noise, saved
 from tests.support.small_networks import Written, conv
@@ -72,7 +72,7 @@ def test_what_is_rectified_at_one_position_is_read_by_its_channels(pictures: Pat
 
 
 def test_layers_whose_axes_are_not_known_are_left_out_and_said(pictures: Path, tmp_path: Path) -> None:
-    network = attending().to(dtype=torch.float32)
+    network = summing().to(dtype=torch.float32)
     unknown = {layer.name for layer in network.layers if layer.axes is None}
     assert "o" in unknown
     assert "f" not in unknown
@@ -84,7 +84,7 @@ def test_layers_whose_axes_are_not_known_are_left_out_and_said(pictures: Path, t
     results = study.network(network.name)
     rows = {row["layer"]: row for row in results.layers.to_pylist()}
     assert rows["o"]["channels"] is None is rows["o"]["rows"]
-    assert (rows["f"]["channels"], rows["f"]["rows"], rows["f"]["columns"]) == (4, SIZE[0] * SIZE[1], 1)
+    assert (rows["f"]["channels"], rows["f"]["rows"], rows["f"]["columns"]) == (4, *SIZE)
     swept = set(results.table("channel_statistics")["layer"].to_pylist())
     assert swept == {layer.name for layer in network.layers} - unknown
 
@@ -92,7 +92,7 @@ def test_layers_whose_axes_are_not_known_are_left_out_and_said(pictures: Path, t
 def test_such_a_layer_asked_for_by_name_is_refused(pictures: Path) -> None:
     with pytest.raises(NetworkError, match=r"^o \(linear\) gives 140x4 numbers"):
         sweep_images(
-            attending().to(dtype=torch.float32),
+            summing().to(dtype=torch.float32),
             open_images(pictures),
             [PatchSample("o", 5)],
             settings=SETTINGS,

@@ -15,10 +15,15 @@ _HEADINGS = ("layer", "operation", "channels", "output", "field", "stride", "sta
 
 
 def layer_table(network: Network) -> str:
-    """Name, operation, channels, output size and receptive field of each layer, as aligned text."""
-    rows = [_HEADINGS, *(_row(layer) for layer in network.layers)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    right_aligned = range(2, len(_HEADINGS))
+    """Name, operation, channels, output size and receptive field of each layer, as aligned text.
+
+    A column more says what layers see ``in all``, where gates or norms see what their features do not.
+    """
+    wider = any(layer.field != layer.field_in_all for layer in network.layers)
+    rows = [(*_HEADINGS, "in all"), *((*_row(layer), _in_all(layer)) for layer in network.layers)]
+    rows = rows if wider else [row[:-1] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right_aligned = range(2, len(rows[0]))
     lines = [
         "  ".join(
             c.rjust(w) if i in right_aligned else c.ljust(w)
@@ -33,7 +38,7 @@ def layer_records(network: Network) -> list[dict[str, Any]]:
     """The same for machines: one dictionary per layer, sizes as [rows, columns], unknown fields null.
 
     Where it is not known which axes are channels and positions, ``channels`` is null and ``output`` all of them; null
-    where the pictures are not the first.
+    where the pictures are not the first. ``apart``: class tokens, which stand for no position.
     """
     return [
         {
@@ -41,7 +46,9 @@ def layer_records(network: Network) -> list[dict[str, Any]]:
             "operation": layer.operation,
             "channels": layer.channels or None,
             "output": list(layer.output) or None,
+            "apart": layer.apart,
             "receptive_field": _field_record(layer.field),
+            "receptive_field_in_all": _field_record(layer.field_in_all),
             "inputs": list(layer.inputs),
         }
         for layer in network.layers
@@ -84,9 +91,14 @@ def _row(layer: Layer) -> Sequence[str]:
         layer.name,
         layer.operation,
         str(layer.channels or "?"),
-        "x".join(map(str, layer.output)) or "?",
+        "x".join(map(str, layer.output)) + (f"+{layer.apart}" if layer.apart else "") or "?",
         *about,
     )
+
+
+def _in_all(layer: Layer) -> str:
+    """What a layer sees in all, where that is not what it sees through its features."""
+    return "" if layer.field == layer.field_in_all else _field_words(layer.field_in_all)
 
 
 def _pair(numbers: tuple[float, float]) -> str:

@@ -1,22 +1,38 @@
 """What each axis of a result goes along: its channels, rows or columns, followed from operation to operation.
 
-Convolutions and pools give (channels, rows, columns). Others keep, move, merge or drop the axes of what they read,
+Convolutions and pools give (channels, rows, columns). Others keep, move, cut, merge or drop the axes of what they read,
 or mix them; then nothing is known of the result, and nothing is guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
-from typing import Any
 
 from torch import Tensor
 
-from layerscope.network.graph import Axes, Operation
+from layerscope.network.graph import Operation
+from layerscope.network.layout import (
+    CHANNELS,
+    COLUMNS,
+    MANY,
+    PICTURES,
+    ROWS,
+    TOKENS,
+    Axes,
+    Axis,
+    Layout,
+    Part,
+    map_layout,
+    regrouped,
+    vector_layout,
+)
 
-CHANNELS, ROWS, COLUMNS = "channels", "rows", "columns"
-POSITIONS = "positions"  #: rows and columns as one axis, perhaps with others: tokens
-ONE = ""  #: an axis of length 1 that goes along nothing
+Lengths = tuple[int, ...]  #: of all axes of a result
+Rule = Callable[
+    [Operation, Sequence[Operation], Lengths], Layout | None
+]  #: an operation, what it reads, how long its axes are
 MAP: Axes = (CHANNELS, ROWS, COLUMNS)
 
 POINTWISE = frozenset(
@@ -26,164 +42,240 @@ POINTWISE = frozenset(
         "cat softmax log_softmax"
     ).split()
 )  #: output position i reads input position i (or the only one there is)
-_MAPPED = frozenset(
-    "conv2d max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d pixel_shuffle pixel_unshuffle".split()
-)  #: take and give maps in torch's order
-_KEPT = frozenset(
+UPSAMPLING = frozenset(
     (
-        "layer_norm rms_norm group_norm instance_norm pad constant_pad_nd narrow slice roll flip "
-        "scaled_dot_product_attention"
+        "upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d "
+        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"
     ).split()
-)  #: the axes of the first operand stay
+)  #: to another size of maps: each position from some neighbours
+_MAPPED = UPSAMPLING | frozenset(
+    (
+        "conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d pixel_shuffle "
+        "pixel_unshuffle"
+    ).split()
+)  #: take and give maps in torch's order
+ELEMENTWISE = frozenset(
+    "rsqrt square reciprocal erf rsub where masked_fill maximum minimum clamp_max threshold".split()
+)  #: as pointwise, but each a layer of its own
+_KEPT = ELEMENTWISE | frozenset(
+    "layer_norm rms_norm group_norm instance_norm pad constant_pad_nd narrow slice roll flip".split()
+)  #: the axes of the first operand stay, though one may be longer or shorter
+REDUCED = frozenset("mean sum amax amin select var std norm linalg_vector_norm logsumexp prod".split())
 
 
-def find_axes(operation: Operation, inputs: Sequence[Operation]) -> Axes | None:
-    """The axes of an operation's result, the batch left out; None: not known. ``inputs``: what it reads.
+def find_layout(
+    operation: Operation, inputs: Sequence[Operation], lengths: tuple[int, ...] | None
+) -> Layout | None:
+    """How an operation's result lies in memory; None: not known. ``inputs``: what it reads.
 
-    A result of one axis is a vector of channels unless it is known to be something else.
+    ``lengths``: of all its axes, of the first result if there are several, with `layout.MANY` for the number of
+    pictures; None: it gives no tensor. What is made of vectors alone has channels and no positions.
     """
-    if not operation.batch_first:
+    if lengths is None:
         return None
-    found = _found(operation, inputs)
-    if found is None or not _is_sound(found, operation.shape):
-        return (CHANNELS,) if len(operation.shape) == 1 else None
+    found = _RULES.get(operation.kind, _of_maps)(operation, inputs, lengths)
+    if found is not None and found.lengths == lengths:
+        return found
+    vectors = [i.layout is not None and not i.layout.has_positions for i in inputs if i.carries]
+    if lengths[:1] == (MANY,) and (len(lengths) == 2 or (vectors and all(vectors))):
+        axes = tuple((Part(CHANNELS, length),) if length > 1 else () for length in lengths[1:])
+        return Layout(((Part(PICTURES, MANY),), *axes)) if len(lengths) > 2 else vector_layout(lengths[1])
+    return None
+
+
+def _mapped(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
+    """Of what makes maps of maps, or of what has no positions yet."""
+    source = inputs[0].layout if inputs else None
+    free = source is None or not source.has_positions
+    return map_layout(lengths[1:]) if len(lengths) == 4 and (free or _is_map(source)) else None
+
+
+def _of_maps(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
+    """Of an operation that is not known: of maps it makes maps, as all of torch's own do."""
+    source = inputs[0].layout if inputs else None
+    return map_layout(lengths[1:]) if len(lengths) == 4 and _is_map(source) else None
+
+
+def _is_map(layout: Layout | None) -> bool:
+    if layout is None or len(layout.axes) != 4:
+        return False
+    names = (PICTURES, *MAP)
+    return all(axis == () or layout.along(n) == {names[n]} for n, axis in enumerate(layout.axes))
+
+
+def _aligned(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
+    """Of operands side by side, the axes that those of the same length have; None if they contradict each other."""
+    joined = int(operation.arguments["dim"]) % len(lengths) if operation.kind == "cat" else -1
+    known = [i.layout for i in inputs if i.layout is not None and len(i.layout.axes) == len(lengths)]
+    found: list[Axis] = []
+    for place, length in enumerate(lengths):
+        if place == joined:
+            axis = _joined(operation, inputs, place, length)
+        else:
+            axes = {layout.axes[place] for layout in known if layout.lengths[place] == length}
+            axis = _agreed(axes, length)
+        if axis is None:
+            return None
+        found.append(axis)
+    return Layout(tuple(found))
+
+
+def _agreed(axes: set[Axis], length: int) -> Axis | None:
+    """The one axis among them; of channels in any number of parts the fewest."""
+    named = {axis for axis in axes if axis}
+    if len(named) > 1 and all(part.along == CHANNELS for axis in named for part in axis):
+        return (Part(CHANNELS, length),)
+    if len(named) > 1 or not (named or length == 1):
+        return None
+    return named.pop() if named else ()
+
+
+def _joined(operation: Operation, inputs: Sequence[Operation], place: int, length: int) -> Axis | None:
+    """The axis along which operands are joined: channels, or positions with tokens beside them that have none."""
+    axes = [None if i.layout is None else i.layout.axes[place] for i in inputs]
+    named = {part.along for axis in axes for part in axis or ()}
+    if named == {CHANNELS}:
+        return (Part(CHANNELS, length),)
+    placed = [n for n, axis in enumerate(axes) if axis and axis[0].along != CHANNELS]
+    free = [i.layout is not None or not i.carries for i in inputs]
+    if len(placed) != 1 or not all(free) or len(inputs) != len(operation.arguments["tensors"]):
+        return None
+    tokens, before = _as_tokens(axes[placed[0]] or ()), sum(i.shape[place - 1] for i in inputs[: placed[0]])
+    return None if tokens is None else (replace(tokens, length=length, before=tokens.before + before),)
+
+
+def _as_tokens(axis: Axis) -> Part | None:
+    """Positions row by row as tokens; None if they are in another order."""
+    if len(axis) == 1 and axis[0].along == TOKENS:
+        return axis[0]
+    if [(part.along, part.step) for part in axis] != [(ROWS, 1), (COLUMNS, 1)]:
+        return None
+    rows, columns = (part.length for part in axis)
+    return Part(TOKENS, rows * columns, grid=(rows, columns))
+
+
+def _kept(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """The same axes; one that became longer or shorter goes along the same, if it was all of that."""
+    for place, (before, now) in enumerate(zip(source.lengths, lengths, strict=False)):
+        if before == now:
+            continue
+        axis = source.axes[place]
+        if len(axis) != 1:
+            return None
+        part = axis[0]
+        if part.along == TOKENS:
+            new = _some_tokens(operation, part, now)
+        else:
+            alone = sum(p.along == part.along and p.read == part.read for p in source.parts) == 1
+            new = (replace(part, length=now),) if alone or part.along == CHANNELS else None
+        if new is None:
+            return None
+        source = source.changed(place, new)
+    return source
+
+
+def _some_tokens(operation: Operation, tokens: Part, length: int) -> Axis | None:
+    """Of tokens those that have a place again as rows and columns; None for other ones."""
+    if operation.kind not in ("narrow", "slice") or length != tokens.places:
+        return None
+    start = slice(operation.arguments["start"], None).indices(tokens.length)[0]
+    rows, columns = tokens.grid
+    return (Part(ROWS, rows), Part(COLUMNS, columns)) if start == tokens.before else None
+
+
+def _reduce(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    asked = operation.arguments.get("dim")
+    gone = {axis % len(source.axes) for axis in ([asked] if isinstance(asked, int) else asked or [])}
+    if not gone:
+        return None
+    kept = bool(operation.arguments.get("keepdim"))
+    return source.without(gone, kept=kept)
+
+
+def _attended(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
+    """Of a product of matrices, or of attention: the rows of the first operand, the columns of the last.
+
+    Positions that stand in the columns are those that attention reads.
+    """
+    if len(inputs) < 2:
+        return None
+    first, last = inputs[0].layout, inputs[min(2, len(inputs) - 1)].layout
+    if first is None or last is None or len(first.axes) != len(last.axes):
+        return None
+    column = tuple(
+        part if part.along in (CHANNELS, PICTURES) else replace(part, read=True) for part in last.axes[-1]
+    )
+    if any(part.read for part in last.axes[-1]) or any(
+        part.read for axis in first.axes[:-1] for part in axis
+    ):
+        return None
+    return first.changed(-1, column)
+
+
+def _permute(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
+    order = operation.arguments["dims"]
+    return Layout(tuple(source.axes[axis] for axis in order))
+
+
+def _transpose(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
+    one, other = (int(operation.arguments[name]) for name in ("dim0", "dim1"))
+    return source.changed(one, source.axes[other]).changed(other, source.axes[one])
+
+
+def _reshape(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    return regrouped(source, lengths)
+
+
+def _unsqueeze(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
+    place = int(operation.arguments["dim"]) % (len(source.axes) + 1)
+    return Layout((*source.axes[:place], (), *source.axes[place:]))
+
+
+def _stack(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
+    """Side by side along an axis of their own: more channels."""
+    place = int(operation.arguments["dim"]) % len(lengths)
+    return Layout((*source.axes[:place], (Part(CHANNELS, lengths[place]),), *source.axes[place:]))
+
+
+def _unbind(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
+    return source.without([int(operation.arguments.get("dim", 0))])
+
+
+def _same(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
+    return source
+
+
+def _linear(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """A weighted sum along the last axis: of channels it makes channels, of anything else nobody knows."""
+    if not source.along(-1) <= {CHANNELS}:
+        return None
+    return source.changed(-1, (Part(CHANNELS, lengths[-1]),))
+
+
+def _by_source(rule: Callable[[Operation, Layout, Lengths], Layout | None]) -> Rule:
+    """A rule that looks at the first operand alone, which must be known."""
+
+    def found(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
+        source = inputs[0].layout if inputs else None
+        return None if source is None else rule(operation, source, lengths)
+
     return found
 
 
-def _found(operation: Operation, inputs: Sequence[Operation]) -> Axes | None:
-    if operation.kind in POINTWISE:
-        return _aligned(operation, inputs)
-    source = inputs[0] if inputs and inputs[0].batch_first else None
-    if operation.kind in _MAPPED:
-        return MAP if source is None or source.axes is None or _is_map(source.axes) else None
-    if source is None or source.axes is None:
-        return None
-    if operation.kind in _KEPT:
-        return source.axes
-    rule = _RULES.get(operation.kind)
-    if rule is not None:
-        return rule(operation, source, source.axes)
-    return MAP if _is_map(source.axes) else None  # as all of torch's own for maps
-
-
-def _is_map(axes: Axes) -> bool:
-    return len(axes) == len(MAP) and all(axis in (name, ONE) for axis, name in zip(axes, MAP, strict=True))
-
-
-def _is_sound(axes: Axes, shape: Sequence[int]) -> bool:
-    """Whether each axis is named, and one that is not of channels once."""
-    if len(axes) != len(shape):
-        return False
-    along = [axis for axis in axes if axis not in (CHANNELS, ONE)]
-    named = all(axis != ONE or length == 1 for axis, length in zip(axes, shape, strict=True))
-    return named and len(set(along)) == len(along) and not (POSITIONS in along and len(along) > 1)
-
-
-def _aligned(operation: Operation, inputs: Sequence[Operation]) -> Axes | None:
-    """Of operands side by side, the axes that those of the same length have; None if they contradict each other."""
-    shape = operation.shape
-    joined = int(operation.arguments["dim"]) % (len(shape) + 1) - 1 if operation.kind == "cat" else -1
-    known = [i for i in inputs if i.batch_first and i.axes is not None and len(i.shape) == len(shape)]
-    found = []
-    for place, length in enumerate(shape):
-        names = {
-            i.axes[place]
-            for i in known
-            if i.axes is not None and (i.shape[place] == length or place == joined)
-        } - {ONE}
-        if len(names) > 1 or not (names or length == 1):
-            return None
-        found.append(names.pop() if names else ONE)
-    return tuple(found)
-
-
-def _place(argument: Any, source: Operation) -> int:
-    """The axis of a result that torch's number means, the batch left out: -1 is the batch."""
-    return int(argument) % (len(source.shape) + 1) - 1
-
-
-def _permute(operation: Operation, source: Operation, axes: Axes) -> Axes | None:
-    order = [_place(axis, source) for axis in operation.arguments["dims"]]
-    return tuple(axes[place] for place in order[1:]) if order[0] == -1 else None
-
-
-def _transpose(operation: Operation, source: Operation, axes: Axes) -> Axes | None:
-    one, other = (_place(operation.arguments[name], source) for name in ("dim0", "dim1"))
-    if -1 in (one, other):
-        return axes if one == other else None
-    moved = list(axes)
-    moved[one], moved[other] = moved[other], moved[one]
-    return tuple(moved)
-
-
-def _reduce(operation: Operation, source: Operation, axes: Axes) -> Axes | None:
-    asked = operation.arguments.get("dim")
-    gone = {_place(axis, source) for axis in ([asked] if isinstance(asked, int) else asked or [])}
-    if not gone or -1 in gone:
-        return None
-    if operation.arguments.get("keepdim"):
-        return axes
-    return tuple(axis for place, axis in enumerate(axes) if place not in gone)
-
-
-def _unsqueeze(operation: Operation, source: Operation, axes: Axes) -> Axes | None:
-    place = int(operation.arguments["dim"]) % (len(axes) + 2) - 1
-    return (*axes[:place], ONE, *axes[place:]) if place >= 0 else None
-
-
-def _linear(operation: Operation, source: Operation, axes: Axes) -> Axes | None:
-    """A weighted sum along the last axis: of channels it makes channels, of anything else nobody knows."""
-    return (*axes[:-1], CHANNELS) if axes[-1] in (CHANNELS, ONE) else None
-
-
-def _reshape(operation: Operation, source: Operation, axes: Axes) -> Axes | None:
-    """Channels may be cut and merged; rows and columns stay, become positions, or all become a vector."""
-    if operation.shape == source.shape:
-        return axes
-    old = [(axis, length) for axis, length in zip(axes, source.shape, strict=True) if length > 1]
-    long = [length for length in operation.shape if length > 1]
-    found: list[str] = []
-    for first, names, count in _groups(old, long):
-        new = _regrouped(names, count, alone=first and count == len(long))
-        if new is None:
-            return None
-        found += [new] * count
-    rest = iter(found)
-    return tuple(next(rest) if length > 1 else ONE for length in operation.shape)
-
-
-def _regrouped(names: Sequence[str], count: int, *, alone: bool) -> str | None:
-    """What the axes go along that so many old ones become; ``alone``: they are all that there are."""
-    if set(names) <= {CHANNELS} or (len(names) == 1 and count == 1):
-        return names[0] if names else CHANNELS
-    if names == [ROWS, COLUMNS] and count == 1 and not alone:
-        return POSITIONS
-    return CHANNELS if alone and count == 1 else None
-
-
-def _groups(old: Sequence[tuple[str, int]], new: Sequence[int]) -> Iterator[tuple[bool, list[str], int]]:
-    """Axes that become others, the fewest at a time: whether they are the first, their names, and how many others."""
-    i = j = 0
-    while i < len(old) and j < len(new):
-        start, before, after = (i, j), [old[i]], [new[j]]
-        i, j = i + 1, j + 1
-        while (held := prod(n for _, n in before)) != (wanted := prod(after)):
-            if held < wanted:
-                before.append(old[i])
-                i += 1
-            else:
-                after.append(new[j])
-                j += 1
-        yield start == (0, 0), [name for name, _ in before], len(after)
-
-
-_RULES: Mapping[str, Callable[[Operation, Operation, Axes], Axes | None]] = {
-    "permute": _permute,
-    "transpose": _transpose,
-    **dict.fromkeys(("flatten", "reshape", "unflatten", "squeeze"), _reshape),
-    "unsqueeze": _unsqueeze,
-    **dict.fromkeys(("mean", "sum", "amax", "amin", "select"), _reduce),
-    "linear": _linear,
+_RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(POINTWISE, _aligned),
+    **dict.fromkeys(_MAPPED, _mapped),
+    **dict.fromkeys(_KEPT, _by_source(_kept)),
+    **dict.fromkeys(REDUCED, _by_source(_reduce)),
+    **dict.fromkeys(("scaled_dot_product_attention", "matmul", "bmm"), _attended),
+    "permute": _by_source(_permute),
+    **dict.fromkeys(("transpose", "swapaxes"), _by_source(_transpose)),
+    **dict.fromkeys(("flatten", "reshape", "unflatten", "squeeze"), _by_source(_reshape)),
+    "unsqueeze": _by_source(_unsqueeze),
+    "linear": _by_source(_linear),
+    "stack": _by_source(_stack),
+    "unbind": _by_source(_unbind),
+    "getitem": _by_source(_same),
 }
 
 
@@ -192,8 +284,7 @@ _RULES: Mapping[str, Callable[[Operation, Operation, Axes], Axes | None]] = {
 
 def size_of(operation: Operation) -> tuple[int, int]:
     """Rows and columns of a result; (1, 1) for a vector and where its axes are not known."""
-    lengths = dict(zip(operation.axes or (), operation.shape, strict=False))
-    return lengths.get(POSITIONS, lengths.get(ROWS, 1)), lengths.get(COLUMNS, 1)
+    return (1, 1) if operation.layout is None else operation.layout.size
 
 
 def map_size(shape: Sequence[int]) -> tuple[int, int]:
@@ -204,24 +295,44 @@ def map_size(shape: Sequence[int]) -> tuple[int, int]:
 
 def channels_of(operation: Operation) -> int:
     """Channels of a result; 0 where its axes are not known."""
-    if operation.axes is None:
-        return 0
-    pairs = zip(operation.axes, operation.shape, strict=True)
-    return prod(length for axis, length in pairs if axis in (CHANNELS, ONE))
+    return 0 if operation.axes is None or operation.layout is None else operation.layout.channels
+
+
+def apart_of(operation: Operation) -> int:
+    """How many tokens of a result stand for no place: class tokens and the like."""
+    tokens = None if operation.layout is None else operation.layout.tokens
+    return 0 if tokens is None else tokens.length - tokens.places
 
 
 def arranged(operation: Operation, values: Tensor) -> Tensor:
     """A batch of results as (batch, channels, rows, columns), or (batch, channels) for vectors: a view where it can.
 
-    As they are where the axes are not known.
+    Tokens that stand for no place are left out. As they are where the axes are not known.
     """
-    axes = operation.axes
-    if axes is None or axes in (MAP, (CHANNELS,)):
+    axes, layout = operation.axes, operation.layout
+    if axes is None or layout is None or axes in (MAP, (CHANNELS,)):
         return values
-    order = sorted(range(len(axes)), key=lambda place: _ORDER.index(axes[place]))
-    size = () if set(axes) <= {CHANNELS, ONE} else size_of(operation)
-    moved = values.permute(0, *(place + 1 for place in order))
-    return moved.reshape(values.shape[0], channels_of(operation), *size)
+    for place, axis in enumerate(layout.axes):
+        if axis and axis[0].along == TOKENS:
+            values = values.narrow(place, axis[0].before, axis[0].places)
+    parts = tuple(_cut(layout))
+    order = sorted(
+        range(len(parts)), key=lambda place: (_ORDER.index(parts[place].along), -parts[place].step)
+    )
+    moved = values.reshape(len(values), *(p.length for p in parts)).permute(
+        0, *(place + 1 for place in order)
+    )
+    size = layout.size if layout.has_positions else ()
+    return moved.reshape(len(values), layout.channels, *size)
+
+
+def _cut(layout: Layout) -> Iterator[Part]:
+    """The parts of each picture, its tokens as rows and columns."""
+    for part in layout.parts[1:]:
+        if part.along == TOKENS:
+            yield from (Part(name, length) for name, length in zip((ROWS, COLUMNS), part.grid, strict=True))
+        else:
+            yield part
 
 
 def index_of(
@@ -229,14 +340,27 @@ def index_of(
 ) -> tuple[int | slice, ...]:
     """Where a channel is in one result, at a position or (None) at all of them."""
     found: list[int | slice] = []
-    for axis, length in reversed(tuple(zip(operation.axes or (), operation.shape, strict=True))):
-        if axis in (CHANNELS, ONE):
+    for axis in reversed(operation.layout.axes[1:] if operation.layout is not None else ()):
+        length = prod(part.length for part in axis)
+        if all(part.along == CHANNELS for part in axis):
             channel, place = divmod(channel, length)
             found.append(place)
         else:
-            at = column if axis == COLUMNS else row
-            found.append(slice(None) if at is None else at)
+            found.append(_places(axis, row, column))
     return tuple(reversed(found))
 
 
-_ORDER = (CHANNELS, ONE, POSITIONS, ROWS, COLUMNS)  # of arranged axes; those of channels in their own order
+def _places(axis: Axis, row: int | None, column: int | None) -> int | slice:
+    """Where a position is along an axis, or all of them."""
+    tokens = axis[0] if axis[0].along == TOKENS else None
+    if row is None or column is None:
+        return slice(None) if tokens is None else slice(tokens.before, tokens.before + tokens.places)
+    if tokens is not None:
+        return tokens.before + row * tokens.grid[1] + column
+    place = 0
+    for part in axis:
+        place = place * part.length + part.digit(row if part.along == ROWS else column)
+    return place
+
+
+_ORDER = (CHANNELS, ROWS, COLUMNS)  # of arranged parts; those of channels in their own order

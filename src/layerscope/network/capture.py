@@ -21,10 +21,11 @@ from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError, NetworkWarning
-from layerscope.network.axes import MAP, find_axes
+from layerscope.network.axes import find_layout
 from layerscope.network.constants import Constants
 from layerscope.network.fitting import misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
+from layerscope.network.layout import MANY, map_layout
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
 _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
@@ -117,6 +118,7 @@ class _Tidier:
         self.constants = Constants({**program.state_dict, **program.constants})
         self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
         self.same: dict[Any, Any] = {}  # fx node of dropout -> the node whose very tensor it hands on
+        self.many: dict[str, int] = {}  # a length that depends on the number of pictures -> of MANY
         self.parts: dict[
             Any, list[tuple[int, int, int]]
         ] = {}  # chunk-like node -> (axis, start, length) of each
@@ -152,7 +154,9 @@ class _Tidier:
             else:
                 self.batch, *shape = map(str, node.meta["val"].shape)
                 size = tuple(map(int, shape))
-                self.operations.append(Operation(0, "input", _nothing, {}, (), "", size, axes=MAP))
+                self.operations.append(
+                    Operation(0, "input", _nothing, {}, (), "", size, layout=map_layout(size))
+                )
                 self.known[node] = Ref(0)
 
     def _checked_call(self, node: Any) -> None:
@@ -228,7 +232,7 @@ class _Tidier:
         unbound = _kind(node.target) == "unbind"
         at = 1 if unbound else 2
         axis = node.args[at] if len(node.args) > at else node.kwargs.get("dim", 0)
-        lengths = [1 if unbound else int(part.shape[axis]) for part in node.meta["val"]]
+        lengths = [1 if unbound else _known(part.shape[axis]) for part in node.meta["val"]]
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
         self.known[node] = self.known[node.args[0]]
@@ -246,16 +250,32 @@ class _Tidier:
         named = {name: self._translate(argument) for name, argument in arguments.items()}
         inputs = tuple(leaf.index for leaf in leaves_of(named.values()) if isinstance(leaf, Ref))
         value = node.meta["val"]
-        shape = tuple(int(n) for n in getattr(value, "shape", ())[1:])
+        shape = tuple(map(_known, getattr(value, "shape", ())[1:]))
         carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
         batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
         operation = Operation(
             index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
         )
-        axes = find_axes(operation, [self.operations[i] for i in inputs])
-        self.operations.append(replace(operation, axes=axes))
+        layout = find_layout(operation, [self.operations[i] for i in inputs], self._lengths(value))
+        self.operations.append(replace(operation, layout=layout))
         self.known[node] = Ref(index)
         self._note_module(node)
+
+    def _lengths(self, value: Any) -> tuple[int, ...] | None:
+        """The lengths of all axes of a result, or of the first of several, as of MANY pictures; None of no tensor."""
+        if isinstance(value, (tuple, list)) and value:
+            value = value[0]
+        if not isinstance(value, Tensor):
+            return None
+        return tuple(n if isinstance(n, int) else self._of_many(n) for n in value.shape)
+
+    def _of_many(self, length: torch.SymInt) -> int:
+        """A length that depends on the number of pictures, of MANY."""
+        name = str(length)
+        if name not in self.many:
+            expression = length.node.expr
+            self.many[name] = int(expression.subs(dict.fromkeys(expression.free_symbols, MANY)))
+        return self.many[name]
 
     def _note_module(self, node: Any) -> None:
         known = self.known[node]
@@ -273,6 +293,11 @@ class _Tidier:
 
 def _nothing() -> None:
     """The picture is given, not computed."""
+
+
+def _known(length: Any) -> int:
+    """A length, of the pictures that export was shown: int() of one that depends on their number would fix that."""
+    return int(length.node.hint if not isinstance(length, int) and length.node.has_hint() else length)
 
 
 def _is_real(value: Any) -> bool:

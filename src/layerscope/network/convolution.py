@@ -16,8 +16,8 @@ from torch import Tensor
 
 from layerscope.kernels import onednn
 from layerscope.kernels.onednn import Placing, Shape
-from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph, Operation, Parameter
+from layerscope.network.readers import Window
 from layerscope.network.receptive_fields import windows
 
 _KEPT = 32  # layouts of one convolution

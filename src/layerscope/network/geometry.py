@@ -9,64 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from layerscope.errors import GeometryError
+from layerscope.network.readers import Edge, Hull, Node, Reader, Uneven, Window, tidy
 
-
-@dataclass(frozen=True)
-class Window:
-    """How one axis of an operation reads its input: output i reads ``kernel`` taps from ``i*stride - pad`` on.
-
-    A stride of 0 means that every output reads the same taps (a linear layer, a global pool).
-    """
-
-    kernel: int = 1
-    stride: int = 1
-    pad: int = 0
-    dilation: int = 1
-
-    def taps(self, outputs: Sequence[int], length: int) -> Sequence[int]:
-        """Input positions inside ``[0, length)`` that the given output positions (ascending) read, ascending."""
-        if not outputs:
-            return range(0)
-        gapless = self.dilation == 1 and (self.stride <= self.kernel or len(outputs) == 1)
-        if gapless and isinstance(outputs, range):
-            first = outputs[0] * self.stride - self.pad
-            last = outputs[-1] * self.stride - self.pad + self.kernel
-            return range(max(0, first), max(0, min(length, last)))
-        starts = (i * self.stride - self.pad for i in outputs)
-        taps = {s + k * self.dilation for s in starts for k in range(self.kernel)}
-        return _tidy(sorted(t for t in taps if 0 <= t < length))
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """One axis of an adaptive pool whose windows differ: output i reads ``[starts[i], ends[i])``."""
-
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-
-    def taps(self, outputs: Sequence[int], length: int) -> Sequence[int]:
-        """Input positions that the given output positions read, ascending."""
-        read = {t for i in outputs for t in range(self.starts[i], min(self.ends[i], length))}
-        return _tidy(sorted(read))
-
-
-Reader = Window | Uneven
-
-
-def adaptive(length: int, outputs: int) -> Reader:
-    """How an adaptive pool from ``length`` to ``outputs`` positions reads one axis."""
-    starts = tuple(i * length // outputs for i in range(outputs))
-    ends = tuple(-((i + 1) * length // -outputs) for i in range(outputs))
-    kernels = {end - start for start, end in zip(starts, ends, strict=True)}
-    strides = {b - a for a, b in pairwise(starts)}
-    if outputs == 1:
-        return Window(kernel=length, stride=0)
-    if len(kernels) == len(strides) == 1:
-        return Window(kernel=kernels.pop(), stride=strides.pop())
-    return Uneven(starts, ends)
+Span = tuple[int, int]  #: the first pixel that a position sees, and the one after the last
+_NONE: Span = (1 << 40, -1)  # beyond any picture
 
 
 @dataclass(frozen=True)
@@ -90,6 +38,15 @@ class Axis:
             stride=self.stride * window.stride,
             left=self.left - window.pad * self.stride,
         )
+
+    def across(self, hull: Hull | None) -> Axis | None:
+        """The same of an operation whose windows lie in such a range; None where they are not whole pixels apart."""
+        if hull is None:
+            return None
+        stride, left = self.stride * hull.step, self.left + hull.low * self.stride
+        right = self.left + (hull.high - 1) * self.stride + self.size
+        whole = all(number.denominator == 1 for number in (stride, left, right))
+        return Axis(int(right - left), int(stride), int(left)) if whole else None
 
     def hull(self, other: Axis) -> Axis:
         """The smallest field that holds both, which must have the same stride."""
@@ -163,24 +120,6 @@ class ReceptiveField:
 
 
 @dataclass(frozen=True)
-class Edge:
-    """One input of an operation and how its rows and columns are read."""
-
-    source: int
-    rows: Reader
-    columns: Reader
-
-
-@dataclass(frozen=True)
-class Node:
-    """An operation as geometry sees it: output height and width, inputs; ``unknown`` says why nothing is known."""
-
-    size: tuple[int, int]
-    edges: tuple[Edge, ...] = ()
-    unknown: str = ""
-
-
-@dataclass(frozen=True)
 class Geometry:
     """The receptive fields of every operation of a network; node 0 is the picture, sources come before users."""
 
@@ -204,6 +143,7 @@ class Geometry:
 
     def _axis_fields(self, axis: int) -> list[Axis | None]:
         fields: list[Axis | None] = []
+        strays = self._strays[axis]
         for index, node in enumerate(self.nodes):
             if not node.edges:
                 fields.append(None if node.unknown else Axis(size=1, stride=1, left=0))
@@ -212,15 +152,59 @@ class Geometry:
             for edge in node.edges[1:]:
                 merged = self._merge(index, merged, self._edge_field(index, edge, fields, axis), axis)
             fields.append(merged)
-        return fields
+        return [
+            field if index not in strays or self._is_true(index, field, axis) else None
+            for index, field in enumerate(fields)
+        ]
+
+    @cached_property
+    def _strays(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Operations on whose way, along rows or columns, positions beyond an edge read what is inside instead."""
+        found: tuple[set[int], set[int]] = (set(), set())
+        for index, node in enumerate(self.nodes):
+            for edge in node.edges:
+                for own, reader in zip(found, (edge.rows, edge.columns), strict=True):
+                    if edge.source in own or (isinstance(reader, Uneven) and reader.nominal is not None):
+                        own.add(index)
+        return frozenset(found[0]), frozenset(found[1])
+
+    def _is_true(self, node: int, field: Axis | None, axis: int) -> bool:
+        """Whether each position sees nothing of the picture outside its field."""
+        if field is None:
+            return False
+        spans = self._spans[axis][node]
+        lefts = (field.left + i * field.stride for i in range(len(spans)))
+        return all(
+            first >= last or left <= first < last <= left + field.size
+            for left, (first, last) in zip(lefts, spans, strict=True)
+        )
+
+    @cached_property
+    def _spans(self) -> tuple[list[list[Span]], list[list[Span]]]:
+        """Along rows and columns, for each operation: what each position sees."""
+        return self._axis_spans(0), self._axis_spans(1)
+
+    def _axis_spans(self, axis: int) -> list[list[Span]]:
+        spans: list[list[Span]] = []
+        for node in self.nodes:
+            own = [
+                (i, i + 1) if not node.edges and not node.unknown else _NONE for i in range(node.size[axis])
+            ]
+            for edge in node.edges:
+                reader, length = self._reader(edge, axis), self.nodes[edge.source].size[axis]
+                for i, held in enumerate(own):
+                    read = [spans[edge.source][tap] for tap in reader.taps([i], length)]
+                    own[i] = min([held[0], *(a for a, _ in read)]), max([held[1], *(b for _, b in read)])
+            spans.append(own)
+        return spans
 
     def _edge_field(self, node: int, edge: Edge, fields: Sequence[Axis | None], axis: int) -> Axis | None:
         reader, source = self._reader(edge, axis), fields[edge.source]
         if isinstance(reader, Window) and reader.stride == 0:
             return self._everything(node, axis)
-        if source is None or source.stride == 0 or isinstance(reader, Uneven):
-            return source if source is not None and source.stride == 0 else None
-        return source.through(reader)
+        if source is None or source.stride == 0:
+            return source
+        return source.through(reader) if isinstance(reader, Window) else source.across(reader.hull)
 
     def _merge(self, node: int, one: Axis | None, other: Axis | None, axis: int) -> Axis | None:
         if one is None or other is None:
@@ -255,17 +239,10 @@ class Geometry:
         return needed[0]
 
 
-def _tidy(positions: list[int]) -> Sequence[int]:
-    """The same ascending positions, as a range where they have no gaps."""
-    if positions and positions[-1] - positions[0] + 1 == len(positions):
-        return range(positions[0], positions[-1] + 1)
-    return positions
-
-
 def _union(one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
     if one == other or not other:
         return one
-    return _tidy(sorted({*one, *other})) if one else other
+    return tidy(sorted({*one, *other})) if one else other
 
 
 def _both(rows: int, columns: int) -> str:

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from layerscope.errors import NetworkError
+from layerscope.network.layout import CHANNELS, ONE, POSITIONS, Axes, Layout, summary
 
-Axes = tuple[str, ...]  #: what each axis of a result goes along, without the batch: see axes
 OWN_MEMORY = frozenset({"conv2d", "linear", "batch_norm", "add"})  #: results nothing else shares
 
 
@@ -49,7 +49,12 @@ class Operation:
     shape: tuple[int, ...]  #: of the result, without the batch axis
     carries: bool = True  #: whether a signal goes back to it: real numbers made from the picture
     batch_first: bool = True  #: whether the first axis of its result is the batch
-    axes: Axes | None = None  #: what the axes of its shape go along; None: not known
+    layout: Layout | None = None  #: what all axes of its result go along; None: not known
+
+    @cached_property
+    def axes(self) -> Axes | None:
+        """What the axes of its shape go along; None where that is not known, or the batch is not the first."""
+        return None if self.layout is None else summary(self.layout)
 
     @property
     def place(self) -> str:
@@ -96,8 +101,12 @@ class Graph:
         for operation in self.operations:
             keywords = sorted(getattr(operation.target, "keywords", {}).items())
             known = (operation.kind, dict(operation.arguments), keywords, operation.shape)
-            moved = operation.axes is not None and operation.axes[:1] not in ((), ("",), ("channels",))
-            whole.update(repr((*known, operation.axes) if moved else known).encode())
+            axes = operation.axes
+            moved = axes is not None and axes[:1] not in ((), (ONE,), (CHANNELS,))
+            grid = (
+                (operation.layout.size,) if moved and operation.layout and POSITIONS in (axes or ()) else ()
+            )
+            whole.update(repr((*known, axes, *grid) if moved else known).encode())
         for name, tensor in sorted(self.tensors.items()):
             whole.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
             whole.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

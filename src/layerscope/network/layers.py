@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from layerscope.network.axes import CHANNELS, ONE, POINTWISE, channels_of, size_of
+from layerscope.network.axes import POINTWISE, apart_of, channels_of, size_of
 from layerscope.network.geometry import Geometry, ReceptiveField
-from layerscope.network.graph import Axes, Graph, Operation
+from layerscope.network.graph import Graph, Operation
+from layerscope.network.layout import CHANNELS, ONE, Axes
 from layerscope.network.receptive_fields import pair, windows
 
 _PLUMBING = frozenset(
     (
-        "input flatten reshape transpose permute narrow slice pad constant_pad_nd sym_size unsqueeze "
-        "squeeze select"
+        "input flatten unflatten reshape transpose permute narrow slice pad constant_pad_nd sym_size unsqueeze "
+        "squeeze select unbind expand swapaxes roll"
     ).split()
 )
 _LINKS = frozenset(
@@ -42,13 +43,15 @@ class Layer:
     size: tuple[int, int]  #: height and width of its feature maps; (1, 1) for a fully-connected layer
     field: (
         ReceptiveField | None
-    )  #: None where positions see boxes of no common size, or geometry knows no rule
+    )  #: through the features, gates and norms held constant; None: no common size, or not known
+    field_in_all: ReceptiveField | None  #: with what gates and norms see
     inputs: tuple[str, ...]  #: layers it reads; none: the picture
     operations: tuple[int, ...]  #: of the network's graph; the last one's result is its representation
     shape: tuple[
         int, ...
     ]  #: of its result as the network has it, without the pictures; (): those are not its first axis
     axes: Axes | None  #: what those go along, "channels", "rows", "columns" or "positions"; None: not known
+    apart: int = 0  #: tokens of its result that stand for no place, such as class tokens
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -66,8 +69,14 @@ class Layer:
         return self.operations[-1]
 
 
-def find_layers(graph: Graph, geometry: Geometry, rename: Mapping[str, str]) -> tuple[Layer, ...]:
-    """The layers of a graph in the order they run. ``rename``: other names for some of them."""
+def find_layers(
+    graph: Graph, fields: tuple[Geometry, Geometry], rename: Mapping[str, str]
+) -> tuple[Layer, ...]:
+    """The layers of a graph in the order they run. ``fields``: through the features, and in all.
+
+    ``rename``: other names for some of them.
+    """
+    features, in_all = fields
     groups = _group(graph)
     names = _names(graph, groups)
     owner = {index: group[0] for group in groups for index in group}
@@ -78,12 +87,16 @@ def find_layers(graph: Graph, geometry: Geometry, rename: Mapping[str, str]) -> 
             kind=graph.operations[group[0]].kind,
             operation=" + ".join(_describe(graph, graph.operations[index]) for index in group),
             channels=channels_of(graph.operations[group[-1]]),
-            size=size_of(graph.operations[group[-1]]),
-            field=geometry.fields[group[-1]],
+            size=size_of(graph.operations[group[-1]])
+            if graph.operations[group[-1]].axes is not None
+            else (1, 1),
+            field=features.fields[group[-1]],
+            field_in_all=in_all.fields[group[-1]],
             inputs=tuple(final[source] for source in _feeders(graph, group, owner)),
             operations=tuple(group),
             shape=graph.operations[group[-1]].shape if graph.operations[group[-1]].batch_first else (),
             axes=graph.operations[group[-1]].axes,
+            apart=apart_of(graph.operations[group[-1]]),
         )
         for group in groups
     )

@@ -19,7 +19,7 @@ from layerscope.network.geometry import Box, Geometry
 from layerscope.network.graph import Graph, bare_state
 from layerscope.network.layers import Layer, find_layers
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
-from layerscope.network.receptive_fields import geometry
+from layerscope.network.receptive_fields import feature_geometry, geometry
 from layerscope.network.source import Loading
 from layerscope.network.tracing import computing
 from layerscope.network.wrappers import unwrapped
@@ -95,12 +95,17 @@ class Network:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer in the order they run."""
-        return find_layers(self.graph, self.geometry, self.rename)
+        return find_layers(self.graph, (self.feature_geometry, self.geometry), self.rename)
 
     @cached_property
     def geometry(self) -> Geometry:
-        """Receptive fields of every operation."""
+        """Receptive fields of every operation, in all."""
         return geometry(self.graph)
+
+    @cached_property
+    def feature_geometry(self) -> Geometry:
+        """Receptive fields of every operation through the features: gates and norms held constant."""
+        return feature_geometry(self.graph, self.geometry)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

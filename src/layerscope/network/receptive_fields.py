@@ -1,25 +1,65 @@
 """How each kind of operation reads its input, in geometry's terms: from a graph to receptive fields.
 
-To teach geometry a new operation, add it to ``axes.POINTWISE`` or give it a line in ``_READERS``.
+Two of them: in all, and through the features, where gates and the statistics of a picture by which it is normalised are
+constants. To teach geometry a new operation, add it to ``axes.POINTWISE`` or give it a line in ``_READERS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from math import prod
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from layerscope.errors import NetworkError
-from layerscope.network.axes import CHANNELS, COLUMNS, POINTWISE, POSITIONS, ROWS, size_of
-from layerscope.network.geometry import Edge, Geometry, Node, Reader, Uneven, Window, adaptive
+from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, size_of
+from layerscope.network.gates import gates
+from layerscope.network.geometry import Geometry
 from layerscope.network.graph import Graph, Operation, Ref
+from layerscope.network.layout import CHANNELS, COLUMNS, PICTURES, ROWS, TOKENS, Axis, Layout, Part
+from layerscope.network.readers import (
+    Edge,
+    Node,
+    Reader,
+    Uneven,
+    Window,
+    adaptive,
+    blocks,
+    bordered,
+    transposed,
+)
 
 Readers = tuple[Reader, Reader] | None  #: rows and columns; None: not known
 
 
 def geometry(graph: Graph) -> Geometry:
-    """The receptive fields of a graph; an operation that geometry does not know is marked, never guessed."""
+    """The receptive fields of a graph, in all; an operation that geometry does not know is marked, never guessed."""
     seeing = _seeing(graph)
     return Geometry(tuple(_node(graph, operation, seeing) for operation in graph.operations))
+
+
+def feature_geometry(graph: Graph, in_all: Geometry) -> Geometry:
+    """The receptive fields through the features; what those are in all, if the network has neither gates nor norms."""
+    nodes = list(in_all.nodes)
+    for operation in graph.operations[1:]:
+        held = gates(graph, operation)
+        if held or operation.kind in _NORMS:
+            sources = frozenset(operation.inputs) - held
+            readers = (Window(), Window()) if operation.kind in _NORMS else None
+            nodes[operation.index] = _without_gates(nodes[operation.index], sources, readers)
+    return in_all if nodes == list(in_all.nodes) else Geometry(tuple(nodes))
+
+
+def _without_gates(node: Node, sources: frozenset[int], readers: Readers) -> Node:
+    """The node with edges to these sources alone, read in this way if one is given."""
+    edges = (edge for edge in node.edges if edge.source in sources)
+    return replace(
+        node, edges=tuple(edge if readers is None else Edge(edge.source, *readers) for edge in edges)
+    )
 
 
 def _seeing(graph: Graph) -> frozenset[int]:
@@ -71,7 +111,7 @@ def _node(graph: Graph, operation: Operation, seeing: frozenset[int]) -> Node:
         return Node(size, unknown=f"{operation.place} does not see the picture")
     edges = []
     for source in dict.fromkeys(operation.inputs):
-        if source not in seeing:
+        if source not in seeing or _stands_apart(operation, graph.operations[source]):
             continue
         readers = _readers(graph, operation, graph.operations[source])
         if readers is None:
@@ -80,29 +120,30 @@ def _node(graph: Graph, operation: Operation, seeing: frozenset[int]) -> Node:
     return Node(size, tuple(edges))
 
 
+def _stands_apart(operation: Operation, source: Operation) -> bool:
+    """Whether it is a class token, which is set beside those that have a place."""
+    if operation.kind != "cat" or operation.layout is None or operation.layout.tokens is None:
+        return False
+    return source.layout is not None and not source.layout.has_positions
+
+
 def _readers(graph: Graph, operation: Operation, source: Operation) -> Readers:
-    if operation.axes is None or source.axes is None or operation.normalises_by_batch:
+    own, read = operation.layout, source.layout
+    if own is None or read is None or operation.normalises_by_batch or not (own.is_sound and read.is_sound):
         return None
-    if operation.kind in POINTWISE:
-        return _pointwise(operation, source)
-    if operation.kind in ("conv2d", "max_pool2d", "avg_pool2d"):
-        return windows(graph, operation)
+    if not read.has_positions:
+        return _pointwise(operation, source, read)
+    if operation.kind in _WINDOWED:
+        return _WINDOWED[operation.kind](graph, operation, source)
     reader = _READERS.get(operation.kind)
-    return None if reader is None else reader(operation, source)
+    return None if reader is None else reader(operation, source, read)
 
 
-def _pointwise(operation: Operation, source: Operation) -> Readers:
-    if operation.kind in ("cat", "softmax", "log_softmax") and _along(source, operation.arguments["dim"]):
-        return None
-    (rows, columns), (height, width) = size_of(source), size_of(operation)
+def _pointwise(operation: Operation, source: Operation, read: Layout) -> Readers:
+    if operation.kind in ("softmax", "log_softmax") and read.has_positions:
+        return _mixed(operation, source, read.axes[int(operation.arguments["dim"])])
+    (rows, columns), (height, width) = read.size, size_of(operation)
     return _same_or_only(rows, height), _same_or_only(columns, width)
-
-
-def _along(source: Operation, axis: int) -> str:
-    """Whether an axis of a result (0 is the batch) goes along rows, columns or positions; "" if along channels."""
-    axes = source.axes or ()
-    name = axes[axis % (len(axes) + 1) - 1]
-    return "" if name == CHANNELS else name
 
 
 def _same_or_only(length: int, outputs: int) -> Reader:
@@ -113,76 +154,183 @@ def _all(length: int) -> Window:
     return Window(kernel=length, stride=0)
 
 
+def _mixed(operation: Operation, source: Operation, parts: Iterable[Part]) -> Readers:
+    """Each position by all that differ from it in these parts of the map alone."""
+    readers: dict[str, Reader] = {}
+    own = [part for part in parts if not part.read]
+    if any(part.along == PICTURES for part in own):
+        return None
+    (rows, columns), (height, width) = size_of(source), size_of(operation)
+    for along, length, outputs in ((ROWS, rows, height), (COLUMNS, columns, width)):
+        mixed = [part for part in own if part.along in (along, TOKENS)]
+        if len(mixed) > 1 or (mixed and mixed[0].along == along and mixed[0].length < length != outputs):
+            return None
+        whole = mixed and (mixed[0].along == TOKENS or mixed[0].length == length)
+        if mixed and not whole:
+            readers[along] = blocks(length, mixed[0].length, mixed[0].step)
+        elif mixed or length == outputs:
+            readers[along] = _all(length) if mixed else Window()
+        else:
+            return None
+    return readers[ROWS], readers[COLUMNS]
+
+
 def _whole(operation: Operation, source: Operation) -> Readers:
     rows, columns = size_of(source)
     return (_all(rows), _all(columns)) if size_of(operation) == (1, 1) else None
 
 
-def _linear(operation: Operation, source: Operation) -> Readers:
-    """Of maps whose channels are the last axis it is a convolution of 1x1."""
-    return _whole(operation, source) if source.axes == (CHANNELS,) else (Window(), Window())
+def _attended(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """Of the first operand its own position, but for what is summed over; of others all that they have in a row."""
+    arguments = list(operation.arguments.values())
+    if arguments[0] == Ref(source.index):
+        return _mixed(operation, source, read.axes[-1])
+    return _mixed(operation, source, (*read.axes[-2], *read.axes[-1]))
 
 
-def _layer_norm(operation: Operation, source: Operation) -> Readers:
+def _normalised(operation: Operation, source: Operation, read: Layout) -> Readers:
     """Each position by itself where only channels are normalised over; else all that they are normalised over."""
-    over = {_along(source, -1 - place) for place in range(len(operation.arguments["normalized_shape"]))}
-    rows, columns = size_of(source)
-    return (
-        _all(rows) if over & {ROWS, POSITIONS} else Window(),
-        _all(columns) if COLUMNS in over else Window(),
-    )
+    over = read.axes[-len(operation.arguments["normalized_shape"]) :]
+    return _mixed(operation, source, (part for axis in over for part in axis))
 
 
-def _mean(operation: Operation, source: Operation) -> Readers:
-    over = {_along(source, axis) for axis in operation.arguments.get("dim") or ()}
-    if not over & {ROWS, COLUMNS, POSITIONS}:
-        return Window(), Window()  # over channels
-    return _whole(operation, source)
+def _by_the_picture(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """By the statistics of whole maps."""
+    rows, columns = read.size
+    return _all(rows), _all(columns)
 
 
-def _adaptive(operation: Operation, source: Operation) -> Readers:
-    (rows, columns), (height, width) = size_of(source), size_of(operation)
+def _mean(operation: Operation, source: Operation, read: Layout) -> Readers:
+    asked = operation.arguments.get("dim")
+    over = [asked] if isinstance(asked, int) else asked or ()
+    return _mixed(operation, source, (part for axis in over for part in read.axes[axis]))
+
+
+def _select(operation: Operation, source: Operation, read: Layout) -> Readers:
+    axis = read.axes[int(operation.arguments["dim"])]
+    if not axis or axis[0].along == CHANNELS:
+        return Window(), Window()
+    return _whole(operation, source) if axis[0].along == TOKENS else None
+
+
+def _adaptive(operation: Operation, source: Operation, read: Layout) -> Readers:
+    (rows, columns), (height, width) = read.size, size_of(operation)
     return adaptive(rows, height), adaptive(columns, width)
 
 
-def _reshape(operation: Operation, source: Operation) -> Readers:
-    if size_of(source) == size_of(operation):
-        return Window(), Window()  # channels are regrouped, the map stays
+def _moved(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """Where only the order of axes changes, or how they are cut; into a vector all of the map goes."""
+    if operation.layout is not None and operation.layout.size == read.size:
+        return Window(), Window()
     return _whole(operation, source)
 
 
-def _moved(operation: Operation, source: Operation) -> Readers:
-    return Window(), Window()
+def _shuffled(operation: Operation, source: Operation, read: Layout) -> Readers:
+    factor = int(operation.arguments["upscale_factor"])
+    rows, columns = (_repeated(n, factor) for n in read.size)
+    return rows, columns
 
 
-def _narrow(operation: Operation, source: Operation) -> Readers:
-    axis, arguments = int(operation.arguments["dim"]), operation.arguments
-    length = source.shape[axis % (len(source.shape) + 1) - 1]
+def _repeated(length: int, factor: int) -> Reader:
+    starts = tuple(i // factor for i in range(length * factor))
+    return Uneven(starts, tuple(start + 1 for start in starts), Fraction(1, factor))
+
+
+def _unshuffled(operation: Operation, source: Operation, read: Layout) -> Readers:
+    factor = int(operation.arguments["downscale_factor"])
+    return Window(factor, factor), Window(factor, factor)
+
+
+def _transposed(graph: Graph, operation: Operation, source: Operation) -> Readers:
+    arguments = operation.arguments
+    weight = arguments["weight"]
+    if isinstance(weight, Ref):
+        return None
+    kernel = pair(graph.tensors[weight.name].shape[2:])
+    numbers = (kernel, *(pair(arguments[name]) for name in ("stride", "padding", "dilation")))
+    rows, columns = (
+        transposed(Window(*axis), length, outputs)
+        for axis, length, outputs in zip(
+            zip(*numbers, strict=True), size_of(source), size_of(operation), strict=True
+        )
+    )
+    return rows, columns
+
+
+def _upsampled(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """What torch's own weights say, asked along each axis with a one at every place in turn."""
+    rows, columns = (_weighed(operation, axis, source, size_of(operation)) for axis in (0, 1))
+    return rows, columns
+
+
+def _weighed(operation: Operation, axis: int, source: Operation, outputs: tuple[int, int]) -> Reader:
+    length = size_of(source)[axis]
+    ones = torch.eye(length, dtype=torch.float64)
+    maps = ones[None, :, :, None] if axis == 0 else ones[None, :, None, :]
+    size = [outputs[0], 1] if axis == 0 else [1, outputs[1]]
+    arguments = dict(operation.arguments)
+    names = list(arguments)
+    arguments[names[0]] = maps
+    arguments["output_size"] = size
+    for name in names:
+        if name == "scale_factors" and arguments[name] is not None:
+            arguments[name] = None
+    weights: Tensor = operation.target(*arguments.values())
+    read = weights.reshape(length, outputs[axis]).abs() > _NOTHING
+    starts = read.int().argmax(0)
+    ends = length - read.flip(0).int().argmax(0)
+    return Uneven(tuple(starts.tolist()), tuple(ends.tolist()), Fraction(length, outputs[axis]))
+
+
+def _along(axis: Axis) -> str:
+    """The one thing that an axis goes along; "" if there are several, or none."""
+    return axis[0].along if len(axis) == 1 and not axis[0].read else ""
+
+
+def _narrow(operation: Operation, source: Operation, read: Layout) -> Readers:
+    axis, arguments = read.axes[int(operation.arguments["dim"])], operation.arguments
+    length = prod(part.length for part in axis)
     start, _, step = slice(arguments["start"], None, arguments.get("step", 1)).indices(length)
-    part, name = Window(stride=step, pad=-start), _along(source, axis)
-    return part if name in (ROWS, POSITIONS) else Window(), part if name == COLUMNS else Window()
+    part, name = Window(stride=step, pad=-start), _along(axis)
+    return part if name == ROWS else Window(), part if name == COLUMNS else Window()
 
 
-def _pad(operation: Operation, source: Operation) -> Readers:
+def _pad(operation: Operation, source: Operation, read: Layout) -> Readers:
     pads: list[int] = list(operation.arguments["pad"])  # before and after each axis, from the last
     mode = operation.arguments.get("mode", "constant")
+    axes = reversed(read.axes)
     sides = {
-        _along(source, -1 - place): (pads[2 * place], pads[2 * place + 1]) for place in range(len(pads) // 2)
+        _along(axis): (before, after)
+        for axis, before, after in zip(axes, pads[::2], pads[1::2], strict=False)
+        if before or after
     }
-    both = sides.get(ROWS, sides.get(POSITIONS, (0, 0))), sides.get(COLUMNS, (0, 0))
+    if not sides.keys() <= {ROWS, COLUMNS, CHANNELS}:
+        return None
+    both = sides.get(ROWS, (0, 0)), sides.get(COLUMNS, (0, 0))
     if mode == "constant":
         return Window(pad=both[0][0]), Window(pad=both[1][0])
     if mode not in _BORDERS:
         return None
-    rows, columns = (_copied(mode, n, *side) for n, side in zip(size_of(source), both, strict=True))
+    rows, columns = (_copied(mode, n, *side) for n, side in zip(read.size, both, strict=True))
     return rows, columns
 
 
 def _copied(mode: str, length: int, before: int, after: int) -> Reader:
     """Padding by copies of the map's own values: each position beyond its edge reads one inside."""
-    read = [_BORDERS[mode](place, length) for place in range(-before, length + after)]
-    same = not (before or after)
-    return Window() if same else Uneven(tuple(read), tuple(place + 1 for place in read))
+    return bordered([_BORDERS[mode](place, length) for place in range(-before, length + after)], before)
+
+
+def _roll(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """What is pushed out at one end comes in at the other."""
+    shifts, axes = operation.arguments["shifts"], operation.arguments["dims"]
+    by = {_along(read.axes[axis]): int(shift) for axis, shift in zip(axes, shifts, strict=True)}
+    if not by or not by.keys() <= {ROWS, COLUMNS, CHANNELS}:
+        return None
+    rows, columns = (
+        bordered([(i - by.get(name, 0)) % n for i in range(n)], by.get(name, 0))
+        for name, n in zip((ROWS, COLUMNS), read.size, strict=True)
+    )
+    return rows, columns
 
 
 def _reflected(place: int, length: int) -> int:
@@ -197,19 +345,31 @@ _BORDERS: Mapping[str, Callable[[int, int], int]] = {
 }  #: the position of a map of this length that a position beyond its edge is a copy of
 
 
-_READERS: dict[str, Callable[[Operation, Operation], Readers]] = {
-    "adaptive_avg_pool2d": _adaptive,
-    "linear": _linear,
-    "layer_norm": _layer_norm,
-    "mean": _mean,
-    "flatten": _reshape,
-    "reshape": _reshape,
-    "squeeze": _reshape,
-    "unsqueeze": _reshape,
-    "transpose": _moved,
-    "permute": _moved,
-    "narrow": _narrow,
-    "slice": _narrow,
-    "pad": _pad,
-    "constant_pad_nd": _pad,
+_NORMS = frozenset({"layer_norm", "rms_norm", "group_norm", "instance_norm"})
+_NOTHING = 1e-12  # weights below it are rounding
+
+_WINDOWED: Mapping[str, Callable[[Graph, Operation, Operation], Readers]] = {
+    **dict.fromkeys(
+        ("conv2d", "max_pool2d", "avg_pool2d"), lambda graph, operation, _: windows(graph, operation)
+    ),
+    "conv_transpose2d": _transposed,
+}
+_READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
+    **dict.fromkeys(POINTWISE | ELEMENTWISE, _pointwise),
+    **dict.fromkeys(("matmul", "bmm", "scaled_dot_product_attention"), _attended),
+    **dict.fromkeys(UPSAMPLING, _upsampled),
+    **dict.fromkeys(("adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
+    **dict.fromkeys(("layer_norm", "rms_norm"), _normalised),
+    **dict.fromkeys(("group_norm", "instance_norm"), _by_the_picture),
+    **dict.fromkeys(REDUCED - {"select"}, _mean),
+    "select": _select,
+    **dict.fromkeys(
+        "flatten reshape unflatten squeeze unsqueeze transpose swapaxes permute stack unbind getitem linear".split(),
+        _moved,
+    ),
+    **dict.fromkeys(("narrow", "slice"), _narrow),
+    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
+    "roll": _roll,
+    "pixel_shuffle": _shuffled,
+    "pixel_unshuffle": _unshuffled,
 }

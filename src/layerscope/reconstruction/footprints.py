@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from layerscope.errors import GeometryError
-from layerscope.network.geometry import Geometry, Reader, Window
+from layerscope.network.geometry import Geometry
+from layerscope.network.readers import Reader, Window
 
 
 @dataclass(frozen=True)

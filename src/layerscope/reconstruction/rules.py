@@ -24,8 +24,8 @@ from layerscope import choices
 from layerscope.errors import UnsupportedOperationError
 from layerscope.network.axes import map_size
 from layerscope.network.convolution import Transposed, rectify_, transpose
-from layerscope.network.geometry import Window
 from layerscope.network.graph import Graph, Operation, Ref, fill
+from layerscope.network.readers import Window
 from layerscope.network.receptive_fields import windows
 from layerscope.reconstruction.switches import Switches, apart, find_switches, unpool
 

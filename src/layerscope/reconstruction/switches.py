@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.network.axes import map_size
-from layerscope.network.geometry import Window
+from layerscope.network.readers import Window
 
 TIED = 2.0**-20  #: so near to the maximum, relative to it, a value is equal to it up to rounding
 

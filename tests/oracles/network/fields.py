@@ -15,11 +15,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 Edges = tuple[int, int, int, int]  #: top, left, bottom, right; bottom and right excluded
+Arrange = Callable[[Tensor], Tensor]  #: a result as (pictures, channels, rows, columns)
 _SATURATING = (F.relu6, F.hardtanh, F.hardswish)
+_GATES = (torch.sigmoid, Tensor.sigmoid, F.hardsigmoid)
 
 
 class _Open(TorchFunctionMode):
-    """No path is cut while this is on."""
+    """No path is cut while this is on, but for those of gates, if they are ``held``."""
+
+    def __init__(self, held: bool) -> None:
+        super().__init__()
+        self.held = held
 
     def __torch_function__(
         self,
@@ -32,6 +38,8 @@ class _Open(TorchFunctionMode):
             return _average(*args, **(kwargs or {}))
         if func in _SATURATING:
             return args[0]
+        if self.held and func in _GATES:
+            return args[0].sigmoid().detach()
         if func is F.hardsigmoid:
             return args[0].sigmoid()
         return func(*args, **(kwargs or {}))
@@ -54,36 +62,40 @@ def _average(
 
 def with_positive_weights(module: nn.Module, seed: int = 0) -> nn.Module:
     """The module (its tensors may be on the meta device) in float64 with positive weights that average."""
-    module = module.to_empty(device="cpu").double().eval()
+    empty = any(tensor.is_meta for tensor in module.state_dict().values())
+    module = (module.to_empty(device="cpu") if empty else module).double().eval()
     generator = torch.Generator().manual_seed(seed)
     for part in module.modules():
-        if isinstance(part, (nn.Conv2d, nn.Linear)):
-            weight = torch.rand(part.weight.shape, generator=generator, dtype=torch.float64) + 0.5
-            part.weight.data = weight / weight[0].sum()
-        elif isinstance(part, nn.BatchNorm2d):
+        if isinstance(part, nn.BatchNorm2d):
             part.reset_parameters()
-        elif next(part.parameters(recurse=False), None) is not None:
-            raise NotImplementedError(f"{type(part).__name__} has parameters that this oracle does not know")
+        for parameter in () if isinstance(part, nn.BatchNorm2d) else part.parameters(recurse=False):
+            weight = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) + 0.5
+            parameter.data = weight / (weight[0].sum() if weight.ndim > 1 else 1)
         if isinstance(bias := getattr(part, "bias", None), Tensor):
             nn.init.zeros_(bias)
     return module.requires_grad_(False)
 
 
 def measured(
-    module: nn.Module, shape: tuple[int, int, int], units: Mapping[str, Sequence[tuple[int, int]]]
+    module: nn.Module,
+    shape: tuple[int, int, int],
+    units: Mapping[str, Sequence[tuple[int, int]]],
+    *,
+    held: bool = False,
+    arrange: Arrange = lambda result: result,
 ) -> dict[str, list[Edges]]:
     """What each unit sees, all channels together. ``units``: paths of modules (the last time they run) and, for
-    each, positions (row, column); every path needs the same number of positions."""
+    each, positions (row, column); every path needs the same number of positions. ``held``: gates are constants."""
     counts = {len(positions) for positions in units.values()}
     (count,) = counts  # picture n of the batch belongs to the n-th position of every module
     pictures = (torch.rand(1, *shape, dtype=torch.float64) + 0.5).repeat(count, 1, 1, 1).requires_grad_()
     sums: dict[str, Tensor] = {}
     handles = [
-        module.get_submodule(path).register_forward_hook(_summing(sums, path, positions))
+        module.get_submodule(path).register_forward_hook(_summing(sums, path, positions, arrange))
         for path, positions in units.items()
     ]
     try:
-        with _Open():
+        with _Open(held):
             module(pictures)
             return {path: _edges(total, pictures) for path, total in sums.items()}
     finally:
@@ -91,8 +103,11 @@ def measured(
             handle.remove()
 
 
-def _summing(sums: dict[str, Tensor], path: str, positions: Sequence[tuple[int, int]]) -> Callable[..., None]:
+def _summing(
+    sums: dict[str, Tensor], path: str, positions: Sequence[tuple[int, int]], arrange: Arrange
+) -> Callable[..., None]:
     def hook(module: nn.Module, inputs: Any, result: Tensor) -> None:
+        result = arrange(result)
         maps = result if result.ndim == 4 else result.reshape(len(result), -1, 1, 1)
         sums[path] = torch.stack(
             [maps[n, :, row, column].sum() for n, (row, column) in enumerate(positions)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from layerscope.network.geometry import Window
+from layerscope.network.readers import Window
 
 Map = Sequence[Sequence[float]]
 
