@@ -92,12 +92,13 @@ function spoken(bins: Bin[], zeros: number, total: number): string {
 }
 
 /** One value among those of all filters of the layer: a tick each. */
-function Rug({ values, here, network }: { values: number[]; here: number; network: string }) {
+function Rug({ values, here, network, write }: { values: number[]; here: number; network: string; write: (value: number) => string }) {
   const [element, width] = useWidth<HTMLDivElement>();
   const known = values.filter((value) => typeof value === "number" && Number.isFinite(value));
   const x = scale([Math.min(...known), Math.max(...known)], [2, Math.max(width - 2, 2)]);
   return (
     <div ref={element} class="rug">
+      <span class="unseen">{`from ${write(Math.min(...known))} to ${write(Math.max(...known))}`}</span>
       <svg width={width} height="18" aria-hidden="true">
         <path class="others" d={known.map((value) => `M${x(value).toFixed(1)} 5V14`).join("")} />
         <path class={colour(network)} d={`M${x(here).toFixed(1)} 1V17`} />
@@ -122,7 +123,9 @@ export function Statistics({ filters, channel, layer, network }: { filters: Laye
           </th>
           <th class="number">value</th>
           <th>{`among the ${count(channels)} of ${layer}`}</th>
-          <th class="number">above</th>
+          <th class="number">
+            above<span class="unseen"> so many of them</span>
+          </th>
         </tr>
       </thead>
       <tbody>
@@ -135,7 +138,7 @@ export function Statistics({ filters, channel, layer, network }: { filters: Laye
               <td class="soft">{name}</td>
               <td class="number">{write(here)}</td>
               <td>
-                <Rug values={values} here={here} network={network} />
+                <Rug values={values} here={here} network={network} write={write} />
               </td>
               <td class="number soft small">{percent(below / Math.max(values.length - 1, 1))}</td>
             </tr>

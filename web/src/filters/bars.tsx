@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { LayerData, NetworkData } from "../data";
 import { drawnCount, fires, isDrawn, type LayerFilters, type Sort } from "../filters";
 import { scale } from "../charts";
+import { Key } from "../parts/controls";
 import { useWidth } from "../parts/width";
 import { colour, go, study, to } from "../state";
 import { brief } from "../brief";
@@ -97,7 +98,7 @@ export function Rail({ network, layer, href }: { network: NetworkData; layer: La
         <span>
           {hovered === null ? (
             <>
-              <kbd>[</kbd> <kbd>]</kbd>
+              <Key>[</Key> <Key>]</Key>
             </>
           ) : (
             words
@@ -120,6 +121,7 @@ function RailStop({ network, one, here, href }: { network: NetworkData; one: Lay
     <>
       <span class="cell">{one.sparsity === null ? null : <i style={{ height: `${100 * (1 - one.sparsity)}%` }} />}</span>
       <span class="name">{brief(network, one.name)}</span>
+      {one.sparsity === null ? null : <span class="unseen">{`, ${percent(1 - one.sparsity)} above zero`}</span>}
     </>
   );
   if (!one.filters) return <span title={`No filters of ${one.name} are in this study`}>{inner}</span>;

@@ -102,7 +102,7 @@ function Table() {
 /** Pictures in the wall's small form, each a link to its page. */
 export function Thumbs({ pictures, rows }: { pictures: number[]; rows: Map<number, PictureRow> | undefined }) {
   return (
-    <ul class="thumbs">
+    <ul class="thumbs" aria-label="Some of the pictures">
       {pictures.map((picture) => {
         const name = rows?.get(picture)?.name ?? `picture ${picture}`;
         return (

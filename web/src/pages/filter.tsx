@@ -82,13 +82,13 @@ function Controls({ of }: { of: OfFilter }) {
     next < 0 || next >= filters.shard.channels ? null : to({ page: "filter", network: network.name, layer: layer.name, channel: next });
   return (
     <div class="controls">
-      <span class="small soft wide">
+      <span class="small soft wide" aria-hidden="true">
         hold <kbd class="tight">r</kbd> to blink
       </span>
       <Copy of={of} />
       <span class="joined">
-        <Button href={link(channel - 1)} off={channel === 0}>{channel === 0 ? "←" : `← ${channel - 1}`}</Button>
-        <Button href={link(channel + 1)} off={link(channel + 1) === null}>{link(channel + 1) === null ? "→" : `${channel + 1} →`}</Button>
+        <Button href={link(channel - 1)} off={channel === 0}><span class="unseen">The filter before </span>{channel === 0 ? "←" : `← ${channel - 1}`}</Button>
+        <Button href={link(channel + 1)} off={link(channel + 1) === null}><span class="unseen">The next filter </span>{link(channel + 1) === null ? "→" : `${channel + 1} →`}</Button>
       </span>
     </div>
   );
@@ -167,8 +167,10 @@ function Column({ of, patch, blink, name, most, onHover }: ColumnProps) {
   return (
     <a class="column" href={to(target)} title={`${known}, unit ${patch.row}, ${patch.column}`} onMouseEnter={() => onHover(patch)} onFocus={() => onHover(patch)}>
       <span class="strength">
-        <span class="unseen">Rank </span>
-        <span class="rank">{patch.rank + 1}</span>
+        <span class="unseen">{`Rank ${patch.rank + 1}, activation `}</span>
+        <span class="rank" aria-hidden="true">
+          {patch.rank + 1}
+        </span>
         <b>{figure(patch.value)}</b>
         <i class="track">
           <i class={colour(network.name)} style={{ width: `${100 * Math.max(0, patch.value / most)}%` }} />
@@ -179,7 +181,10 @@ function Column({ of, patch, blink, name, most, onHover }: ColumnProps) {
       <span class="lies">
         <Where picture={patch.picture} view={network.view} field={patch.field} />
       </span>
-      <span class="name small soft cut-off">{known}</span>
+      <span class="name small soft cut-off">
+        <span class="unseen">in </span>
+        {known}
+      </span>
     </a>
   );
 }

@@ -125,7 +125,7 @@ function Controls({ at, filters, space }: ListProps) {
           value={drawn === 0 ? "patches" : at.show}
           onPick={(show) => set({ show })}
         />
-        <span class="small soft wide">
+        <span class="small soft wide" aria-hidden="true">
           hold <kbd class="tight">r</kbd> to blink
         </span>
         <Segmented

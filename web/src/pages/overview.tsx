@@ -12,6 +12,7 @@ import { Sparsity } from "../overview/sparsity";
 import { Brackets, LaneRow } from "../parts/layers";
 import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
+import { usePictures } from "../pictures";
 import { colour, go, narrow, network, route, shown, study, to } from "../state";
 import { head } from "../brief";
 import { count, list, plural } from "../words";
@@ -54,14 +55,18 @@ export function spread(pictures: number[], shownOne: number | null, most = PICKE
 
 function Picker({ picture }: { picture: number | null }) {
   const { chosen, thumbs } = study().pictures;
+  const picked = spread(chosen, picture);
+  const rows = usePictures(thumbs === null ? [] : picked).value;
   if (thumbs === null || chosen.length < 2) return null;
   return (
     <div class="picker">
-      <p class="small soft">Shown picture</p>
-      <ul>
-        {spread(chosen, picture).map((one) => (
+      <p class="small soft" id="picker">
+        Shown picture
+      </p>
+      <ul aria-labelledby="picker">
+        {picked.map((one) => (
           <li key={one}>
-            <button type="button" aria-label={`Picture ${one}`} aria-pressed={one === picture} onClick={() => go({ page: "overview", picture: one }, true)}>
+            <button type="button" aria-label={rows?.get(one)?.name ?? `Picture ${one}`} aria-pressed={one === picture} onClick={() => go({ page: "overview", picture: one }, true)}>
               <Tile part={thumb(study(), 0, one)} />
             </button>
           </li>

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { PictureRoute } from "../address";
 import { pictureCommand } from "../commands";
 import type { LayerData, NetworkData } from "../data";
-import { entryOf } from "../depth";
+import type { Lane } from "../depth";
 import { unitAt } from "../geometry";
 import { useKeys } from "../keys";
 import { Button, Segmented } from "../parts/controls";
@@ -86,9 +86,9 @@ function notDrawn(): string {
 
 /** Goes along the chosen network's layers. */
 function deeper(scene: Scene, by: number): void {
-  const { entries } = scene.lane;
-  const next = entries[entries.indexOf(scene.entry) + by];
-  if (next !== undefined) go(chosen(scene, scene.network, next.layer), true);
+  const { layers } = scene.network;
+  const next = layers[layers.indexOf(scene.layer) + by];
+  if (next !== undefined) go(chosen(scene, scene.network, next), true);
 }
 
 /** The route to another layer at the same place: the unit of that layer nearest the pinned pixel. */
@@ -175,6 +175,11 @@ function useSwipe(scene: Scene): void {
   }, [scene]);
 }
 
+/** A lane whose block with a layer shows that one. */
+function showing(lane: Lane, layer: LayerData): Lane {
+  return { ...lane, entries: lane.entries.map((entry) => (entry.layers.includes(layer) ? { ...entry, layer } : entry)) };
+}
+
 function Strips({ scene }: { scene: Scene }) {
   const scroller = useRef<HTMLDivElement>(null);
   useSwipe(scene);
@@ -192,9 +197,9 @@ function Strips({ scene }: { scene: Scene }) {
             <LaneRow
               key={lane.network.name}
               depth={scene.depth}
-              lane={lane}
+              lane={here ? showing(lane, here) : lane}
               picture={scene.picture}
-              chosen={(here && entryOf(lane, here.name)?.layer.name) ?? null}
+              chosen={here?.name ?? null}
               label={<Label scene={scene} network={lane.network} first={lane === scene.lane} />}
               href={(entry) => to(chosen(scene, lane.network, entry.layer))}
             />

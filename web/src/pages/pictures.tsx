@@ -201,7 +201,7 @@ function Wall({ pictures, onHover }: { pictures: number[]; onHover: (words: stri
   useKeys([{ keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], label: "← → ↑ ↓", text: "from picture to picture", run: (key) => moveFocus(key, wall.across) }]);
   const side = wall.step - GAP;
   return (
-    <ul class="wall" ref={element} style={{ height: `${wall.height}px` }} onMouseLeave={() => onHover("")}>
+    <ul class="wall" aria-label="Pictures" ref={element} style={{ height: `${wall.height}px` }} onMouseLeave={() => onHover("")}>
       {drawn.map((picture, at) => {
         const place = wall.first + at;
         const [row, column] = [Math.floor(place / wall.across), place % wall.across];

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 
 /** A key of the keyboard. */
 export function Key({ children }: { children: ComponentChildren }) {
-  return <kbd>{children}</kbd>;
+  return <kbd aria-hidden="true">{children}</kbd>;
 }
 
 export interface Choice<T extends string> {

@@ -81,8 +81,16 @@ function Caption({ network, entry, sizes, chosen }: { network: NetworkData; entr
   return (
     <span class="caption">
       <b class={chosen ? "chosen" : undefined}>{brief(network, entry.layer.name)}</b>
-      {sizes ? <span class="size">{folded ? `last of ${entry.layers.length}` : sizeOf(entry.layer)}</span> : null}
-      <span>{fieldOf(entry.layer)}</span>
+      {sizes ? (
+        <span class="size">
+          <span class="unseen">, </span>
+          {folded ? `last of ${entry.layers.length}` : sizeOf(entry.layer)}
+        </span>
+      ) : null}
+      <span>
+        <span class="unseen">{entry.layer.field === null ? ", " : ", sees "}</span>
+        {fieldOf(entry.layer)}
+      </span>
     </span>
   );
 }
@@ -120,7 +128,7 @@ export function LaneRow(props: LaneProps) {
   const first = lane.entries[0]?.column ?? 0;
   const last = lane.entries[lane.entries.length - 1]?.column ?? 0;
   return (
-    <div class={`lane ${colour(lane.network.name)}`} style={{ "--columns": depth.columns }} onMouseLeave={() => props.onHover?.(null)}>
+    <div class={`lane ${colour(lane.network.name)}`} role="group" aria-label={`Layers of ${lane.network.title}`} style={{ "--columns": depth.columns }} onMouseLeave={() => props.onHover?.(null)}>
       <div class="label">{props.label}</div>
       <i class="rail" style={{ gridColumn: `${first + 2} / ${last + 3}` }} />
       {lane.entries.map((entry) => (

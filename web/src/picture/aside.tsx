@@ -92,19 +92,22 @@ function FiltersHere({ scene, pixel }: { scene: Scene; pixel: [number, number] }
   return (
     <>
       <p class="small soft">{words}</p>
-      <ul class="here">
+      {here.length === 0 ? null : <ul class="here">
         {here.slice(0, FILTERS).map(({ channel, rank, value: strength }) => {
           const patch = topPatches(value, channel, rank + 1)[rank];
           return (
             <li key={channel}>
               <a title={`number ${rank + 1} of the filter's patches, ${figure(strength)}`} href={to({ page: "filter", network: network.name, layer: layer.name, channel })}>
                 {patch ? <Patch of={{ network, layer, filters: value, channel }} patch={patch} /> : null}
-                <span>{channel}</span>
+                <span>
+                  <span class="unseen">Filter </span>
+                  {channel}
+                </span>
               </a>
             </li>
           );
         })}
-      </ul>
+      </ul>}
     </>
   );
 }

@@ -38,6 +38,10 @@ export function SpaceView({ space, other, route }: { space: Space; other: Space 
   const side = useMemo(() => <SpacePanel {...view} linked={beside} />, [space, arrangement, JSON.stringify(chosen), selection, labels, beside]);
   return (
     <main class="space" id="content" tabIndex={-1}>
+      <p class="unseen" id="plane-keys">
+        Arrows go from patch to patch, Enter chooses one; plus and minus come nearer and go farther; b and l draw a box or a lasso with the mouse. The
+        regions that are suggested, and a search, stand in the panel.
+      </p>
       <div class="left">
         <Toolbar
           {...{ ...view, other, colour }}

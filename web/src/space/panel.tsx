@@ -242,7 +242,7 @@ function CopyPython({ text }: { text: string }) {
   return (
     <span>
       <button type="button" class="button python" title={text} onClick={() => void take()}>
-        {said || "Copy as Python"} <kbd>p</kbd>
+        {said || "Copy as Python"} <kbd aria-hidden="true">p</kbd>
       </button>
       <span class="unseen" role="status">{said}</span>
     </span>

@@ -50,7 +50,7 @@ function Report({ space, onClose }: { space: Space; onClose: () => void }) {
       <header class="row">
         <h2>Is the plane true?</h2>
         <button type="button" class="button" onClick={() => dialog.current?.close()}>
-          Close <kbd>esc</kbd>
+          Close <kbd aria-hidden="true">esc</kbd>
         </button>
       </header>
       <p class="soft">
