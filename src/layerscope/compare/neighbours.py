@@ -43,12 +43,6 @@ class Overlaps:
         found: npt.NDArray[np.float64] = self.overlap.mean(axis=2, dtype=np.float64)
         return found
 
-    def seen_differently(self, layer: str, other_layer: str) -> list[tuple[str, float]]:
-        """Names of the sample's pictures with their overlap in two layers, the least first; equals in their order."""
-        i, j = list(self.one.layers).index(layer), list(self.other.layers).index(other_layer)
-        order = np.argsort(self.overlap[i, j], kind="stable")
-        return [(self.one.pictures[self.pictures[p]], float(self.overlap[i, j, p])) for p in order]
-
 
 def compare_neighbours(
     one: Representations, other: Representations, *, k: int = 10, most: int = MOST

@@ -18,7 +18,6 @@ from layerscope.plane.nearest import nearest
 
 EMPTY = -1  #: what a cell without a patch holds
 _LONGEST = 8  #: a grid is at most so many times as long as it is wide
-_ROUNDING = 1e-9  #: of a distance or of a cell: far more than two ways of computing it differ by
 
 Points = npt.NDArray[np.floating[Any]]
 Plane = npt.NDArray[np.integer[Any]]
@@ -74,19 +73,6 @@ class Grid:
         x = self.left + (np.arange(self.columns) + 0.5) * self.side
         y = self.top + (np.arange(self.rows) + 0.5) * self.side
         return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-
-    def cells_of(self, points: Points) -> npt.NDArray[np.int64]:
-        """The (row, column) each point lies in, (N, 2); a point outside the grid gets (-1, -1).
-
-        A point on the line between two cells belongs to the later one; on the last edge, to the last cell.
-        """
-        places = (np.asarray(points, np.float64) - (self.left, self.top)) / self.side
-        size = np.array([self.columns, self.rows])
-        within = (places >= -_ROUNDING) & (places <= size + _ROUNDING)
-        inside = np.asarray(within.all(axis=1))
-        found = np.clip(np.where(inside[:, None], places, 0), 0, size - 1).astype(np.int64)
-        found[~inside] = EMPTY
-        return found[:, ::-1]
 
 
 def fill(points: Points, grid: Grid) -> Plane:
