@@ -97,7 +97,7 @@ $(PAGE)/index.html: $(WEB) web/node_modules/.package-lock.json
 	touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/pip install --quiet --editable '.[compare,ray,serve,space,tar,timm,train]' --group dev
+	$(BIN)/pip install --quiet --editable '.[compare,onnx,ray,serve,space,tar,timm,train]' --group dev
 	$(BIN)/pip install --quiet --no-deps thingsvision==2.7.3  # a peer that pins NumPy below 2: one file of it is used
 	touch $@
 

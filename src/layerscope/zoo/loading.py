@@ -20,7 +20,7 @@ from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Loading, Options
 from layerscope.network.wrappers import unwrapped
 from layerscope.zoo.blueprint import Blueprint, seeded
-from layerscope.zoo.origins import factories, given, papers, timms, torchvisions
+from layerscope.zoo.origins import factories, given, onnx_files, papers, timms, torchvisions
 from layerscope.zoo.paper import PaperCNN
 from layerscope.zoo.shipped import SHIPPED, shipped_file
 from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state
@@ -49,13 +49,14 @@ def load_network(
 ) -> Network:
     """A network ready to use.
 
-    ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``timm:NAME``, ``package.module:factory(width=2)``,
-    ``file.py:Net``, or a module. ``weights``: a name (``imagenet``, ``imagenet-trunk``, or torchvision's own; for the
-    paper's two ``fashion``, which comes with this package), a file (.safetensors or a state dict), or ``random`` (seed
-    0; not for your own). None: ``imagenet`` for networks of torchvision and timm, random (seed 0) for the paper's two,
-    and what your own module or factory has. A file goes into a copy of your own module. Preprocessing and class names
-    are those of the named weights, else of ``imagenet``. A trunk without its fully-connected layers is a valid network,
-    which predicts nothing. A file of a training of ours says how its network is built and what its classes are called.
+    ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``timm:NAME``, ``net.onnx``, ``package.module:factory``
+    or ``file.py:Net``, with literals as arguments or none, or a module. ``weights``: a name (``imagenet``,
+    ``imagenet-trunk``, or torchvision's own; for the paper's two ``fashion``, which comes with this package), a file
+    (.safetensors or a state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for networks of
+    torchvision and timm, random (seed 0) for the paper's two, and what your own has. A file goes into a copy of
+    your module. Preprocessing and class names are those of the named weights, else of ``imagenet``. A trunk without its
+    fully-connected layers is a valid network, which predicts nothing. A file of a training of ours says how its network
+    is built and what its classes are called.
     Raises NetworkError and WeightsError.
     """
     shipped = shipped_file(spec, weights)
@@ -140,6 +141,8 @@ def _blueprint(spec: str | nn.Module, options: Options) -> Blueprint:
     name = rest if colon and prefix == "torchvision" else spec
     if colon and prefix in _PREFIXES:
         return _PREFIXES[prefix](spec, options)
+    if name.endswith(".onnx") or ".onnx:" in name:
+        return onnx_files.blueprint(name, options)
     if ":" in name:
         return factories.blueprint(name, options)
     if name in papers.PAPER and name == spec:

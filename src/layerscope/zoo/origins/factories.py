@@ -33,8 +33,8 @@ def blueprint(spec: str, options: Options) -> Blueprint:
 
 def anchored(spec: str) -> str:
     """The name by which the same is found from any folder: of a file, its whole path."""
-    place, ending, rest = spec.partition(".py:")
-    return f"{Path(place).absolute()}{ending}{rest}" if ending else spec
+    found = re.match(r"(.+?\.(?:py(?=:)|onnx(?=:|$)))", spec, re.DOTALL)
+    return f"{Path(found[1]).absolute()}{spec[found.end() :]}" if found else spec
 
 
 def _made(spec: str) -> nn.Module:
