@@ -79,6 +79,23 @@ def test_each_thing_leads_to_the_next_by_one_click(
         assert seen.said == []
 
 
+def test_a_walk_goes_through_the_pictures_of_the_wall_that_was_looked_at(
+    browser: Browser, bases: dict[str, str], shown: Shown
+) -> None:
+    labels = shown.study.pictures["label"].to_pylist()
+    ones = [picture for picture, label in enumerate(labels) if label == 1]
+    with visit(browser) as seen:
+        seen.go(f"{bases['file']}#/p?c=1")
+        seen.page.click(f".wall a[href='#/p/{ones[-2]}']")
+        seen.settle()
+        assert f"{len(ones) - 1} of the {len(ones)} chosen" in seen.page.inner_text(".title")
+        assert press(seen, "ArrowDown") == f"#/p/{ones[-1]}"
+        assert press(seen, "ArrowDown") == f"#/p/{ones[-1]}", "the next one is of another class"
+        seen.move("#/p")
+        seen.page.click(f".wall a[href='#/p/{ones[-1]}']")
+        assert press(seen, "ArrowDown") == f"#/p/{ones[-1] + 1}"
+
+
 def test_dots_of_a_filters_plane_are_reached_by_keys(
     browser: Browser, bases: dict[str, str], shown: Shown
 ) -> None:

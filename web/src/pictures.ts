@@ -1,7 +1,8 @@
 // Pictures of the study by their number: names, classes, predictions; read from shards of many rows.
 import type { PicturesIndex, PicturesShard } from "./data";
 import { load, unpack, unpackAll, useLoaded, type Loaded, type Unpacked } from "./shards";
-import { study } from "./state";
+import { study, walled } from "./state";
+import { count } from "./words";
 
 export interface Prediction {
   outputs: number[];
@@ -55,14 +56,24 @@ export function usePictures(pictures: number[]): Loaded<Map<number, PictureRow>>
 
 /** Rows of all pictures, read shard by shard; `told` hears of what is there so far. */
 export async function allPictures(told: (rows: PictureRow[]) => void = () => undefined): Promise<PictureRow[]> {
-  const { count, shard } = study().pictures;
+  const { count: total, shard } = study().pictures;
   const rows: PictureRow[] = [];
-  for (let start = 0; start < count; start += shard) {
+  for (let start = 0; start < total; start += shard) {
     const value = await load<PicturesShard>(shardPath(start));
-    for (let picture = start; picture < Math.min(start + shard, count); picture++) rows.push(rowOf(value, picture));
+    for (let picture = start; picture < Math.min(start + shard, total); picture++) rows.push(rowOf(value, picture));
     told(rows);
   }
   return rows;
+}
+
+/** The pictures before and after one, on the wall that was looked at last if it is there, else of all. */
+export function beside(picture: number): { before: number | null; after: number | null; words: string } {
+  const wall = walled.value;
+  const place = wall?.indexOf(picture) ?? -1;
+  if (wall !== null && place >= 0)
+    return { before: wall[place - 1] ?? null, after: wall[place + 1] ?? null, words: `${count(place + 1)} of the ${count(wall.length)} chosen` };
+  const last = study().pictures.count - 1;
+  return { before: picture > 0 ? picture - 1 : null, after: picture < last ? picture + 1 : null, words: "" };
 }
 
 /** Name of a class; its number where it has none. */

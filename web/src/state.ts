@@ -10,6 +10,8 @@ export const loaded = signal<StudyData | null>(null);
 export const hash = signal(location.hash);
 /** The picture that blocks of layers show where the address names none; null: the first chosen one. */
 export const shown = signal<number | null>(null);
+/** The pictures of the wall that was looked at last, by number; null: all of them. */
+export const walled = signal<number[] | null>(null);
 /** Whether the finder, or the list of keys, is open. */
 export const finding = signal(false);
 export const helping = signal(false);

@@ -32,6 +32,11 @@ export function Differing({ pair }: { pair: Pair }) {
         })}
       </ol>
       <p class="small soft">Share of a picture's nearest pictures that both networks have, the least first; the findings below say in which layers.</p>
+      {pair.one.errors?.reason === null && pair.other.errors?.reason === null ? (
+        <p class="small">
+          <a href={to({ page: "pictures", class: null, answers: null, differing: true })}>Pictures for which networks answer differently</a>
+        </p>
+      ) : null}
     </section>
   );
 }

@@ -13,7 +13,7 @@ import { Note } from "../parts/note";
 import { Aside } from "../picture/aside";
 import { layerUnder, sceneOf, type Scene } from "../picture/scene";
 import { Everything, Stage } from "../picture/stage";
-import { className, usePictures, type PictureRow } from "../pictures";
+import { beside, className, usePictures, type PictureRow } from "../pictures";
 import { colour, go, route, shown, study, to } from "../state";
 import { count, plural } from "../words";
 
@@ -24,6 +24,7 @@ export function Picture() {
   const scene = sceneOf(at);
   const { value, error } = usePictures([at.picture]);
   const row = value?.get(at.picture);
+  useSteps(at);
   const there = at.picture < study().pictures.count;
   if (there && study().pictures.chosen.includes(at.picture)) shown.value = at.picture;
   return (
@@ -45,8 +46,8 @@ function crumbs(picture: number, row: PictureRow | undefined) {
 }
 
 function Title({ at, row }: { at: PictureRoute; row: PictureRow | undefined }) {
-  const last = study().pictures.count - 1;
-  const link = (picture: number) => (picture < 0 || picture > last ? null : to({ ...at, picture }));
+  const { before, after, words } = beside(at.picture);
+  const link = (picture: number | null) => (picture === null ? null : to({ ...at, picture }));
   const several = study().networks.length > 1 && !at.all;
   return (
     <div class="title">
@@ -64,11 +65,12 @@ function Title({ at, row }: { at: PictureRoute; row: PictureRow | undefined }) {
           value={at.all ? "all" : "stage"}
           onPick={(which) => go({ ...at, all: which === "all" }, true)}
         />
+        {words === "" ? null : <span class="small soft">{words}</span>}
         <span class="joined">
-          <Button href={link(at.picture - 1)} off={at.picture === 0} label="The picture before">
+          <Button href={link(before)} off={before === null} label="The picture before">
             ↑
           </Button>
-          <Button href={link(at.picture + 1)} off={at.picture === last} label="The picture after">
+          <Button href={link(after)} off={after === null} label="The picture after">
             ↓
           </Button>
         </span>
@@ -113,15 +115,19 @@ function moveUnit(scene: Scene, key: string): void {
   go({ ...at, layer: { network: network.name, layer: layer.name }, at: next }, true);
 }
 
-function stepPicture(scene: Scene, by: number): void {
-  const picture = scene.picture + by;
-  if (picture >= 0 && picture < study().pictures.count) go({ ...scene.route, picture }, true);
+/** Up and down go from picture to picture, also from one that could not be read. */
+function useSteps(at: PictureRoute): void {
+  const step = (key: string) => {
+    const { before, after } = beside(at.picture);
+    const picture = key === "ArrowUp" ? before : after;
+    if (picture !== null) go({ ...at, picture }, true);
+  };
+  useKeys([{ keys: ["ArrowUp", "ArrowDown"], label: "↑ ↓", text: "the picture before, the picture after", run: step }]);
 }
 
 function usePageKeys(scene: Scene): void {
   useKeys([
     { keys: ["ArrowLeft", "ArrowRight"], label: "← →", text: "a layer less deep, a layer deeper", run: (key) => deeper(scene, key === "ArrowLeft" ? -1 : 1) },
-    { keys: ["ArrowUp", "ArrowDown"], label: "↑ ↓", text: "the picture before, the picture after", run: (key) => stepPicture(scene, key === "ArrowUp" ? -1 : 1) },
     { keys: ["g"], label: "g", text: "all layers at once", run: () => go({ ...scene.route, all: !scene.route.all }, true) },
     {
       keys: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"],

@@ -9,7 +9,7 @@ import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
 import { useWidth } from "../parts/width";
 import { className, heldClasses, outputName, useIndex, usePictures, type Index, type PictureRow } from "../pictures";
-import { go, narrow, network as networkOf, route, study, to } from "../state";
+import { go, narrow, network as networkOf, route, study, to, walled } from "../state";
 import { count, list, plural } from "../words";
 import { wallOf } from "../wall/grid";
 
@@ -43,6 +43,7 @@ function useWanted(at: PicturesRoute): { pictures: number[] | undefined; error?:
     () => (all(at) ? every : value && every.filter((picture) => wanted(at, value, picture))),
     [value, label, answers?.network, answers?.kind, differing],
   );
+  useEffect(() => void (walled.value = all(at) ? null : (pictures ?? null)), [pictures]);
   return { pictures, error };
 }
 

@@ -5,7 +5,21 @@ export function Note(props: { children: ComponentChildren; command?: string | un
   return (
     <p class={props.warns ? "note warns" : "note"}>
       {props.children}
-      {props.command ? <code>{props.command}</code> : null}
+      {props.command ? <Command line={props.command} /> : null}
     </p>
+  );
+}
+
+/** A command, broken between its words alone: "--filters" would break after its hyphens. */
+function Command({ line }: { line: string }) {
+  return (
+    <code>
+      {line.split(" ").map((word, at) => (
+        <>
+          {at === 0 ? "" : " "}
+          <span class="word">{word}</span>
+        </>
+      ))}
+    </code>
   );
 }
