@@ -1,7 +1,7 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
 # make paper  every figure and table of the paper, and its claims with verdicts
 # make test   sets up, runs every check but the longest
-# make full   the longest: some five minutes
+# make full   the longest: some four minutes
 # make quick  style, types and the tests of what has changed, in a minute and a half
 # make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3
@@ -105,5 +105,5 @@ $(PAGE)/index.html: $(WEB) web/node_modules/.package-lock.json
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet 'pip>=25.1'
 	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/pip install --quiet --editable '.[compare,serve,space,tar]' --group test --constraint .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --editable '.[compare,serve,space,tar,timm,train]' --group test --constraint .venv-lowest/lowest.txt
 	touch $@
