@@ -428,3 +428,21 @@ def test_files_are_where_the_manifest_says(study: Study, photos: Path) -> None:
         if path.is_file()
     }
     assert files(made) - {"alexcnn/filters.parquet"} == on_disk
+
+
+def test_patches_that_lie_outside_their_picture_are_striped(tmp_path: Path) -> None:
+    """Of a filter that answers alike everywhere, so that the first position counts, in a border of zeros."""
+    convolution = nn.Conv2d(3, 1, 3)
+    nn.init.zeros_(convolution.weight)
+    convolution.bias = nn.Parameter(torch.full((1,), 5.0))
+    module = nn.Sequential(nn.ZeroPad2d(8), convolution, nn.ReLU()).eval()
+    network, photos = own(module), write_pictures(tmp_path / "photos", 3, ())
+    study = study_of(network, photos, tmp_path / "study")
+    made = make_portraits(study, network, open_images(photos), layers="all")
+    (row,) = rows(made, network.name)
+    assert (row["rows"], row["tops"], row["lefts"]) == ([0] * 3, [-8] * 3, [-8] * 3)
+    assert (row["white"], row["black"]) == ([0.0] * 3, [0.0] * 3)
+    folder = made.path / made.network(network.name).folder
+    assert np.array_equal(read_sprite(folder / row["file"]), np.tile(sprites.hatched(3, 3), (2, 3, 1)))
+    page = np.asarray(Image.open(folder / "filters" / "1.png").convert("RGB"))
+    assert (page == (228, 230, 242)).all(axis=2).sum() > 6 * 1000  # pixels between stripes, of six panels

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from layerscope.gallery.overview import layer_records, layer_table, show_architecture
 from layerscope.network.network import Network
@@ -150,3 +152,38 @@ def test_the_architecture_of_resnet18_shows_its_branches() -> None:
     boxes = on_page(figure, texts(figure))
     assert meeting(boxes) == []
     assert outside(figure, boxes) == []
+
+
+def test_what_gates_see_has_a_column_where_there_are_any(alexcnn: Network) -> None:
+    assert "in all" not in layer_table(alexcnn)
+
+    def gated(s: Any, x: Tensor) -> Tensor:
+        y: Tensor = s.c(x)
+        return y * y.mean((2, 3), keepdim=True).sigmoid()
+
+    network = small_network(Written(gated, c=conv()), (5, 7))
+    lines = [line.split() for line in layer_table(network).splitlines()]
+    assert lines[0][-2:] == ["in", "all"]
+    assert lines[1] == ["c", "conv", "3x3", "4", "5x7", "3", "1", "0"]
+    assert lines[-1] == ["mul", "mul", "4", "5x7", "3", "1", "0", "whole"]
+    record = layer_records(network)[-1]
+    assert record["receptive_field"]["size"] == [3, 3]
+    assert record["receptive_field_in_all"] == {
+        "size": [5, 7],
+        "stride": [0, 0],
+        "start": [2, 3],
+        "whole_input": True,
+    }
+
+
+def test_class_tokens_stand_beside_the_map() -> None:
+    def forward(s: Any, x: Tensor) -> Tensor:
+        y: Tensor = s.c(x)
+        tokens = torch.cat([y.mean((2, 3))[:, None], y.flatten(2).transpose(1, 2)], 1)
+        found: Tensor = s.f(tokens)
+        return found
+
+    network = small_network(Written(forward, c=conv(), f=nn.Linear(4, 6)), (5, 7))
+    (line,) = [line.split() for line in layer_table(network).splitlines() if line.startswith("f ")]
+    assert line[:4] == ["f", "linear", "6", "5x7+1"]
+    assert layer_records(network)[-1]["apart"] == 1

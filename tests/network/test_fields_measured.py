@@ -328,7 +328,7 @@ def last(result: Tensor) -> Tensor:
 
 def tokens(result: Tensor) -> Tensor:
     """Tokens as a map, the class token left out; the rest as it is."""
-    return result[:, 1:].unflatten(1, (4, 4)).movedim(-1, 1) if result.ndim == 3 else result
+    return result[:, 1:].reshape(len(result), 4, 4, -1).movedim(-1, 1) if result.ndim == 3 else result
 
 
 def vit() -> nn.Module:

@@ -331,3 +331,23 @@ def test_a_window_that_cannot_be_is_refused() -> None:
     at = UnitAt(0, Unit(network.layers[-1].name, 0, 1, 1))
     with pytest.raises(NetworkError, match="use forward='picture'"):
         reconstruct_units(network, noise(1, 3, 17, 13), [at], forward="patch")
+
+
+def test_a_unit_after_a_gate_is_shown_in_what_its_features_see() -> None:
+    """By the gradient a signal goes through the gate, too, to the whole picture: the box is cut out of that."""
+
+    def gated(s: Any, x: Tensor) -> Tensor:
+        y = F.relu(s.a(x))
+        return F.relu(s.b(y * torch.sigmoid(s.g(y.mean((2, 3), keepdim=True)))))
+
+    network = small_network(Written(gated, a=conv(), b=conv(4, 4), g=nn.Conv2d(4, 4, 1)), (17, 13))
+    top = network.layers[-1]
+    assert (str(top.field), str(top.field_in_all)) == ("5/1", "17x13/0")
+    pictures = noise(1, 3, 17, 13)
+    unit = Unit(top.name, 1, 8, 0)
+    whole = reconstruct(network, pictures, unit, rule=RULES["gradient"])[unit][0]
+    (alone,) = reconstruct_units(network, pictures, [UnitAt(0, unit)], rule=RULES["gradient"])
+    assert alone.box == Box(6, -2, 11, 3)
+    assert whole[:, :6].any()
+    torch.testing.assert_close(alone.signal[:, :, 2:], whole[:, 6:11, :3])
+    assert not alone.signal[:, :, :2].any()

@@ -31,6 +31,8 @@ def fitted_panel(panel: Pixels, outside: Outside, cell: tuple[int, int], zero: f
     (height, width), (high, wide) = panel.shape[:2], cell
     top, left, bottom, right = outside
     within = panel[top : height - bottom, left : width - right]
+    if not within.size:
+        return hatched(high, wide)
     y, x = round(top * high / height), round(left * wide / width)
     down, across = (
         max(1, high - y - round(bottom * high / height)),

@@ -115,8 +115,11 @@ def paint(
     """
 
     def draw(one: Filter, view: View, seen: Pixels, signal: Signal) -> Panel:
+        part = within(view.frame, view.seen)
+        if not signal.size:  # all of it lies outside the picture
+            return Panel(part, seen, seen)
         kept = show_signal(signal, sitting.drawing.display)
-        return Panel(within(view.frame, view.seen), seen, kept.pixels, kept.scale, kept.black)
+        return Panel(part, seen, kept.pixels, kept.scale, kept.black)
 
     return paint_with(draw, sitting, images, filters, done)
 

@@ -12,7 +12,8 @@ from layerscope.network.layers import Layer
 class View:
     """What a panel shows: the pixels ``seen``, those of the receptive field that are in the picture, in a ``frame``.
 
-    The frame is the receptive field; along an axis where that is larger than the picture, it is the picture.
+    The frame is the receptive field; along an axis where that is larger than the picture, it is the picture. What
+    lies wholly outside the picture sees no pixel: an empty box at the frame's corner.
     """
 
     frame: Box
@@ -33,7 +34,9 @@ class View:
 def view_of(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> View:
     """What the panel of a position of a layer shows of an input of ``size`` (height, width)."""
     box = box_at(layer, row, column, size)
-    return View(frame_of(box, *size), box.inside(*size))
+    frame, seen = frame_of(box, *size), box.inside(*size)
+    empty = not (seen.height and seen.width)
+    return View(frame, Box(frame.top, frame.left, frame.top, frame.left) if empty else seen)
 
 
 def box_at(layer: Layer, row: int, column: int, size: tuple[int, ...]) -> Box:
