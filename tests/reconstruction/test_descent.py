@@ -393,7 +393,7 @@ UNSEEN: dict[str, tuple[Function, str]] = {
         "fill_ in the",
     ),
     "weights made on the way": (
-        Function(lambda x, c: F.conv2d(x, c.weight * 2), nn.Conv2d(3, 4, 1)),
+        Function(lambda x, c: F.conv2d(x, c.weight * x.sum()), nn.Conv2d(3, 4, 1)),
         "conv2d in the .* weights anew",
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import compress
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from layerscope.network.capture import capture
 from layerscope.network.graph import Graph
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.reconstruction.rules import GRADIENT, Rule, make_reversible, remember, reverse
+from layerscope.reconstruction.descent import way_down
+from layerscope.reconstruction.rules import GRADIENT, Rule, kept, make_reversible, remember, reverse
 
 
 class Function(nn.Module):
@@ -37,12 +39,14 @@ def captured(module: nn.Module, picture: Tensor) -> Graph:
 
 def down(graph: Graph, picture: Tensor, signal: Tensor, rule: Rule) -> Tensor:
     """A signal (rows, ...) at the result of a graph, brought to the picture operation by operation."""
-    reversibles = {op.index: make_reversible(graph, op) for op in graph.operations[1:] if op.carries}
+    ways = way_down(graph, [graph.output], rule)
+    reversibles = {index: make_reversible(graph, graph.operations[index], rule) for index in ways}
     memory: dict[int, Any] = {}
     with torch.inference_mode():
         graph.run(
             picture,
             graph.output,
+            kept(graph, ways),
             observe=lambda op, values: (
                 memory.update({op.index: remember(reversibles[op.index], values, rule)})
                 if op.index in reversibles
@@ -54,7 +58,8 @@ def down(graph: Graph, picture: Tensor, signal: Tensor, rule: Rule) -> Tensor:
             if index in signals:
                 whole = torch.stack(signals.pop(index)).sum(0)
                 back = reverse(reversibles[index], whole, memory[index], rule)
-                carriers = [i for i in reversibles[index].operation.inputs if graph.operations[i].carries]
+                here = reversibles[index]
+                carriers = compress(here.operation.inputs, here.carries)
                 for source, part in zip(carriers, back, strict=True):
                     signals.setdefault(source, []).append(part.clone())
         return torch.stack(signals[0]).sum(0)

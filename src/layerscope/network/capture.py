@@ -22,7 +22,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.network.axes import find_layout
-from layerscope.network.constants import Constants
+from layerscope.network.constants import Constants, is_of_a_kind
 from layerscope.network.fitting import misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.layout import MANY, map_layout
@@ -195,9 +195,7 @@ class _Tidier:
             if "dropout" in kind:
                 self.same[node] = self.same.get(node.args[0], node.args[0])
             self._note_module(node)
-        elif kind.removesuffix("_") == "squeeze":
-            self._squeeze(node)
-        else:
+        elif not self._rewritten(node, kind):
             target = _functional(node.target)
             self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
             if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
@@ -237,6 +235,34 @@ class _Tidier:
         self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
         self.known[node] = self.known[node.args[0]]
 
+    def _rewritten(self, node: Any, kind: str) -> bool:
+        """What has a plainer form: maxima whose places nobody reads; the maximum with zero, a ReLU; any squeeze."""
+        if kind.removesuffix("_") == "squeeze":
+            self._squeeze(node)
+            return True
+        source = node.args[0] if kind == "getitem" else node
+        placed = _PLACED.get(_kind(source.target))
+        if placed is not None and isinstance(source.meta["val"], (tuple, list)) and _needs_no_places(source):
+            if source is node:
+                self.known[node] = self.known[node.args[0]]
+            else:
+                self._append(node, *placed, _named_arguments(source.target, source))
+            return True
+        zero = [self._is_zero(a) for a in node.args] if kind in ("max", "maximum") else []
+        if len(zero) != 2 or not any(zero):
+            return False
+        self._append(node, "relu", torch.ops.aten.relu.default, {"self": node.args[zero[0]]})
+        return True
+
+    def _is_zero(self, node: Any) -> bool:
+        """Whether it is zero all over: the maximum with it is a ReLU."""
+        if not isinstance(node, torch.fx.Node):
+            return False
+        value = self.constants.values.get(node)
+        return _kind(node.target) == "zeros_like" or (
+            isinstance(value, Tensor) and value.numel() == 1 and not value.any()
+        )
+
     def _squeeze(self, node: Any) -> None:
         """Drops the axes of length 1 that were asked for, or all; never the batch, which may be of one picture."""
         shape = node.args[0].meta["val"].shape
@@ -251,7 +277,9 @@ class _Tidier:
         inputs = tuple(leaf.index for leaf in leaves_of(named.values()) if isinstance(leaf, Ref))
         value = node.meta["val"]
         shape = tuple(map(_known, getattr(value, "shape", ())[1:]))
-        carries = _is_real(value) and any(self.operations[i].carries for i in inputs)
+        carries = (
+            _is_real(value) and not is_of_a_kind(kind) and any(self.operations[i].carries for i in inputs)
+        )
         batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
         operation = Operation(
             index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
@@ -352,6 +380,26 @@ def _changes_nothing(node: Any, kind: str) -> bool:
     if kind == "adaptive_avg_pool2d":
         return bool(node.args[0].meta["val"].shape == node.meta["val"].shape)
     return kind in _IDENTITIES
+
+
+def adaptive_max_pool2d(source: Tensor, output_size: list[int]) -> Tensor:
+    """The maxima without their places."""
+    return torch.ops.aten.adaptive_max_pool2d.default(source, output_size)[0]  # type: ignore[no-any-return]
+
+
+_PLACED: Mapping[str, tuple[str, Any]] = {
+    "max": ("amax", torch.ops.aten.amax.default),
+    "min": ("amin", torch.ops.aten.amin.default),
+    "max_pool2d_with_indices": ("max_pool2d", torch.ops.aten.max_pool2d.default),
+    "max_pool1d_with_indices": ("max_pool1d", torch.ops.aten.max_pool1d.default),
+    "adaptive_max_pool2d": ("adaptive_max_pool2d", adaptive_max_pool2d),
+}  #: maxima that come with their places: what gives the maxima alone
+
+
+def _needs_no_places(node: Any) -> bool:
+    return all(
+        _kind(user.target) == "getitem" and (user.args[1] == 0 or not user.users) for user in node.users
+    )
 
 
 def _paths(node: Any) -> list[str]:

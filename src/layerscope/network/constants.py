@@ -31,8 +31,7 @@ class Constants:
     def compute(self, node: Any) -> bool:
         """Compute an operation as it is written, in place where it says so; False if it is no constant."""
         target = node.target
-        kind = getattr(target, "__name__", "")
-        of_a_kind = kind.startswith("new_") or "_like" in kind  # of what it reads only type and size count
+        of_a_kind = is_of_a_kind(getattr(target, "__name__", ""))
         sources = node.all_input_nodes[1 if of_a_kind else 0 :]
         if not all(source in self.values for source in sources) or not _is_settled(node):
             return False
@@ -58,6 +57,11 @@ class Constants:
         like = source.meta["val"]
         shape = [n if isinstance(n, int) else 0 for n in like.shape]
         return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+
+def is_of_a_kind(name: str) -> bool:
+    """Whether of what an operation reads only type and size count."""
+    return name.startswith("new_") or "_like" in name
 
 
 def _is_settled(node: Any) -> bool:

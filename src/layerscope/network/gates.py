@@ -4,6 +4,8 @@ A gate says how much of a map counts, not what is there: sigmoid, hard-sigmoid, 
 squeeze-and-excitation, selective kernels, CBAM, ECA. A gated linear unit of any activation (Shazeer 2020, "GLU
 variants improve transformer") is one, too: there the activated operand is the gate.
 
+So is a scale made of a map's statistics: 1 / root mean square, one norm as a share of all (global response norm).
+
 x times a bounded function of x alone, position by position, is none: it is a smooth rectifier written out. SiLU is
 x * sigmoid(x), hard-swish x * relu6(x + 3) / 6, GELU x * (1 + erf(x / sqrt 2)) / 2, Mish x * tanh(softplus(x)).
 """
@@ -12,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from layerscope.network.graph import Graph, Operation
+from torch import Tensor
+
+from layerscope.network.graph import Graph, Operation, Ref
 
 _STRENGTH: Mapping[str, int] = {
-    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), 3),
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax", "rsqrt", "reciprocal"), 3),
     **dict.fromkeys(("tanh", "erf"), 2),
     **dict.fromkeys(("relu", "relu6", "silu", "gelu", "hardswish", "mish", "elu", "leaky_relu"), 1),
 }  #: which of two squashed operands is the gate: the one that is a share rather than a sign or a rectified map
@@ -75,6 +80,15 @@ def rectified(graph: Graph, operation: Operation) -> Rectified | None:
     return None
 
 
+def values_of_gate(graph: Graph, made: Rectified, values: Tensor) -> Tensor:
+    """What the gate of a rectifier written out is where its source has these values."""
+    known: dict[int, Any] = {made.source: values}
+    for index in sorted(_functions_of(graph, made.gate, made.source)):
+        known[index] = graph.apply(graph.operations[index], known)
+    result: Tensor = known[made.gate]
+    return result
+
+
 def _unscaled(graph: Graph, index: int) -> int:
     """The operation that this is a multiple of."""
     while True:
@@ -98,6 +112,8 @@ def _functions_of(graph: Graph, index: int, source: int) -> frozenset[int]:
         below = _made_of(graph, operation)
         if operation.kind not in _POINT or any(graph.operations[i].shape != operation.shape for i in below):
             return frozenset()
+        if set(below) != set(operation.inputs):  # depends on how many pictures there are
+            return frozenset()
         found.add(at)
         left += below
     return frozenset(found)
@@ -118,10 +134,20 @@ def _strength(graph: Graph, index: int) -> int:
         return _STRENGTH["hardsigmoid"] if _is_hard_sigmoid(graph, operation) else 0
     if rectified(graph, operation) is not None:
         return _STRENGTH["silu"]
+    if operation.kind == "div" and _is_share(graph, operation):
+        return _STRENGTH["rsqrt"]
     if not below or operation.kind not in _HANDED_ON | _COMBINED:
         return 0
     least = min(_strength(graph, i) for i in below)
     return least if len(below) == 1 or least >= _BOUNDED else 0
+
+
+def _is_share(graph: Graph, operation: Operation) -> bool:
+    """Whether it divides a number, or one norm of a map, by something made from the picture: a scale."""
+    one, other = operation.arguments["self"], operation.arguments["other"]
+    if not (isinstance(other, Ref) and graph.operations[other.index].carries):
+        return False
+    return not isinstance(one, Ref) or graph.operations[one.index].kind in ("linalg_vector_norm", "norm")
 
 
 def _is_hard_sigmoid(graph: Graph, operation: Operation) -> bool:
@@ -130,7 +156,7 @@ def _is_hard_sigmoid(graph: Graph, operation: Operation) -> bool:
         return False
     low, high = (0, 6) if operation.kind == "relu6" else tuple(operation.arguments.values())[1:3]
     source = graph.operations[operation.inputs[0]]
-    shifts = source.kind == "add" and isinstance(source.arguments["other"], (int, float))
+    shifts = source.kind == "add" and len(_made_of(graph, source)) == len(source.inputs) == 1
     return low == 0 and isinstance(high, (int, float)) and shifts
 
 

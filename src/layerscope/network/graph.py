@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
-from types import MappingProxyType
+from math import inf
+from types import MappingProxyType, NoneType
 from typing import Any
 
 import torch
@@ -69,8 +70,24 @@ class Operation:
 
     @property
     def rectifies(self) -> bool:
-        """Whether it makes zeros of negative values: ReLU, ReLU6, hardtanh from 0 on."""
-        return self.kind in ("relu", "relu6") or (self.kind == "hardtanh" and self.arguments["min_val"] == 0)
+        """Whether it makes zeros of negative values and changes no others but large ones: a ReLU by any name."""
+        return self.passes is not None
+
+    @property
+    def passes(self) -> tuple[float, float] | None:
+        """Between what a ReLU hands on what it is given: 0 and infinity, or where it clips; None: it is none."""
+        arguments, kind = self.arguments, self.kind
+        if kind in ("relu", "relu6"):
+            return 0.0, 6.0 if kind == "relu6" else inf
+        names = {"hardtanh": ("min_val", "max_val"), "clamp": ("min", "max"), "clamp_min": ("min", "")}.get(
+            kind
+        )
+        if names is not None:
+            low, high = arguments[names[0]], arguments.get(names[1])
+            plain = isinstance(low, (int, float)) and isinstance(high, (int, float, NoneType))
+            return (0.0, inf if high is None else float(high)) if plain and low == 0 else None
+        zero = kind == "threshold" and arguments["threshold"] == arguments["value"] == 0
+        return (0.0, inf) if zero else None
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields, the operation of torch by its name."""
@@ -154,7 +171,7 @@ class Graph:
             if index in prepared:
                 values[index] = prepared[index](values[operation.inputs[0]])
             else:
-                values[index] = self._apply(operation, values, in_place=in_place)
+                values[index] = self.apply(operation, values, in_place=in_place)
             if observe is not None:
                 observe(operation, values)
             for source in dying:
@@ -163,7 +180,8 @@ class Graph:
                 del values[index]
         return {index: values[index] for index in keep if index in values}
 
-    def _apply(self, operation: Operation, values: Mapping[int, Any], *, in_place: bool) -> Any:
+    def apply(self, operation: Operation, values: Mapping[int, Any], *, in_place: bool = False) -> Any:
+        """The result of an operation; ``in_place``: what it reads is needed no more."""
         if in_place and operation.kind == "relu":
             source = operation.inputs[0]
             if self.operations[source].kind in OWN_MEMORY:

@@ -29,10 +29,12 @@ from layerscope.reconstruction.rules import (
     Reversible,
     Rule,
     check,
+    kept,
     make_reversibles,
     overwrites,
     remember,
     reverse,
+    sources,
     supports,
 )
 
@@ -176,6 +178,7 @@ class Way:
     reversibles: Mapping[int, Reversible]
     segments: tuple[Segment, ...]
     prepared: Mapping[int, Callable[[Tensor], Tensor]]  #: for the forward pass
+    kept: frozenset[int]  #: results that the forward pass must hold
 
 
 @dataclass(frozen=True)
@@ -192,11 +195,14 @@ class Piece:
 
 def way_of(graph: Graph, tops: Sequence[int], rule: Rule, itemsize: int) -> Way:
     """What lies between the seeds' operations and the pixels. Raises UnsupportedOperationError."""
-    reached = {0, *way_down(graph, tops, rule)}
+    reached = way_down(graph, tops, rule)
+    wanted = frozenset(tops) | kept(graph, reached)
+    reversibles = make_reversibles(graph, reached, rule)
     return Way(
-        make_reversibles(graph, reached - {0}, rule),
-        tuple(_segments(graph, sorted(reached, reverse=True), itemsize)),
-        prepare_forward(graph, max(tops), frozenset(tops)),
+        reversibles,
+        tuple(_segments(graph, reversibles, itemsize)),
+        prepare_forward(graph, max(tops), wanted),
+        wanted,
     )
 
 
@@ -207,7 +213,7 @@ def way_down(graph: Graph, tops: Iterable[int], rule: Rule) -> set[int]:
     reached = set(tops)
     for operation in reversed(graph.operations):
         if operation.index in reached:
-            reached.update(i for i in operation.inputs if graph.operations[i].carries)
+            reached.update(sources(graph, operation, rule))
     reached.discard(0)
     check(rule, graph, sorted(reached))
     return reached
@@ -217,25 +223,24 @@ def reversible(graph: Graph, rule: Rule) -> frozenset[int]:
     """The operations that the rule goes back from, all the way to the pixels."""
     found = {0}
     for operation in graph.operations[1:]:
-        sources = [i for i in operation.inputs if graph.operations[i].carries]
-        if found.issuperset(sources) and supports(rule, operation) and not operation.normalises_by_batch:
+        if supports(rule, graph, operation) and found.issuperset(sources(graph, operation, rule)):
             found.add(operation.index)
     return frozenset(found)
 
 
-def _segments(graph: Graph, order: Sequence[int], itemsize: int) -> list[Segment]:
+def _segments(graph: Graph, reversibles: Mapping[int, Reversible], itemsize: int) -> list[Segment]:
     """Cut the way down wherever nothing but one operation's signal is alive."""
     segments: list[Segment] = []
     part: list[int] = []
     alive: set[int] = set()
     most = 0
-    for index in order:
+    for index in (*sorted(reversibles, reverse=True), 0):
         if not alive - {index} and part:
             segments.append(Segment(tuple(part), most * itemsize))
             part, most = [], 0
         part.append(index)
-        sources = {i for i in graph.operations[index].inputs if graph.operations[i].carries}
-        alive |= sources | {index}
+        here = reversibles.get(index)
+        alive |= {index, *(compress(here.operation.inputs, here.carries) if here is not None else ())}
         most = max(most, sum(prod(graph.operations[i].shape) for i in alive))
         alive.discard(index)
     segments.append(Segment(tuple(part), most * itemsize))
@@ -257,7 +262,7 @@ def _one_picture(
         if operation.index in way.reversibles:
             memory[operation.index] = remember(way.reversibles[operation.index], values, rule)
 
-    results = network.graph.run(picture, max(tops), frozenset(tops), observe, way.prepared)
+    results = network.graph.run(picture, max(tops), way.kept, observe, way.prepared)
 
     def start(row: int) -> Piece:
         top = network.graph.operations[tops[row]]

@@ -24,7 +24,7 @@ from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fi
 from layerscope.network.readers import Window
 from layerscope.network.receptive_fields import windows
 from layerscope.reconstruction.footprints import Path, Track
-from layerscope.reconstruction.rules import Reversible, Rule, remember, reverse
+from layerscope.reconstruction.rules import Reversible, Rule, remember, reverse, sources
 from layerscope.reconstruction.switches import Switches, apart, taps
 
 _LOCAL = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d", "narrow"}
@@ -41,10 +41,10 @@ def taken_whole(graph: Graph, geometry: Geometry, rule: Rule) -> dict[int, tuple
     Where the last of overlapping pool windows wins, that may be one with no signal, from outside any footprint.
     """
     return {
-        operation.index: tuple(i for i in operation.inputs if graph.operations[i].carries)
+        operation.index: sources(graph, operation, rule)
         for operation in graph.operations[1:]
         if operation.carries
-        and not (_has_footprint(graph, geometry, operation) and not _wins(graph, operation, rule))
+        and not (_has_footprint(graph, geometry, operation, rule) and not _wins(graph, operation, rule))
     }
 
 
@@ -53,11 +53,12 @@ def _wins(graph: Graph, operation: Operation, rule: Rule) -> bool:
     return overwrites and not apart(*windows(graph, operation))
 
 
-def _has_footprint(graph: Graph, geometry: Geometry, operation: Operation) -> bool:
+def _has_footprint(graph: Graph, geometry: Geometry, operation: Operation, rule: Rule) -> bool:
     edges, inputs = geometry.nodes[operation.index].edges, [graph.operations[i] for i in operation.inputs]
     readers = [reader for edge in edges for reader in (edge.rows, edge.columns)]
     return (
         operation.kind in _LOCAL
+        and set(sources(graph, operation, rule)) == set(operation.inputs)
         and all(isinstance(reader, Window) and reader.stride > 0 for reader in readers)
         and {edge.source for edge in edges} == set(operation.inputs)
         and all(o.carries and o.axes == MAP for o in (operation, *inputs))
@@ -151,7 +152,8 @@ class Narrow:
             }
         if first is None:
             return None
-        joined = torch.cat([part.contiguous(memory_format=torch.channels_last) for part in parts])
+        layout = torch.channels_last if first.ndim == 4 else torch.contiguous_format
+        joined = torch.cat([part.contiguous(memory_format=layout) for part in parts])
         return self._switches(joined, dtype) if self.reversible.operation.kind == "max_pool2d" else joined
 
     def _switches(self, found: Tensor, dtype: torch.dtype) -> Switches:

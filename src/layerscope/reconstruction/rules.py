@@ -1,116 +1,169 @@
 """How a signal goes back through each operation: the deconvnet, guided backpropagation, the plain gradient.
 
-A rule is a way to treat rectification; everything else is the adjoint of the forward operation. Signals are
-batches of rows, all for one picture, so what the forward pass leaves behind has a batch of one and broadcasts.
-To teach the rules a new operation, give it a line in ``_REVERSALS`` (or in ``_LINEAR`` if it is linear).
-
-Sources: deconvnet, Zeiler & Fergus 2014 and arXiv 1412.6631 section 4.2; guided backpropagation, Springenberg et
-al. 2015; gradient, Simonyan et al. 2013.
+A rule is a way to treat rectifiers, and with them gates and scales; everything else is the adjoint of the forward
+operation. Signals are batches of rows, all for one picture, so what the forward pass leaves behind has a batch of one
+and broadcasts. To teach the rules a new operation, see `operations`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import compress
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from layerscope import choices
 from layerscope.errors import UnsupportedOperationError
 from layerscope.network.axes import map_size
-from layerscope.network.convolution import Transposed, rectify_, transpose
-from layerscope.network.graph import Graph, Operation, Ref, fill
-from layerscope.network.readers import Window
+from layerscope.network.convolution import transpose
+from layerscope.network.graph import Graph, Operation
 from layerscope.network.receptive_fields import windows
-from layerscope.reconstruction.switches import Switches, apart, find_switches, unpool
+from layerscope.reconstruction.operations import gating, linear, maxima, norms, rectifiers
+from layerscope.reconstruction.operations.adjoint import ADJOINT, DERIVATIVE
+from layerscope.reconstruction.operations.stretches import entries, stretch_of
+from layerscope.reconstruction.reversible import (
+    DECONVNET,
+    GRADIENT,
+    GUIDED,
+    RULES,
+    Reversal,
+    Reversible,
+    Rule,
+)
+from layerscope.reconstruction.switches import apart
+
+__all__ = ["DECONVNET", "GRADIENT", "GUIDED", "RULES", "Reversible", "Rule"]
+
+_REVERSALS: Mapping[str, Reversal] = {
+    **linear.REVERSALS,
+    **rectifiers.REVERSALS,
+    **norms.REVERSALS,
+    **gating.REVERSALS,
+    **maxima.REVERSALS,
+}
+_NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What happens at a ReLU on the way down, and where overlapping pool windows meet.
-
-    ``clamp``: negative values of the signal become zero. ``mask``: the signal passes only where the forward
-    activation did. ``overlap``: values that meet in an overlapping max-pool are summed (the adjoint), or the last
-    window in row-major order wins (what unpooling layers do).
-    """
-
-    name: str
-    clamp: bool
-    mask: bool
-    overlap: Literal["sum", "overwrite"] = "sum"
+# ------------------------------------------------------------------ which way back
 
 
-DECONVNET = Rule("deconvnet", clamp=True, mask=False)
-GUIDED = Rule("guided", clamp=True, mask=True)
-GRADIENT = Rule("gradient", clamp=False, mask=True)
-RULES: Mapping[str, Rule] = dict(zip(choices.RULES, (DECONVNET, GUIDED, GRADIENT), strict=True))
+def reversal_of(graph: Graph, operation: Operation, rule: Rule) -> Reversal | None:
+    """How a signal goes back through an operation by a rule; None where nobody has said."""
+    if not operation.carries or not operation.batch_first or operation.kind in _NEVER:
+        return None
+    stretch = stretch_of(graph, operation)
+    if stretch:
+        return _reversal_of_stretch(graph, (*stretch, operation), rule)
+    if rectifiers.WRITTEN_OUT.covers(graph, operation, rule):
+        return rectifiers.WRITTEN_OUT if operation.kind == "mul" else None
+    special = _REVERSALS.get(operation.kind)
+    if special is not None and special.covers(graph, operation, rule):
+        return special
+    if linear.is_linear(graph, operation, gating.held(graph, operation, rule)):
+        return ADJOINT
+    return None if rule.clamp else DERIVATIVE
 
 
-RECTIFIERS = frozenset({"relu", "relu6", "hardtanh"})
+def _reversal_of_stretch(graph: Graph, operations: Iterable[Operation], rule: Rule) -> Reversal | None:
+    """Of operations whose pictures are not along their first axis, all at once."""
+    return None if _obstacle_within(graph, operations, rule) else DERIVATIVE
 
 
-@dataclass(frozen=True)
-class Reversible:
-    """An operation made ready to be reversed. ``sources``: the shapes of its inputs, without batch."""
+def _obstacle_within(graph: Graph, operations: Iterable[Operation], rule: Rule) -> Operation | None:
+    for operation in operations:
+        random = operation.kind in _NEVER or operation.normalises_by_batch
+        if random or (operation.carries and rule.clamp and not linear.is_linear(graph, operation)):
+            return operation
+    return None
 
-    operation: Operation
-    arguments: Mapping[str, Any]  #: tensors in place, results of other operations as Ref
-    sources: tuple[tuple[int, ...], ...]
-    carries: tuple[bool, ...]  #: which of its inputs a signal goes back to
-    windows: tuple[Window, Window] | None = None  #: rows and columns, of convolutions and pools
-    transposed: Transposed | None = None  #: the way back through a convolution
-    rectifies: bool = False  #: this convolution sets negatives to zero for the rectifier below it
-    rectified: bool = False  #: this rectifier is given none: what is above it has done its work
+
+def sources(graph: Graph, operation: Operation, rule: Rule) -> tuple[int, ...]:
+    """The operations that a signal goes on to from this one, each once."""
+    held = frozenset() if stretch_of(graph, operation) else gating.held(graph, operation, rule)
+    found = (i for i in entries(graph, operation) if graph.operations[i].carries and i not in held)
+    return tuple(dict.fromkeys(found))
+
+
+def supports(rule: Rule, graph: Graph, operation: Operation) -> bool:
+    """Whether the rule says how a signal goes back through the operation."""
+    return not operation.normalises_by_batch and reversal_of(graph, operation, rule) is not None
+
+
+# ------------------------------------------------------------------ made ready
 
 
 def make_reversible(
-    graph: Graph, operation: Operation, *, rectifies: bool = False, rectified: bool = False
+    graph: Graph, operation: Operation, rule: Rule, *, rectifies: bool = False, rectified: bool = False
 ) -> Reversible:
     """Make an operation ready to be reversed; the rest is for those who know what is above and below it."""
+    reversal = reversal_of(graph, operation, rule)
+    assert reversal is not None, operation.place
     arguments = {name: graph.with_tensors(value) for name, value in operation.arguments.items()}
-    inputs = [graph.operations[index] for index in operation.inputs]
-    sources, carries = tuple(i.shape for i in inputs), tuple(i.carries for i in inputs)
-    made = Reversible(operation, arguments, sources, carries, rectifies=rectifies, rectified=rectified)
-    if operation.kind not in ("conv2d", "max_pool2d"):
+    stretch = stretch_of(graph, operation)
+    if stretch:
+        operation = replace(operation, inputs=entries(graph, operation))
+    reached = sources(graph, operation, rule) if not stretch else None
+    made = Reversible(
+        operation,
+        arguments,
+        tuple(graph.operations[i].shape for i in operation.inputs),
+        tuple(graph.operations[i].carries and (reached is None or i in reached) for i in operation.inputs),
+        reversal,
+        rectifies=rectifies,
+        rectified=rectified,
+        stretch=tuple(_step(graph, o) for o in (*stretch, operation)) if stretch else (),
+    )
+    return _with_details(graph, made)
+
+
+def _with_details(graph: Graph, made: Reversible) -> Reversible:
+    operation = made.operation
+    if made.reversal is rectifiers.WRITTEN_OUT:
+        return replace(made, slope=rectifiers.slope_of(graph, operation))
+    if operation.kind not in ("conv2d", "max_pool2d") or made.reversal is not _REVERSALS[operation.kind]:
         return made
     axes = windows(graph, operation)
-    if operation.kind == "max_pool2d" or _computes_weights(operation):
+    if operation.kind == "max_pool2d":
         return replace(made, windows=axes)
-    size = map_size(sources[0])
-    return replace(
-        made, windows=axes, transposed=transpose(arguments["weight"], axes, arguments["groups"], size)
-    )
+    size = map_size(made.sources[0])
+    weight, groups = made.arguments["weight"], made.arguments["groups"]
+    return replace(made, windows=axes, transposed=transpose(weight, axes, groups, size))
+
+
+def _step(graph: Graph, operation: Operation) -> Any:
+    def step(values: dict[int, Any]) -> Any:
+        values[operation.index] = graph.apply(operation, values)
+        return values[operation.index]
+
+    return step
 
 
 def make_reversibles(graph: Graph, operations: Iterable[int], rule: Rule) -> dict[int, Reversible]:
     """All operations of a way down: a rectifier's work is done by the convolution above it where there is one."""
     reached = frozenset(operations)
-    above = {index: _convolution_above(graph, index, reached) for index in reached if rule.clamp}
+    above = {index: _convolution_above(graph, index, reached, rule) for index in reached if rule.clamp}
     rectified = {index: conv for index, conv in above.items() if conv is not None}
     doing = frozenset(rectified.values())
     return {
-        i: make_reversible(graph, graph.operations[i], rectifies=i in doing, rectified=i in rectified)
+        i: make_reversible(graph, graph.operations[i], rule, rectifies=i in doing, rectified=i in rectified)
         for i in reached
     }
 
 
-def _convolution_above(graph: Graph, index: int, reached: frozenset[int]) -> int | None:
+def _convolution_above(graph: Graph, index: int, reached: frozenset[int], rule: Rule) -> int | None:
     """The convolution that all of a rectifier's signal comes from, seeds apart, which have no negatives.
 
     A max-pool may lie between if its windows do not meet: it moves values, so that it does not matter which
     side of it they are rectified on.
     """
-    if graph.operations[index].kind not in RECTIFIERS:
+    if not graph.operations[index].rectifies:  # the relatives' activations may be negative, and so seeds
         return None
     while True:
         users = [user for user in graph.users[index] if user in reached]
         user = graph.operations[users[0]] if len(users) == 1 else None
-        if user is None or user.kind not in ("conv2d", "max_pool2d") or _computes_weights(user):
+        if user is None or user.kind not in ("conv2d", "max_pool2d"):
+            return None
+        if reversal_of(graph, user, rule) is not _REVERSALS[user.kind]:
             return None
         if user.kind == "conv2d":
             return user.index
@@ -119,30 +172,13 @@ def _convolution_above(graph: Graph, index: int, reached: frozenset[int]) -> int
         index = user.index
 
 
-def supports(rule: Rule, operation: Operation) -> bool:
-    """Whether the rule says how a signal goes back through the operation."""
-    if not operation.carries or not operation.batch_first or _computes_weights(operation):
-        return False
-    if rule.clamp and operation.kind == "hardtanh" and not operation.rectifies:
-        return False
-    if operation.kind in _REVERSALS or _is_linear(operation):
-        return True
-    return not rule.clamp and operation.kind not in _NEVER
+def kept(graph: Graph, operations: Iterable[int]) -> frozenset[int]:
+    """The results that stretches enter by, which a forward pass must hold until they end."""
+    all_ = (graph.operations[index] for index in operations)
+    return frozenset(i for o in all_ if stretch_of(graph, o) for i in entries(graph, o))
 
 
-def _is_linear(operation: Operation) -> bool:
-    if operation.kind == "div" and (isinstance(operation.target, partial) or not _reads(operation, "self")):
-        return False  # rounded, or a constant over the input
-    product = operation.kind in ("mul", "div") and len(operation.inputs) > 1
-    return operation.kind in _LINEAR and not product
-
-
-def _reads(operation: Operation, name: str) -> bool:
-    return isinstance(operation.arguments[name], Ref)
-
-
-def _computes_weights(operation: Operation) -> bool:
-    return operation.kind in ("conv2d", "linear") and _reads(operation, "weight")
+# ------------------------------------------------------------------ what has no rule
 
 
 def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
@@ -172,19 +208,18 @@ def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:
 def _obstacle(rule: Rule, graph: Graph, operations: Iterable[int]) -> Operation | None:
     """The first operation that a signal does not go back from by the rule."""
     for operation in (graph.operations[index] for index in sorted(operations)):
-        if operation.normalises_by_batch or not supports(rule, operation):
-            return operation
+        if not supports(rule, graph, operation):
+            within = stretch_of(graph, operation)
+            return _obstacle_within(graph, within, rule) or operation
     return None
+
+
+# ------------------------------------------------------------------ forward and back
 
 
 def remember(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Any:
     """What the way back will need of the forward pass; ``values`` holds the inputs and the result."""
-    reversal = _REVERSALS.get(reversible.operation.kind)
-    if reversal is not None:
-        return reversal.remember(reversible, values, rule)
-    if _is_linear(reversible.operation):
-        return _constants(reversible, values, rule)
-    return {index: values[index] for index in reversible.operation.inputs}
+    return reversible.reversal.remember(reversible, values, rule)
 
 
 def reverse(reversible: Reversible, signal: Tensor, memory: Any, rule: Rule) -> tuple[Tensor, ...]:
@@ -192,150 +227,9 @@ def reverse(reversible: Reversible, signal: Tensor, memory: Any, rule: Rule) -> 
 
     Overwrites the signal it is given where `overwrites` says so; no two parts of what it returns share memory.
     """
-    reversal = _REVERSALS.get(reversible.operation.kind)
-    if reversal is not None:
-        return reversal.back(reversible, signal, memory, rule)
-    return _adjoint(reversible, signal, memory)
-
-
-def _forget(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> None:
-    """Nothing of the forward pass is needed."""
-
-
-def _constants(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
-    """The inputs that no signal goes back to: numbers, masks, tensors made without the picture."""
-    return {
-        i: values[i]
-        for i, carries in zip(reversible.operation.inputs, reversible.carries, strict=True)
-        if not carries
-    }
-
-
-def _conv_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    assert reversible.transposed is not None
-    return (reversible.transposed(signal, rectify=reversible.rectifies),)
-
-
-def _linear_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    return (signal @ reversible.arguments["weight"],)
-
-
-def _norm_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    arguments = reversible.arguments
-    variance = arguments["running_var"]
-    variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
-    scale = torch.rsqrt(variance + arguments["eps"])
-    if arguments["weight"] is not None:
-        scale = scale * arguments["weight"]
-    return (signal * scale.to(signal.dtype).view(-1, *[1] * (signal.ndim - 2)),)
-
-
-def _mask(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Tensor | None:
-    if not rule.mask:
-        return None
-    result = values[reversible.operation.index]
-    bounds = {"relu": (0, math.inf), "relu6": (0, 6)}
-    arguments = reversible.arguments
-    low, high = bounds.get(reversible.operation.kind) or (arguments["min_val"], arguments["max_val"])
-    passed: Tensor = (result > low) & (result < high)
-    return passed
-
-
-def _rectifier_back(
-    reversible: Reversible, signal: Tensor, memory: Tensor | None, rule: Rule
-) -> tuple[Tensor, ...]:
-    if rule.clamp and not reversible.rectified:
-        signal = rectify_(signal)
-    return (signal if memory is None else signal.mul_(memory),)
-
-
-def _switches(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Switches:
-    assert reversible.windows is not None
-    operation = reversible.operation
-    return find_switches(values[operation.inputs[0]], values[operation.index], *reversible.windows)
-
-
-def _pool_back(reversible: Reversible, signal: Tensor, memory: Switches, rule: Rule) -> tuple[Tensor, ...]:
-    return (unpool(signal, memory, rule.overlap),)
-
-
-def _add_back(
-    reversible: Reversible, signal: Tensor, memory: dict[int, Any], rule: Rule
-) -> tuple[Tensor, ...]:
-    broadcast = any(shape != reversible.operation.shape for shape in reversible.sources)
-    if broadcast or isinstance(reversible.operation.target, partial):  # partial: a factor alpha
-        return _adjoint(reversible, signal, memory)
-    return (signal, *(signal.clone() for _ in range(sum(reversible.carries) - 1)))
-
-
-def _cat_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    axis = reversible.arguments["dim"] % signal.ndim
-    parts = torch.split(signal, [shape[axis - 1] for shape in reversible.sources], dim=axis)
-    return tuple(compress(parts, reversible.carries))
-
-
-def _reshape_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    return (signal.reshape(-1, *reversible.sources[0]),)
-
-
-def _adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
-    """Torch's own derivative, at the remembered inputs or, for a linear operation, anywhere."""
-    if torch.is_inference_mode_enabled():  # where torch 2.9 gives zeros
-        with torch.inference_mode(False):
-            known = {i: value.clone() if isinstance(value, Tensor) else value for i, value in memory.items()}
-            return _adjoint(reversible, signal.clone(), known)
-    rows = signal.shape[0]
-    if rows > 1 and any(isinstance(value, int) for value in memory.values()):  # the number of pictures: one
-        parts = [_adjoint(reversible, row, memory) for row in torch.split(signal, 1)]
-        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
-    carriers = list(
-        compress(zip(reversible.operation.inputs, reversible.sources, strict=True), reversible.carries)
-    )
-    zero = signal.new_zeros(1)
-    points = [memory.get(i, zero.expand(1, *shape)).expand(rows, *shape) for i, shape in carriers]
-
-    def forward(*inputs: Tensor) -> Tensor:
-        given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
-        result: Tensor = reversible.operation.target(
-            *(fill(a, given.__getitem__) for a in reversible.arguments.values())
-        )
-        return result
-
-    pull = torch.func.vjp(forward, *points)[1]
-    plain = signal.contiguous()  # torch 2.14 differentiates instance norm wrongly for one channels-last row
-    return tuple(part.clone() if 0 in part.stride() else part for part in pull(plain))
+    return reversible.reversal.back(reversible, signal, memory, rule)
 
 
 def overwrites(reversible: Reversible, rule: Rule) -> bool:
     """Whether `reverse` works in the memory of the signal it is given."""
-    return reversible.operation.kind in RECTIFIERS and (rule.mask or not reversible.rectified)
-
-
-@dataclass(frozen=True)
-class _Reversal:
-    back: Callable[[Reversible, Tensor, Any, Rule], tuple[Tensor, ...]]
-    remember: Callable[[Reversible, Mapping[int, Any], Rule], Any] = _forget
-
-
-_REVERSALS: Mapping[str, _Reversal] = {
-    "conv2d": _Reversal(_conv_back),
-    "linear": _Reversal(_linear_back),
-    "batch_norm": _Reversal(_norm_back),
-    "relu": _Reversal(_rectifier_back, _mask),
-    "relu6": _Reversal(_rectifier_back, _mask),
-    "hardtanh": _Reversal(_rectifier_back, _mask),
-    "max_pool2d": _Reversal(_pool_back, _switches),
-    "add": _Reversal(_add_back, _constants),
-    "cat": _Reversal(_cat_back),
-    "flatten": _Reversal(_reshape_back),
-    "reshape": _Reversal(_reshape_back),
-}
-
-_LINEAR = frozenset(
-    (
-        "avg_pool2d adaptive_avg_pool2d mean sum narrow slice select squeeze unsqueeze expand transpose "
-        "permute pad constant_pad_nd mul div sub neg"
-    ).split()
-)  #: their adjoint is torch's derivative; mul and div only by a constant
-
-_NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference
+    return reversible.reversal.rectifies and (rule.mask or not reversible.rectified)

@@ -66,12 +66,12 @@ def find_switches(source: Tensor, result: Tensor, rows: Window, columns: Window)
     if rows.pad or columns.pad or any(after):
         # no maximum, not even of -inf
         source = F.pad(source, (columns.pad, after[1], rows.pad, after[0]), value=math.nan)
-    least = _least(result)
+    bound = least(result)
     masks: list[Tensor] = []
     free = torch.ones_like(result)
     for place in taps(rows, columns):
         mask = torch.empty_like(result)
-        torch.ge(_at_tap(source, place, rows, columns, map_size(result.shape)), least, out=mask)
+        torch.ge(_at_tap(source, place, rows, columns, map_size(result.shape)), bound, out=mask)
         if masks:
             mask *= free
         free -= mask
@@ -79,7 +79,7 @@ def find_switches(source: Tensor, result: Tensor, rows: Window, columns: Window)
     return Switches(tuple(masks), rows, columns, size)
 
 
-def _least(maxima: Tensor) -> Tensor:
+def least(maxima: Tensor) -> Tensor:
     """The least that is equal to a maximum up to rounding; infinite where that is."""
     if torch.finfo(maxima.dtype).eps > TIED:
         return maxima

@@ -291,7 +291,7 @@ class _Batches:
             if operation.index in reversibles:
                 memory[operation.index] = remember(reversibles[operation.index], values, self.rule)
 
-        keep = frozenset(spot.top for spot in spots)
+        keep = frozenset(spot.top for spot in spots) | self.ways.way.kept
         results = self.network.graph.run(picture, last, keep, observe, self.ways.way.prepared)
         return [self._cut(spot, memory, results[spot.top]) for spot in spots]
 

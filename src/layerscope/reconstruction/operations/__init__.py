@@ -1,0 +1,1 @@
+"""How a signal goes back through one operation: one idea for each file."""

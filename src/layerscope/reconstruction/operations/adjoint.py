@@ -1,0 +1,77 @@
+"""Torch's own derivative, for what is linear (under every rule) and for what has no rule of its own (the gradient)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import compress
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layerscope.network.graph import fill
+from layerscope.reconstruction.reversible import Reversal, Reversible, Rule
+
+
+def constants(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
+    """The inputs that no signal goes back to: numbers, masks, gates, tensors made without the picture."""
+    return {
+        i: values[i]
+        for i, carries in zip(reversible.operation.inputs, reversible.carries, strict=True)
+        if not carries
+    }
+
+
+def all_inputs(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
+    """Every input, for a derivative that depends on them."""
+    return {index: values[index] for index in reversible.operation.inputs}
+
+
+def adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -> tuple[Tensor, ...]:
+    """Torch's own derivative, at the remembered inputs or, for a linear operation, anywhere."""
+    if torch.is_inference_mode_enabled():  # where torch 2.9 gives zeros
+        with torch.inference_mode(False):
+            known = {i: value.clone() if isinstance(value, Tensor) else value for i, value in memory.items()}
+            return adjoint(reversible, signal.clone(), known)
+    rows = signal.shape[0]
+    alone = bool(reversible.stretch) or any(isinstance(value, int) for value in memory.values())
+    carriers = list(
+        compress(zip(reversible.operation.inputs, reversible.sources, strict=True), reversible.carries)
+    )
+    zero = signal.new_zeros(1)
+    length = 1 if alone else rows  # the number of pictures, one, is among what the operation reads
+    points = [memory.get(i, zero.expand(1, *shape)).expand(length, *shape) for i, shape in carriers]
+
+    def forward(*inputs: Tensor) -> Tensor:
+        given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
+        return _result(reversible, given)
+
+    pull = torch.func.vjp(forward, *points)[1]
+    plain = signal.contiguous()  # torch 2.14 differentiates instance norm wrongly for one channels-last row
+    if not alone or rows == 1:
+        return tuple(part.clone() if 0 in part.stride() else part for part in pull(plain))
+    parts = [pull(row) for row in torch.split(plain, 1)]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+def _result(reversible: Reversible, given: dict[int, Any]) -> Tensor:
+    if reversible.stretch:
+        result: Tensor | None = None
+        for step in reversible.stretch:
+            result = step(given)
+        assert result is not None
+        return result
+    made: Tensor = reversible.operation.target(
+        *(fill(a, given.__getitem__) for a in reversible.arguments.values())
+    )
+    return made
+
+
+def _back(
+    reversible: Reversible, signal: Tensor, memory: Mapping[int, Any], rule: Rule
+) -> tuple[Tensor, ...]:
+    return adjoint(reversible, signal, memory)
+
+
+ADJOINT = Reversal(_back, constants)  #: of what is linear in the inputs that carry a signal
+DERIVATIVE = Reversal(_back, all_inputs)  #: of anything, where it is
