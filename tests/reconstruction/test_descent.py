@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -405,3 +405,41 @@ def test_what_would_be_read_wrongly_is_refused(name: str) -> None:
     with pytest.raises(NetworkError, match=words) as caught:
         reconstruct(small_network(module), noise(1, 3, 9, 7), ["parts.0"])
     assert "\n" not in str(caught.value)
+
+
+ENDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda x: x.softmax(1),
+    "log-softmax": lambda x: x.log_softmax(1),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "a softmax of a softmax": lambda x: x.softmax(1).softmax(1),
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("end", ENDS)
+def test_a_signal_starts_before_what_makes_scores_into_something_else(end: str, rule: Rule) -> None:
+    torch.manual_seed(0)
+    parts = [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)]
+    plain = small_network(nn.Sequential(*parts))
+    ended = small_network(nn.Sequential(*parts, Function(ENDS[end])))
+    picture = noise(2, 3, 9, 7)
+    expected = reconstruct(plain, picture, [plain.layers[-1].name, Class(2)], rule=rule)
+    names = [layer.name for layer in ended.layers]
+    found = reconstruct(ended, picture, [*names, Class(2)], rule=rule)
+    assert torch.equal(found[names[-1]], expected[plain.layers[-1].name])
+    assert torch.equal(found[Class(2)], expected[Class(2)])
+
+
+def test_a_squeeze_means_what_it_means_for_a_batch_of_more_than_one() -> None:
+    torch.manual_seed(0)
+    module = Function(lambda x, c: c(x).mean((2, 3), True).squeeze(), nn.Conv2d(3, 4, 3))
+    network = small_network(module)
+    last = network.layers[-1]
+    assert network.graph.operations[network.graph.output].shape == (4,)
+    one, two = noise(2, 3, 9, 7), noise(2, 3, 9, 7)[:1]
+    both = reconstruct(network, one, [last.name, Class(1)])
+    alone = reconstruct(network, two, [last.name, Class(1)])
+    assert both[last.name].any()
+    torch.testing.assert_close(both[last.name][:1], alone[last.name])
+    torch.testing.assert_close(both[Class(1)][:1], alone[Class(1)])

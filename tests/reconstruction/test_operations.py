@@ -379,7 +379,8 @@ class _Windows(nn.Module):
         windows = x.view(-1, 4, 3, 2, 5).permute(0, 2, 3, 4, 1).reshape(-1, 10, 4)
         q, k, v = self.project(windows).chunk(3, -1)
         made = ((q @ k.transpose(1, 2)).softmax(-1) @ v).view(-1, 3, 2, 5, 4)
-        return made.permute(0, 4, 1, 2, 3).reshape(-1, 4, 6, 5)
+        back: Tensor = made.permute(0, 4, 1, 2, 3).reshape(-1, 4, 6, 5)
+        return back
 
 
 @pytest.mark.parametrize("build", [_Attention, _Windows])

@@ -85,10 +85,25 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "pads of another kind": lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(3, 4, 3), nn.ReLU(), conv(4, 2)),
     "values over the map": lambda: nn.Sequential(conv(), nn.ReLU(), Ramp(), conv(4, 2)),
     "a constant made anew": lambda: Written(
-        lambda s, x: s.b(F.relu(s.a(x)) + torch.linspace(0.5, 1.5, 13)), a=conv(), b=conv(4, 2)
+        lambda s, x: s.b(F.relu(s.a(x)) + x.shape[0] * torch.linspace(0.5, 1.5, 13)), a=conv(), b=conv(4, 2)
     ),
+    "smooth rectifiers": lambda: nn.Sequential(conv(), nn.SiLU(), nn.MaxPool2d(2), conv(4, 4), nn.GELU(), conv(4, 2)),
+    "squeeze and excitation": lambda: Written(
+        lambda s, x: s.b((y := F.relu(s.a(x))) * s.g(y.mean((2, 3), True)).sigmoid()), a=conv(), b=conv(4, 2),
+        g=nn.Conv2d(4, 4, 1)),
+    "a gate over the map": lambda: Written(
+        lambda s, x: s.b((y := F.relu(s.a(x))) * s.g(y).sigmoid()), a=conv(), b=conv(4, 2), g=nn.Conv2d(4, 1, 1)),
+    "channels last": lambda: Written(
+        lambda s, x: s.b(F.gelu(s.l(s.n(s.a(x).permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)), a=conv(), b=conv(4, 2),
+        n=nn.LayerNorm(4), l=nn.Linear(4, 4)),
+    "group norm": lambda: nn.Sequential(conv(), nn.GroupNorm(2, 4), nn.ReLU(), conv(4, 2)),
+    "a maximum of maps": lambda: Written(
+        lambda s, x: s.b(torch.maximum(s.a(x), s.c(x))), a=conv(), c=conv(), b=conv(4, 2)),
+    "upsampled": lambda: Written(
+        lambda s, x: s.b(F.interpolate(F.relu(s.a(x)), scale_factor=2.0)), a=conv(), b=conv(4, 2)),
 }  # fmt: skip
-WITHOUT_WINDOW = frozenset({"a constant made anew"})  # in each pass: always over the whole picture
+GATED = frozenset({"squeeze and excitation", "a gate over the map"})
+WITHOUT_WINDOW = GATED | {"a constant made anew"}  # in each pass: always over the whole picture
 
 
 def all_positions(network: Network, pictures: Tensor) -> list[UnitAt]:
@@ -317,12 +332,12 @@ def test_a_sum_over_positions_is_refused() -> None:
 
 
 def test_what_has_no_rule_is_refused_before_any_work() -> None:
-    network = small_network(nn.Sequential(conv(), nn.SiLU(), conv(4, 4)))
+    network = small_network(nn.Sequential(conv(), nn.Hardtanh(), conv(4, 4)))
 
     def load(index: int) -> Tensor:
         raise AssertionError("asked for a picture")
 
-    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu"):
+    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for hardtanh"):
         stream_units(network, load, [UnitAt(0, Unit("2", 0, 1, 1))])
 
 

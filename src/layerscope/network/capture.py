@@ -7,9 +7,8 @@ nothing at inference (dropout, contiguous) vanish, and every argument gets its n
 from __future__ import annotations
 
 import operator
-import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.network.axes import find_layout
+from layerscope.network.backwards import own_backwards
 from layerscope.network.constants import Constants, is_of_a_kind
 from layerscope.network.fitting import misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
@@ -52,7 +52,7 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
             size = "x".join(map(str, input_shape))
             raise NetworkError(f"cannot read {type(module).__name__} for input {size}: {why}") from error
         graph = _Tidier(program).graph()
-    for name, place in _own_backwards(program).items():
+    for name, place in own_backwards(program, _path).items():
         warnings.warn(
             f"{name}, {place}, has a backward of its own, which is not used: signals go back through what its "
             "forward computes",
@@ -60,32 +60,6 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
             stacklevel=3,
         )
     return graph
-
-
-def _own_backwards(program: ExportedProgram) -> dict[str, str]:
-    """The classes of torch.autograd.Function, torch's own left out, that something is computed in, and where."""
-    lines = {}
-    for function in _heirs(torch.autograd.Function):
-        code = getattr(function.forward, "__code__", None)
-        if code is not None and not function.__module__.startswith("torch."):
-            last = max(line for *_, line in code.co_lines() if line)
-            lines.update(
-                {(code.co_filename, n): function.__name__ for n in range(code.co_firstlineno, last + 1)}
-            )
-    found: dict[str, str] = {}
-    for node in program.graph.nodes:
-        for file, line in re.findall(
-            r'File "(.+)", line (\d+), in forward', node.meta.get("stack_trace") or ""
-        ):
-            if (file, int(line)) in lines:
-                found.setdefault(lines[file, int(line)], place_of("used", _path(node)))
-    return found
-
-
-def _heirs(parent: Any) -> Iterator[Any]:
-    for heir in parent.__subclasses__():
-        yield heir
-        yield from _heirs(heir)
 
 
 def _refuse_what_is_read_already(module: object) -> None:

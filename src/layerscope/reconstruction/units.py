@@ -26,7 +26,7 @@ from layerscope.network.graph import Operation
 from layerscope.network.network import Network, Unit
 from layerscope.network.tracing import computing
 from layerscope.network.views import box_at
-from layerscope.reconstruction.descent import Way, default_chunk_bytes, way_down, way_of
+from layerscope.reconstruction.descent import Way, default_chunk_bytes, start_of, way_down, way_of
 from layerscope.reconstruction.footprint_rules import (
     FootprintWay,
     Narrow,
@@ -107,7 +107,7 @@ def stream_units(
         _check(network, pictures, at)
     if not wanted:
         return iter(())
-    tops = {at.unit.layer: network.layer(at.unit.layer).result for at in wanted}
+    tops = {at.unit.layer: start_of(network.graph, network.layer(at.unit.layer).result) for at in wanted}
     if forward not in get_args(ForwardOver):
         raise NetworkError(
             f"a forward pass is over one of {', '.join(get_args(ForwardOver))}, not {forward!r}"
@@ -121,7 +121,8 @@ def stream_units(
 
 def check_rule(network: Network, layers: Iterable[str], rule: Rule) -> None:
     """Raise UnsupportedOperationError unless the rule covers every operation from the layers down to the pixels."""
-    way_down(network.graph, [network.layer(name).result for name in layers], rule)
+    graph = network.graph
+    way_down(graph, [start_of(graph, network.layer(name).result) for name in layers], rule)
 
 
 def covers(network: Network, layers: Iterable[str], rule: Rule) -> bool:

@@ -19,7 +19,8 @@ from layerscope.reconstruction.reversible import Reversal, Reversible, Rule
 
 _LINEAR = frozenset(
     (
-        "batch_norm avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d mean sum cumsum add sub rsub neg "
+        "batch_norm avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d mean sum cumsum "
+        "add sub rsub neg "
         "narrow slice select squeeze unsqueeze expand expand_as broadcast_to repeat repeat_interleave tile transpose "
         "t permute movedim moveaxis swapaxes swapdims flatten reshape unflatten view_as reshape_as roll flip rot90 "
         "cat stack hstack vstack pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d "
