@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -25,6 +26,7 @@ _STRENGTH: Mapping[str, int] = {
     **dict.fromkeys(("tanh", "erf"), 2),
     **dict.fromkeys(("relu", "relu6", "silu", "gelu", "hardswish", "mish", "elu", "leaky_relu"), 1),
 }  #: which of two squashed operands is the gate: the one that is a share rather than a sign or a rectified map
+_STRENGTHS: WeakKeyDictionary[Graph, list[int]] = WeakKeyDictionary()
 _BOUNDED = 2
 _CLIPS = frozenset({"relu6", "hardtanh", "clamp"})
 _HANDED_ON = frozenset(
@@ -125,18 +127,26 @@ def _made_of(graph: Graph, operation: Operation) -> list[int]:
 
 
 def _strength(graph: Graph, index: int) -> int:
-    """How surely a result is a gate, 0 where it is none: as what it is handed on from."""
-    operation = graph.operations[index]
-    below = _made_of(graph, operation)[: 1 if operation.kind in _HANDED_ON else None]
-    if operation.kind in _STRENGTH and not _is_hard_sigmoid(graph, operation):
-        return _STRENGTH[operation.kind]
-    if operation.kind in _CLIPS:
-        return _STRENGTH["hardsigmoid"] if _is_hard_sigmoid(graph, operation) else 0
+    """How surely a result is a gate, 0 where it is none: as what it is handed on from. Found once for each graph."""
+    known = _STRENGTHS.setdefault(graph, [])
+    for operation in graph.operations[len(known) : index + 1]:
+        known.append(_strength_of(graph, operation))
+    return known[index]
+
+
+def _strength_of(graph: Graph, operation: Operation) -> int:
+    """The strength of an operation where that of all before it is known."""
+    kind = operation.kind
+    if kind in _CLIPS and _is_hard_sigmoid(graph, operation):
+        return _STRENGTH["hardsigmoid"]
+    if kind in _STRENGTH:
+        return _STRENGTH[kind]
+    if kind == "div" and _is_share(graph, operation):
+        return _STRENGTH["rsqrt"]
     if rectified(graph, operation) is not None:
         return _STRENGTH["silu"]
-    if operation.kind == "div" and _is_share(graph, operation):
-        return _STRENGTH["rsqrt"]
-    if not below or operation.kind not in _HANDED_ON | _COMBINED:
+    below = _made_of(graph, operation)[: 1 if kind in _HANDED_ON else None]
+    if not below or kind not in _HANDED_ON | _COMBINED:
         return 0
     least = min(_strength(graph, i) for i in below)
     return least if len(below) == 1 or least >= _BOUNDED else 0
