@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
 from layerscope import __version__
-from layerscope.cli import reconstruct as cli_reconstruct
 from layerscope.cli.main import main
+from layerscope.cli.options import class_named
 from layerscope.drawing.render import read_png
 from layerscope.gallery import folder as room
 from layerscope.images.decoding import load_image
@@ -351,12 +351,12 @@ def test_more_pictures_than_the_figure_shows_is_said(tmp_path: Path, monkeypatch
 def test_a_class_name_must_mean_one_class() -> None:
     net = small_network(classes=3)
     one, other = replace(net, classes=("a", "b", "b")), replace(net, classes=("c", "a", "d"))
-    assert cli_reconstruct._class([one, other], "d") == cli_reconstruct._class([one, other], "2") == 2
-    assert cli_reconstruct._class([one], "a") == 0
+    assert class_named([one, other], "d") == class_named([one, other], "2") == 2
+    assert class_named([one], "a") == 0
     with pytest.raises(click.BadParameter, match="'b' is the name of classes 1, 2; give its index"):
-        cli_reconstruct._class([one], "b")
+        class_named([one], "b")
     with pytest.raises(click.BadParameter, match="'a' is the name of classes 0, 1; give its index"):
-        cli_reconstruct._class([one, other], "a")
+        class_named([one, other], "a")
 
 
 HANGING = """

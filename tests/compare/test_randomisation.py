@@ -20,7 +20,6 @@ from layerscope.compare.randomisation import (
     entropy,
     shown_layers,
     similarities,
-    structural_similarity,
 )
 from layerscope.compare.ranks import correlate_ranks
 from layerscope.compare.reinitialised import reinitialise
@@ -28,6 +27,7 @@ from layerscope.compare.subject import CompareOptions
 from layerscope.errors import ComparisonError
 from layerscope.images.decoding import load_image
 from layerscope.images.sets import open_images
+from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.progress import Progress

@@ -21,6 +21,7 @@ from layerscope.cli.reconstruct import reconstruct
 from layerscope.cli.serve import serve
 from layerscope.cli.space import space
 from layerscope.cli.study import study
+from layerscope.cli.synthesis import invert, maximise
 from layerscope.cli.train import train
 from layerscope.errors import NetworkWarning
 
@@ -141,6 +142,8 @@ main.add_command(compare)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(filters)
+main.add_command(invert)
+main.add_command(maximise)
 main.add_command(pages)
 main.add_command(reconstruct)
 main.add_command(serve)

@@ -15,7 +15,7 @@ from layerscope import choices
 from layerscope.errors import LayerscopeError, NetworkError, one_line, printable
 
 if TYPE_CHECKING:
-    from layerscope.network.network import Network
+    from layerscope.network.network import Network, Unit
     from layerscope.network.source import Options
     from layerscope.study.folder import Study
 
@@ -304,6 +304,32 @@ def _named_apart(networks: Sequence[Network]) -> Iterator[Network]:
         path = None if network.loading is None else network.loading.weights
         several = names.count(network.name) > 1 and path is not None
         yield replace(network, name=f"{network.name}@{Path(str(path)).stem}") if several else network
+
+
+def unit_named(text: str) -> Unit:
+    """The unit that LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN means."""
+    from layerscope.network.network import Unit
+
+    layer, _, rest = text.rpartition(":")
+    channel, at, position = rest.partition("@")
+    numbers = [channel, *position.split(",")] if at else [channel]
+    if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdecimal() for n in numbers):
+        raise click.BadParameter(
+            f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit"
+        )
+    return Unit(layer, *map(int, numbers))
+
+
+def class_named(networks: Sequence[Network], text: str) -> int:
+    """The index of a class, given by that or by its name in one of the networks."""
+    if text.isdecimal():
+        return int(text)
+    found = {i for network in networks for i, name in enumerate(network.classes or ()) if name == text}
+    if len(found) == 1:
+        return found.pop()
+    several = f"{text!r} is the name of classes {', '.join(map(str, sorted(found)))}"
+    none = f"no network has a class called {text!r}"
+    raise click.BadParameter(f"{several if found else none}; give its index", param_hint="--class")
 
 
 def build_options(options: dict[str, Any]) -> Options:

@@ -12,6 +12,7 @@ import click
 from layerscope.cli.options import (
     SOME_SKIPPED,
     building,
+    class_named,
     computing,
     display_choice,
     layers_option,
@@ -20,6 +21,7 @@ from layerscope.cli.options import (
     rule_choice,
     say,
     strict_option,
+    unit_named,
 )
 from layerscope.cli.progress import progress_bar
 from layerscope.errors import one_line
@@ -27,7 +29,7 @@ from layerscope.errors import one_line
 if TYPE_CHECKING:
     from layerscope.gallery.folder import Gallery, Look
     from layerscope.images.decoding import BadImage
-    from layerscope.network.network import Network, Unit
+    from layerscope.network.network import Network
 
 
 @click.command()
@@ -102,35 +104,11 @@ def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:
 
     return Look(
         layers=options["layers"],
-        units=tuple(map(_unit, options["units"])),
-        classes=tuple(_class(networks, text) for text in options["class_names"]),
+        units=tuple(map(unit_named, options["units"])),
+        classes=tuple(class_named(networks, text) for text in options["class_names"]),
         rule=replace(RULES[options["rule"]], overlap=options["overlap"]),
         display=options["display"],
     )
-
-
-def _unit(text: str) -> Unit:
-    from layerscope.network.network import Unit
-
-    layer, _, rest = text.rpartition(":")
-    channel, at, position = rest.partition("@")
-    numbers = [channel, *position.split(",")] if at else [channel]
-    if not layer or len(numbers) not in (1, 3) or not all(n.strip().isdecimal() for n in numbers):
-        raise click.BadParameter(
-            f"{text!r} is not LAYER:CHANNEL or LAYER:CHANNEL@ROW,COLUMN", param_hint="--unit"
-        )
-    return Unit(layer, *map(int, numbers))
-
-
-def _class(networks: Sequence[Network], text: str) -> int:
-    if text.isdecimal():
-        return int(text)
-    found = {i for network in networks for i, name in enumerate(network.classes or ()) if name == text}
-    if len(found) == 1:
-        return found.pop()
-    several = f"{text!r} is the name of classes {', '.join(map(str, sorted(found)))}"
-    none = f"no network has a class called {text!r}"
-    raise click.BadParameter(f"{several if found else none}; give its index", param_hint="--class")
 
 
 def _report_bad(bad: BadImage) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.compare.ranks import correlate_ranks
+from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.reconstruction.descent import reversible
@@ -18,8 +17,6 @@ from layerscope.reconstruction.rules import Rule
 
 BINS = 100  #: of the histogram whose entropy is taken, from the least to the greatest value
 _SHOWN = 99.5  # the percentile of the sizes of values at which a picture of a signal is white or black
-_DEVIATION, _RADIUS = 1.5, 5  # of the Gaussian window, pixels
-_FLAT = 0.01**2, 0.03**2  # K1 and K2 of values from 0 to 1
 Array = npt.NDArray[np.float64]
 
 
@@ -62,32 +59,6 @@ def as_shown(signal: Tensor) -> Tensor:
     sizes = values[values != 0].abs().numpy()
     scale = float(np.percentile(sizes, _SHOWN)) if sizes.size else 1.0
     return (values / scale).clamp(-1, 1) / 2 + 0.5
-
-
-def structural_similarity(one: Tensor, other: Tensor) -> float:
-    """The mean over all windows inside, and over colours, of two pictures (colours, height, width) in [0, 1].
-
-    Windows are Gaussian, deviation 1.5, 11 pixels wide; NaN of pictures that are smaller. Source: Wang et al. 2004.
-    """
-    if min(one.shape[1:]) < 2 * _RADIUS + 1:
-        return float("nan")
-    x, y = one.double()[:, None], other.double()[:, None]
-    means = [_windowed(values) for values in (x, y, x * x, y * y, x * y)]
-    spread_x, spread_y, both = (
-        means[2] - means[0] ** 2,
-        means[3] - means[1] ** 2,
-        means[4] - means[0] * means[1],
-    )
-    light = (2 * means[0] * means[1] + _FLAT[0]) / (means[0] ** 2 + means[1] ** 2 + _FLAT[0])
-    return float((light * (2 * both + _FLAT[1]) / (spread_x + spread_y + _FLAT[1])).mean())
-
-
-def _windowed(values: Tensor) -> Tensor:
-    """The weighted mean in each window, rows, then columns."""
-    places = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
-    weights = (-0.5 * (places / _DEVIATION) ** 2).exp()
-    weights = weights / weights.sum()
-    return F.conv2d(F.conv2d(values, weights[None, None, :, None]), weights[None, None, None])
 
 
 def entropy(signal: Tensor) -> float:

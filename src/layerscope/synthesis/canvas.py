@@ -1,0 +1,118 @@
+"""What is excited, and with which pixels: those that one unit of a channel sees and a margin, or the whole input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from layerscope.errors import NetworkError
+from layerscope.network.axes import POINTWISE, arranged, size_of
+from layerscope.network.graph import Operation, Parameter
+from layerscope.network.layers import Layer
+from layerscope.network.network import Network, Unit
+from layerscope.network.tracing import in_own_precision
+from layerscope.reconstruction.descent import Class
+
+_SIZELESS = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d"}  #: run on maps of any size
+_PER_CHANNEL = frozenset({"batch_norm", "prelu", "conv2d"})  #: whose tensors are no maps
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Pixels, ``height`` by ``width``, and where the channels of a layer, or the classes, are read.
+
+    ``row`` and ``column``: of the unit nearest the middle, in what the layer makes of the pixels; None where there
+    are no positions. ``operation``: whose values are raised; ``rectified``: the layer hands on what is above 0 of
+    them. ``layer``: None for classes.
+    """
+
+    network: Network
+    layer: Layer | None
+    height: int
+    width: int
+    row: int | None
+    column: int | None
+    operation: Operation
+    rectified: bool
+
+    def values(self, inputs: Tensor) -> Tensor:
+        """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
+        with in_own_precision():
+            found = self.network.graph.run(inputs, self.operation.index, frozenset({self.operation.index}))
+        result = arranged(self.operation, found[self.operation.index])
+        return result if self.row is None else result[:, :, self.row, self.column]
+
+    def seed(self, channel: int) -> Unit | Class:
+        """What is excited: a channel's unit, by its position in what the layer makes of the pixels, or a class."""
+        if self.layer is None:
+            return Class(channel)
+        return Unit(self.layer.name, channel, self.row, self.column)
+
+
+def canvas_of(network: Network, layer: Layer, margin: int) -> Canvas:
+    """The canvas of a layer: what a unit sees and ``margin`` pixels around it, no larger than the network's input.
+
+    All of the input where the layer's units see no box of one size, and where an operation on the way takes pictures
+    of one size only. What the layer's own rectifier leaves of a value below 0 has no derivative: the value before it
+    is raised. Raises NetworkError for a layer whose channels are not known or that no picture can change.
+    """
+    layer = network.mapped_layer(layer.name)
+    operation = _before_rectifier(network, network.graph.operations[layer.result])
+    if not operation.carries:
+        raise NetworkError(
+            f"{layer.name} ({layer.operation}) is not made of the picture; choose another layer"
+        )
+    height, width = full = network.input_shape[1:]
+    if layer.field is not None and layer.has_positions and _is_sizeless(network, operation):
+        height, width = (
+            min(side + 2 * margin, most) for side, most in zip(layer.field.size, full, strict=True)
+        )
+    row, column = _middle(network, layer, (height, width)) if layer.has_positions else (None, None)
+    rectified = operation.index != layer.result
+    return Canvas(network, layer, height, width, row, column, operation, rectified)
+
+
+def canvas_of_classes(network: Network) -> Canvas:
+    """The whole input, for the scores of the classes. Raises NetworkError of a network that has none."""
+    operation = network.graph.operations[network.scores]
+    return Canvas(network, None, *network.input_shape[1:], None, None, operation, rectified=False)
+
+
+def _before_rectifier(network: Network, operation: Operation) -> Operation:
+    while operation.rectifies and operation.axes is not None:
+        operation = network.graph.operations[operation.inputs[0]]
+    return operation
+
+
+def _is_sizeless(network: Network, top: Operation) -> bool:
+    """Whether all that leads to an operation takes pictures of any size."""
+    reached = {top.index}
+    for operation in reversed(network.graph.operations[1 : top.index + 1]):
+        if operation.index not in reached:
+            continue
+        if operation.kind not in _SIZELESS or _holds_maps(network, operation):
+            return False
+        reached.update(operation.inputs)
+    return True
+
+
+def _holds_maps(network: Network, operation: Operation) -> bool:
+    """Whether it joins a tensor of the network to its input that is as large as a map."""
+    if operation.kind in _PER_CHANNEL:
+        return False
+    own = [value.name for value in operation.arguments.values() if isinstance(value, Parameter)]
+    return any(max(network.graph.tensors[name].shape[-2:], default=1) > 1 for name in own)
+
+
+def _middle(network: Network, layer: Layer, sides: tuple[int, int]) -> tuple[int, int]:
+    """The position whose field lies nearest the middle of so many pixels."""
+    if layer.field is None:
+        rows, columns = size_of(network.graph.operations[layer.result])
+        return rows // 2, columns // 2
+    starts, strides = layer.field.start, layer.field.stride
+    row, column = (
+        max(0, round(((side - 1) / 2 - start) / stride)) if stride else 0
+        for side, start, stride in zip(sides, starts, strides, strict=True)
+    )
+    return min(row, layer.size[0] - 1), min(column, layer.size[1] - 1)

@@ -1,0 +1,186 @@
+"""What layers keep of pictures, by inversion, as a folder: beside the deconvnet's; errors as a chart and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from layerscope.disk.names import folders, gallery_folders, picture_names
+from layerscope.drawing.canvas import Page
+from layerscope.drawing.charts import Curve
+from layerscope.drawing.depth_charts import Chart, Scale, depth_charts
+from layerscope.drawing.picture_grid import Cell, Row, picture_pages
+from layerscope.drawing.render import Pixels, as_rgb, show_signal
+from layerscope.errors import ImageError
+from layerscope.images.decoding import BadImage, read_images
+from layerscope.network.network import Network
+from layerscope.progress import Told, of
+from layerscope.reconstruction.descent import reconstruct, reversible
+from layerscope.reconstruction.rules import DECONVNET
+from layerscope.synthesis.inverting import InvertOptions, invert
+from layerscope.synthesis.maximising import check_precision
+from layerscope.synthesis.shelf import Shelf, open_shelf
+
+_SIDE = 190  # pixels of a picture on a page
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("picture", "network", "layer")),
+        ("start", pa.int64()),
+        *((name, pa.float64()) for name in ("error", "psnr", "ssim")),
+        ("file", pa.string()),
+    ]
+)
+_MEASURES = {"error": "relative squared error", "psnr": "PSNR to the input, dB", "ssim": "SSIM to the input"}
+
+
+def make_inverted(
+    networks: Sequence[Network],
+    pictures: Sequence[Path],
+    out: str | Path,
+    *,
+    layers: str | Sequence[str] = "even",
+    options: InvertOptions | None = None,
+    progress: Told | None = None,
+) -> tuple[pa.Table, tuple[BadImage, ...]]:
+    """Invert what layers of networks make of picture files, into the folder ``out``; goes on where it stopped.
+
+    ``layers``: "even", "conv", "all" or names, of which each network takes those it has. Writes a PNG for each, rows
+    of all beside the deconvnet's, the errors by depth as a chart, and the table ``inverted``: a row for each picture,
+    network, layer and start, fields as of `Inverted`. Returns the table, and pictures that cannot be read. Raises
+    what `invert` does, ImageError if no picture can be read, OutputError.
+    """
+    options = options or InvertOptions()
+    rows: list[dict[str, Any]] = []
+    grid: list[Row] = []
+    bad: list[BadImage] = []
+    for network in networks:
+        check_precision(network)
+    chosen = [_layers(network, layers) for network in networks]
+    with open_shelf(Path(out)) as shelf:
+        for name, read in zip(picture_names(pictures), read_images(pictures), strict=True):
+            if isinstance(read, BadImage):
+                bad.append(read)
+                continue
+            for number, network in enumerate(networks):
+                place = f"{name}/{gallery_folders([n.name for n in networks])[number]}"
+                told = of(f"{name}, {network.name}", progress)
+                found, part = _invert_one(shelf, place, network, chosen[number], read.image, options, told)
+                rows.extend({"picture": name, "network": network.name, **row} for row in found)
+                grid.extend(part)
+        if not rows:
+            raise ImageError(f"none of {len(bad)} pictures can be read; {bad[0].path}: {bad[0].reason}")
+        title = f"What layers of {', '.join(n.name for n in networks)} keep, by inversion"
+        figures = {
+            "inverted": list(picture_pages(title, _caption(options), grid, _SIDE)),
+            "inversion-errors": [_charts(networks, chosen, rows)],
+        }
+        table = pa.Table.from_pylist(rows, _SCHEMA)
+        shelf.finish("inverted", figures, table)
+        return table, tuple(bad)
+
+
+def _layers(network: Network, which: str | Sequence[str]) -> list[str]:
+    wanted = which if isinstance(which, str) else [name for name in which if network.find_layer(name)]
+    if not wanted and not isinstance(which, str):
+        network.layer(which[0])  # says what comes close
+    return [layer.name for layer in network.select_layers(wanted)]
+
+
+def _invert_one(
+    shelf: Shelf,
+    place: str,
+    network: Network,
+    layers: Sequence[str],
+    image: Any,
+    options: InvertOptions,
+    progress: Told | None,
+) -> tuple[list[dict[str, Any]], list[Row]]:
+    """All layers of one picture: rows of the table, and of the page."""
+    values = network.preprocessing.apply(image)
+    picture = as_rgb(network.preprocessing.picture(values))
+    files = folders(layer.name for layer in network.layers)
+    names = {(layer, n): f"{place}/{files[layer]}-{n + 1}" for layer in layers for n in range(options.starts)}
+    parts = (network.graph.digest, astuple(options), picture.tobytes())
+    found = {key: shelf.about(name, *parts, key) for key, name in names.items()}
+    missing = [layer for layer in layers if any(found[layer, n] is None for n in range(options.starts))]
+    for layer in missing:
+        for one in invert(network, values, [layer], options=options, progress=of(layer, progress)):
+            key = (layer, one.start)
+            about = {
+                "layer": layer,
+                "start": one.start,
+                "error": one.error,
+                "psnr": one.psnr,
+                "ssim": one.ssim,
+            }
+            found[key] = shelf.put(names[key], one.pixels, about, *parts, key)
+    rows = [{**(about or {}), "file": f"{names[key]}.png"} for key, about in found.items()]
+    inverted = {key: shelf.read(name) for key, name in names.items()}
+    return rows, list(_rows(network, layers, values, picture, rows, inverted, options.starts))
+
+
+def _rows(
+    network: Network,
+    layers: Sequence[str],
+    values: Any,
+    picture: Pixels,
+    rows: Sequence[Mapping[str, Any]],
+    inverted: Mapping[tuple[str, int], Pixels],
+    starts: int,
+) -> Iterator[Row]:
+    """The input and the deconvnet's reconstructions, and beneath a row for each start."""
+    able = reversible(network.graph, DECONVNET)
+    kept = [layer for layer in layers if network.layer(layer).result in able]
+    signals = reconstruct(network, values[None], kept)
+    deconvnet: list[Cell | None] = [
+        Cell(show_signal(signals[layer][0].permute(1, 2, 0).numpy()).pixels, layer, "deconvnet")
+        if layer in kept
+        else None
+        for layer in layers
+    ]
+    yield [Cell(picture, network.name, "input"), *deconvnet]
+    errors = {(row["layer"], row["start"]): row["error"] for row in rows}
+    for start in range(starts):
+        yield [
+            None,
+            *(
+                Cell(inverted[layer, start], layer, f"start {start + 1}, error {errors[layer, start]:.1%}")
+                for layer in layers
+            ),
+        ]
+
+
+def _caption(options: InvertOptions) -> str:
+    return (
+        "Above: what comes back by the deconvnet, through the switches of the picture. Beneath: pictures that "
+        f"{options.steps} steps from noise have made the layer find like the input; what differs between starts, the "
+        "layer does not keep. Error: squared distance of the representations over the squared norm of the input's."
+    )
+
+
+def _charts(
+    networks: Sequence[Network], chosen: Sequence[Sequence[str]], rows: Sequence[Mapping[str, Any]]
+) -> Page:
+    """Errors and likeness over depth: the mean over pictures and starts; bars from the least to the greatest."""
+    panels = []
+    for measure, words in _MEASURES.items():
+        curves = tuple(
+            _curve(network, layers, measure, rows) for network, layers in zip(networks, chosen, strict=True)
+        )
+        panels.append(Chart(curves, words, Scale.around(curves, 0.0)))
+    return depth_charts(panels, columns=1)
+
+
+def _curve(network: Network, layers: Sequence[str], measure: str, rows: Sequence[Mapping[str, Any]]) -> Curve:
+    values = [
+        np.array([row[measure] for row in rows if row["network"] == network.name and row["layer"] == layer])
+        for layer in layers
+    ]
+    pools = tuple("pool" in network.layer(layer).kind for layer in layers)
+    mean, low, high = (tuple(float(take(v)) for v in values) for take in (np.mean, np.min, np.max))
+    return Curve(network.name, tuple(layers), pools, mean, low, high)

@@ -1,0 +1,163 @@
+"""A picture whose representation at a layer is that of a given one: what the layer keeps of it, without switches.
+
+Source: Mahendran and Vedaldi 2015, Understanding Deep Image Representations by Inverting Them (arXiv 1412.0035). Here
+the picture is made of Fourier coefficients and bounded by a sigmoid, which does the work of their alpha-norm; the
+weight of the total variation rises with depth, as theirs does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from layerscope.errors import NetworkError
+from layerscope.kernels.structural_similarity import structural_similarity
+from layerscope.network.layers import Layer
+from layerscope.network.network import Network
+from layerscope.network.tracing import in_own_precision
+from layerscope.progress import Count, Told
+from layerscope.synthesis.maximising import check_precision, eight_bits, inputs_of, numbered
+from layerscope.synthesis.pixels import Pixels, Prior
+
+_VARIATION = (
+    0.1,
+    1.0,
+    10.0,
+)  # weights of the total variation in the lower, middle and upper third of the layers
+_CALM = 0.5  # of the steps, at the end, over which the rate falls
+_LAST = 0.05  # of the rate, that it falls to
+
+
+@dataclass(frozen=True)
+class InvertOptions:
+    """How a picture is found: ``steps`` of Adam at ``rate``, from nearly grey pixels drawn by ``seed``.
+
+    ``starts``: how many times, from other pixels: what differs between them the layer does not keep. ``variation``:
+    the weight of the mean square of differences between neighbouring pixels; None: by the layer's depth.
+    """
+
+    prior: Prior = "fourier"
+    steps: int = 400
+    rate: float = 0.05
+    starts: int = 2
+    variation: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Inverted:
+    """A picture (height, width, channels) uint8 that a layer finds like the given one, from one of the starts.
+
+    ``error``: the squared distance of its representation, of these 8-bit pixels, over the squared norm of the given
+    one's; ``psnr`` (dB) and ``ssim``: how like the given picture it is, pixel by pixel and to the eye.
+    """
+
+    layer: str
+    start: int
+    pixels: npt.NDArray[np.uint8]
+    error: float
+    psnr: float
+    ssim: float
+
+
+def invert(
+    network: Network,
+    picture: Tensor,
+    layers: Sequence[str],
+    *,
+    options: InvertOptions | None = None,
+    progress: Told | None = None,
+) -> tuple[Inverted, ...]:
+    """Invert what layers make of a preprocessed picture (channels, height, width): by layer, then by start.
+
+    Raises NetworkError for an unknown layer, for one that is not made of the picture or is zero for it, and for a
+    network in less than float32.
+    """
+    options = options or InvertOptions()
+    check_precision(network)
+    chosen = network.select_layers(layers)
+    given = network.prepare(picture[None])
+    aims = [_aim(network, layer, given) for layer in chosen]
+    done = Count(progress, "inverting", len(chosen) * options.steps, "steps")
+    found: list[Inverted] = []
+    for layer, aim in zip(chosen, aims, strict=True):
+        pixels = _approach(network, layer, aim, options, done)
+        found.extend(_measured(network, layer, given, aim, pixels))
+    return tuple(found)
+
+
+def _aim(network: Network, layer: Layer, given: Tensor) -> Tensor:
+    """The representation to be met."""
+    if not network.graph.operations[layer.result].carries:
+        raise NetworkError(
+            f"{layer.name} ({layer.operation}) is not made of the picture; choose another layer"
+        )
+    with torch.no_grad():
+        aim = _represented(network, layer, given)
+    if not aim.any():
+        raise NetworkError(f"{layer.name} is zero for the picture: any picture that leaves it so is like it")
+    return aim
+
+
+def _represented(network: Network, layer: Layer, inputs: Tensor) -> Tensor:
+    with in_own_precision():
+        return network.graph.run(inputs, layer.result, frozenset({layer.result}))[layer.result]
+
+
+def _approach(network: Network, layer: Layer, aim: Tensor, options: InvertOptions, done: Count) -> Tensor:
+    """Pixels of all starts, uint8 (starts, channels, height, width)."""
+    numbers = [numbered(options.seed, "invert", start) for start in range(options.starts)]
+    pixels = Pixels.drawn(options.prior, network.input_shape, numbers)
+    descent = torch.optim.Adam([pixels.parameters], options.rate)
+    weight = options.variation if options.variation is not None else _variation(network, layer)
+    for step in range(options.steps):
+        left = (options.steps - step) / max(1.0, _CALM * options.steps)
+        descent.param_groups[0]["lr"] = options.rate * max(_LAST, min(1.0, left))
+        pictures = pixels.pictures()
+        errors = relative_errors(_represented(network, layer, inputs_of(network, pictures)), aim)
+        loss = errors.sum() + weight * variation(pictures).sum()
+        descent.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        descent.step()
+        done()
+    return eight_bits(pixels.pictures().detach())
+
+
+def _variation(network: Network, layer: Layer) -> float:
+    """The weight of the total variation, by the third of the layers that this one lies in."""
+    place = [one.name for one in network.layers].index(layer.name)
+    return _VARIATION[3 * place // len(network.layers)]
+
+
+def relative_errors(found: Tensor, aim: Tensor) -> Tensor:
+    """Of each representation (rows, ...) the squared distance to one (1, ...), over its squared norm: (rows,)."""
+    return (found - aim).square().flatten(1).sum(1) / aim.square().sum()
+
+
+def variation(pictures: Tensor) -> Tensor:
+    """Of each picture the mean square of differences between neighbours, down and across: (rows,)."""
+    down, across = pictures.diff(dim=2), pictures.diff(dim=3)
+    return sum(
+        (d.square().mean((1, 2, 3)) for d in (down, across) if d.numel()), pictures.new_zeros(len(pictures))
+    )
+
+
+@torch.no_grad()
+def _measured(
+    network: Network, layer: Layer, given: Tensor, aim: Tensor, pixels: Tensor
+) -> Iterator[Inverted]:
+    errors = relative_errors(_represented(network, layer, inputs_of(network, pixels.float() / 255)), aim)
+    shown = torch.from_numpy(network.preprocessing.picture(given[0])).permute(2, 0, 1).double() / 255
+    for start, one in enumerate(pixels):
+        picture = one.double() / 255
+        distance = float((picture - shown).square().mean())
+        psnr = -10 * float(np.log10(distance)) if distance else float("inf")
+        similarity = structural_similarity(picture, shown)
+        yield Inverted(
+            layer.name, start, one.permute(1, 2, 0).numpy(), float(errors[start]), psnr, similarity
+        )

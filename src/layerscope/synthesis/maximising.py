@@ -1,0 +1,231 @@
+"""The picture that excites a channel most: gradient ascent on the pixels that one unit of it sees.
+
+Sources: Erhan et al. 2009, Visualizing Higher-Layer Features of a Deep Network; Olah et al. 2017 for Fourier
+coefficients, colours and small moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layerscope.errors import NetworkError
+from layerscope.network.network import Network, Unit
+from layerscope.progress import Count, Told
+from layerscope.reconstruction.descent import Class
+from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes
+from layerscope.synthesis.jitter import drawn_move, neighbours
+from layerscope.synthesis.pixels import Pixels, Prior
+
+_AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
+_CALM = 0.25  # of the steps, at the end, over which the rate falls
+_MOST = 8.0  # pixels of a shift
+_LAST = 0.1  # of the rate, that it falls to
+
+
+@dataclass(frozen=True)
+class MaximiseOptions:
+    """How a channel's picture is found: ``steps`` of Adam at ``rate`` from nearly grey pixels drawn by ``seed``.
+
+    ``margin``: pixels around what a unit sees. In each step all is moved by up to ``shift`` of that, at most 8 pixels,
+    and scaled by up to ``scaling``. ``each``: pictures per channel; ``diversity``, the weight of how alike the layer
+    finds them, keeps them apart. ``decay``: the weight of the mean square of the network's input, for Simonyan's
+    class models.
+    """
+
+    prior: Prior = "fourier"
+    steps: int = 256
+    rate: float = 0.05
+    margin: int = 16
+    shift: float = 1 / 16
+    scaling: float = 0.05
+    each: int = 1
+    diversity: float = 1.0
+    decay: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Maximised:
+    """A picture that excites a channel or a class: ``pixels`` (height, width, channels) uint8.
+
+    ``seed``: a class, or the unit, by its position in these pixels. ``activation``: of these 8-bit pixels, as the
+    layer gives it, or the class's score. ``moved``: the least and the mean of it, moved by 4 pixels in eight
+    directions and scaled by 5 %, as shares of it; None where it is not above 0. ``number`` counts the pictures of one.
+    """
+
+    seed: Unit | Class
+    number: int
+    pixels: npt.NDArray[np.uint8]
+    activation: float
+    moved: tuple[float, float] | None
+
+
+def maximise(
+    network: Network,
+    seeds: Sequence[Unit | Class],
+    *,
+    options: MaximiseOptions | None = None,
+    progress: Told | None = None,
+) -> tuple[Maximised, ...]:
+    """Pictures that excite channels, or classes, most, in the order of the seeds; a unit's own position does not count.
+
+    Raises NetworkError for a seed that the network does not have, and for a network in less than float32.
+    """
+    found = list(stream_maximised(network, seeds, options=options, progress=progress))
+    return tuple(one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].number)))
+
+
+def stream_maximised(
+    network: Network,
+    seeds: Sequence[Unit | Class],
+    *,
+    options: MaximiseOptions | None = None,
+    have: Collection[int] = (),
+    progress: Told | None = None,
+) -> Iterator[tuple[int, Maximised]]:
+    """As `maximise`, as they are done, a batch of channels after the other: places in ``seeds``, and results.
+
+    ``have``: places that are not needed; a batch of which all are is left out, so that what comes is as without them.
+    """
+    options = options or MaximiseOptions()
+    check_seeds(network, seeds)
+    batches = list(_batches(network, seeds, options))
+    missing = [(canvas, places) for canvas, places in batches if not set(places) <= set(have)]
+    steps = [options.steps * sum(len(places) for _, places in part) for part in (batches, missing)]
+    done = Count(progress, "maximising", steps[0], "steps", before=steps[0] - steps[1])
+    for canvas, places in missing:
+        for place, one in _climb(canvas, [_channel(seeds[place]) for place in places], options, done):
+            yield places[place], one
+
+
+def check_seeds(network: Network, seeds: Sequence[Unit | Class]) -> None:
+    """Raise NetworkError for a seed that the network does not have, and for a network in less than float32."""
+    check_precision(network)
+    for seed in seeds:
+        if isinstance(seed, Unit):
+            network.check_unit(seed)
+        elif not 0 <= seed.index < (count := network.graph.operations[network.scores].shape[0]):
+            raise NetworkError(f"{network.name} has classes 0 to {count - 1}, not {seed.index}")
+
+
+def check_precision(network: Network) -> None:
+    """Raise NetworkError for a network that computes too coarsely for small steps."""
+    if network.dtype.itemsize < torch.float32.itemsize:
+        precision = str(network.dtype).removeprefix("torch.")
+        raise NetworkError(f"pictures are not made in {precision}, whose steps are too coarse; use float32")
+
+
+def _batches(
+    network: Network, seeds: Sequence[Unit | Class], options: MaximiseOptions
+) -> Iterator[tuple[Canvas, list[int]]]:
+    """Places of seeds of one layer, from low to high layers, as many as are raised together; classes last."""
+    wanted: dict[str | None, list[int]] = {}
+    for place, seed in enumerate(seeds):
+        name = network.layer(seed.layer).name if isinstance(seed, Unit) else None
+        wanted.setdefault(name, []).append(place)
+    for name in (*(layer.name for layer in network.layers), None):
+        if name not in wanted:
+            continue
+        canvas = (
+            canvas_of_classes(network)
+            if name is None
+            else canvas_of(network, network.layer(name), options.margin)
+        )
+        size = max(1, _AT_ONCE // (canvas.height * canvas.width * options.each))
+        places = wanted[name]
+        yield from ((canvas, places[start : start + size]) for start in range(0, len(places), size))
+
+
+def _channel(seed: Unit | Class) -> int:
+    return seed.channel if isinstance(seed, Unit) else seed.index
+
+
+def _climb(
+    canvas: Canvas, channels: Sequence[int], options: MaximiseOptions, done: Count
+) -> Iterator[tuple[int, Maximised]]:
+    """All steps for some channels of a layer, ``each`` pictures a channel: places in ``channels``, and results."""
+    chosen = [channel for channel in channels for _ in range(options.each)]
+    numbers = (
+        numbered(options.seed, str(canvas.seed(channel)), place % options.each)
+        for place, channel in enumerate(chosen)
+    )
+    shape = (canvas.network.input_shape[0], canvas.height, canvas.width)
+    pixels = Pixels.drawn(options.prior, shape, list(numbers))
+    ascent = torch.optim.Adam([pixels.parameters], options.rate)
+    wanted = torch.tensor(chosen)[:, None]
+    shift = min(_MOST, options.shift * (min(shape[1:]) - 2 * options.margin))
+    for step in range(options.steps):
+        ascent.param_groups[0]["lr"] = options.rate * _share(step, options.steps)
+        move = drawn_move(options.seed, step, shift, options.scaling)
+        inputs = inputs_of(canvas.network, move.of(pixels.pictures()))
+        values = canvas.values(inputs)
+        reached = values.gather(1, wanted)[:, 0]
+        loss = options.decay * inputs.square().mean((1, 2, 3)).sum() - reached.sum()
+        if options.each > 1:
+            loss = loss + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
+        ascent.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        ascent.step()
+        done(len(channels))
+    for place, one in enumerate(measured(canvas, chosen, eight_bits(pixels.pictures().detach()))):
+        yield place // options.each, one
+
+
+def _share(step: int, steps: int) -> float:
+    """Of the rate, in a step: all of it, less towards the end."""
+    left = (steps - step) / max(1.0, _CALM * steps)
+    return max(_LAST, min(1.0, left))
+
+
+def numbered(*what: object) -> int:
+    """To draw a picture by, whatever others there are."""
+    return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:7], "little")
+
+
+def _alike(values: Tensor, each: int) -> Tensor:
+    """How alike the layer finds each picture to the others of its channel, -1 to 1, by the cosine of its channels."""
+    directions = F.normalize(values, dim=1).reshape(-1, each, values.shape[1])
+    alike: Tensor = (directions @ directions.mT).sum(2) - 1
+    return alike.flatten() / (each - 1)
+
+
+def inputs_of(network: Network, pictures: Tensor) -> Tensor:
+    """Pictures (rows, channels, height, width) in [0, 1] as the network takes them, by its preprocessing."""
+    mean, deviation = (
+        torch.tensor(values, device=network.device, dtype=network.dtype)[:, None, None]
+        for values in (network.preprocessing.mean, network.preprocessing.deviation)
+    )
+    return (pictures.to(network.device, network.dtype) - mean) / deviation
+
+
+def eight_bits(pictures: Tensor) -> Tensor:
+    """Pictures in [0, 1] rounded to 256 greys, uint8."""
+    return pictures.mul(255).round().clamp(0, 255).byte()
+
+
+@torch.no_grad()
+def measured(canvas: Canvas, channels: Sequence[int], pixels: Tensor) -> Iterator[Maximised]:
+    """What is reached by 8-bit pixels (rows, channels, height, width), a channel a row; numbered for each channel."""
+    pictures, wanted = pixels.float() / 255, torch.tensor(channels)[:, None]
+
+    def reached(moved: Tensor) -> Tensor:
+        values = canvas.values(inputs_of(canvas.network, moved)).gather(1, wanted)[:, 0]
+        return values.clamp(min=0) if canvas.rectified else values
+
+    values = reached(pictures)
+    shares = torch.stack([reached(move.of(pictures)) for move in neighbours(4.0, 0.05)]) / values
+    counts: dict[int, int] = {}
+    for row, channel in enumerate(channels):
+        number = counts[channel] = counts.get(channel, -1) + 1
+        own = shares[:, row]
+        moved = (float(own.min()), float(own.mean())) if values[row] > 0 else None
+        shown = pixels[row].permute(1, 2, 0).numpy()
+        yield Maximised(canvas.seed(channel), number, shown, float(values[row]), moved)

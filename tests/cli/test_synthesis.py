@@ -1,0 +1,79 @@
+"""`layerscope maximise` and `layerscope invert`, as they are typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from layerscope.cli.main import main
+
+FASHION = ("-n", "alexcnn", "-w", "fashion", "--steps", 2)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_channels_and_classes(tmp_path: Path) -> None:
+    chosen = ("--layers", "c1", "--channels", "0-2", "--unit", "fc8:1", "--unit", "c1:1", "--class", "bag")
+    result = run("maximise", *FASHION, *chosen, "--each", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == ["alexcnn: 10 pictures", str(tmp_path / "out" / "maximised.png")]
+    rows = pq.read_table(tmp_path / "out" / "maximised.parquet").to_pylist()
+    assert [(row["layer"], row["channel"]) for row in rows[::2]] == [
+        ("fc8", 1),
+        ("c1", 1),
+        ("c1", 0),
+        ("c1", 2),
+        (None, rows[-1]["channel"]),
+    ]
+    assert rows[-1]["class"] == "bag"
+    for row in rows:
+        with Image.open(tmp_path / "out" / row["file"]) as picture:
+            assert picture.size[0] == picture.size[1] <= 64
+    assert (tmp_path / "out" / "maximised.csv").is_file()
+    assert (tmp_path / "out" / "maximised.pdf").is_file()
+
+
+def test_several_networks_have_folders(tmp_path: Path) -> None:
+    names = ("-n", "alexcnn", "-n", "vggcnn", "-w", "fashion", "--steps", 1, "--class", 0)
+    assert run("maximise", *names, "--out", tmp_path).exit_code == 0
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"alexcnn", "vggcnn"}
+
+
+def test_what_layers_keep(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 90, 30)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"none")
+    command = ("invert", tmp_path / "a.png", tmp_path / "b.png", *FASHION, "--layers", "c1,fc6", "--out")
+    result = run(*command, tmp_path / "out")
+    assert result.exit_code == 3, result.output
+    assert result.stdout.splitlines()[0] == "1 of 2 pictures, 4 inversions"
+    assert f"skipped {tmp_path / 'b.png'}: " in result.stderr
+    made = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()} - {"lock"}
+    wanted = {f"{stem}.{kind}" for stem in ("inverted", "inversion-errors") for kind in ("png", "pdf")}
+    assert made == {*wanted, "inverted.parquet", "inverted.csv"}
+    assert run(*command, tmp_path / "out", "--strict").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--prior", "none"), "say what to excite: --unit LAYER:CHANNEL, --layers, or --class"),
+        (("--unit", "c1"), "'c1' is not LAYER:CHANNEL"),
+        (("--unit", "c9:1"), "no layer 'c9'"),
+        (("--unit", "c1:9999"), "channels 0 to"),
+        (("--class", "Cat"), "no network has a class called 'Cat'"),
+        (("--class", "10"), "classes 0 to 9, not 10"),
+        (("--unit", "c1:0", "--dtype", "bfloat16"), "use float32"),
+    ],
+)
+def test_what_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    result = run("maximise", *FASHION, *words, "--out", tmp_path / "out")
+    assert result.exit_code in (1, 2)
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,288 @@
+"""What excites a channel most: where the best picture is known, where it lies, and that it goes on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from layerscope import Network, Preprocessing, Unit, load_network
+from layerscope.errors import NetworkError, OutputError
+from layerscope.progress import Progress
+from layerscope.reconstruction.descent import Class
+from layerscope.synthesis import MaximiseOptions, make_maximised, maximise
+from layerscope.synthesis.canvas import canvas_of, canvas_of_classes
+from layerscope.synthesis.jitter import Move, drawn_move, neighbours
+from layerscope.synthesis.maximising import eight_bits, inputs_of, measured
+from layerscope.synthesis.pixels import Pixels
+from tests.support.studies import bytes_of
+
+QUICK = MaximiseOptions(steps=6)
+
+
+def small(channels: int = 3, size: int = 40, seed: int = 0) -> Network:
+    """Two convolutions, a pool, one more, and a fully-connected layer."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(
+        nn.Conv2d(channels, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 5, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(5 * (size // 2) ** 2, 4),
+    )
+    plain = Preprocessing(size, size, size, (0.5,) * channels, (0.25,) * channels)
+    return Network.from_module(module, name="small", preprocessing=plain)
+
+
+def filled(weights: Tensor) -> Network:
+    """One convolution of such weights."""
+    size = weights.shape[-1] + 8
+    convolution = nn.Conv2d(weights.shape[1], len(weights), weights.shape[-1], bias=False)
+    convolution.weight = nn.Parameter(weights)
+    module = nn.Sequential(convolution)
+    colours = (0.5,) * weights.shape[1]
+    return Network.from_module(
+        module, preprocessing=Preprocessing(size, size, size, colours, (1.0,) * len(colours))
+    )
+
+
+# ------------------------------------------------------------------ the best picture, where it is known
+
+
+@pytest.mark.parametrize("prior", ["none", "fourier"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_convolution_is_excited_most_by_its_filter(prior: str, channels: int) -> None:
+    """With the mean square of the input taken off, w x - d |x|^2 / n is largest at n w / 2 d."""
+    weights = torch.randn(2, channels, 5, 5, generator=torch.Generator().manual_seed(3))
+    network, decay = filled(weights), 1000.0
+    options = MaximiseOptions(prior=prior, steps=600, margin=0, decay=decay, shift=0.0, scaling=0.0)  # type: ignore[arg-type]
+    for channel, one in enumerate(maximise(network, [Unit("0", 0), Unit("0", 1)], options=options)):
+        assert one.pixels.shape == (5, 5, channels)
+        best = weights[channel].permute(1, 2, 0).numpy() * weights[channel].numel() / (2 * decay)
+        assert one.pixels / 255 - 0.5 == pytest.approx(best, abs=0.01)
+
+
+def test_without_it_pixels_go_to_the_ends() -> None:
+    weights = torch.randn(1, 3, 5, 5, generator=torch.Generator().manual_seed(3))
+    options = MaximiseOptions(prior="none", steps=300, rate=1.0, margin=0, shift=0.0, scaling=0.0)
+    (one,) = maximise(filled(weights), [Unit("0", 0)], options=options)
+    best = (weights[0] > 0).permute(1, 2, 0).numpy() * 255
+    assert np.abs(one.pixels.astype(int) - best).max() <= 3
+    assert one.activation == pytest.approx(float(weights.abs().sum() / 2), rel=0.02)
+
+
+@pytest.mark.parametrize("prior", ["none", "fourier"])
+def test_derivatives_of_what_is_raised(prior: str) -> None:
+    network = small(size=12).to(dtype=torch.float64)
+    canvas = canvas_of(network, network.layer("3"), 2)
+    drawn = Pixels.drawn(prior, (3, canvas.height, canvas.width), [5])  # type: ignore[arg-type]
+    start = drawn.parameters.detach().double().requires_grad_()
+
+    def raised(parameters: Tensor) -> Tensor:
+        pictures = Pixels(drawn.prior, parameters, drawn.height, drawn.width).pictures()
+        return canvas.values(inputs_of(network, Move(0.7, -0.4, 1.03).of(pictures)))[0, 1]
+
+    assert torch.autograd.gradcheck(raised, (start,), eps=1e-6, atol=1e-5)
+
+
+# ------------------------------------------------------------------ where
+
+
+@pytest.mark.parametrize("layer", ["0", "2", "3"])
+@pytest.mark.parametrize("margin", [2, 5])
+def test_a_canvas_is_a_part_of_a_picture(layer: str, margin: int) -> None:
+    """What a unit gives for the canvas is what it gives where the same pixels lie in a whole picture."""
+    network = small()
+    canvas = canvas_of(network, network.layer(layer), margin)
+    assert canvas.layer is not None
+    assert canvas.layer.field is not None
+    assert (canvas.height, canvas.width) == tuple(side + 2 * margin for side in canvas.layer.field.size)
+    pixels = torch.rand(2, 3, canvas.height, canvas.width, generator=torch.Generator().manual_seed(1))
+    whole, stride = torch.full((2, 3, 40, 40), 0.5), canvas.layer.field.stride[0]
+    whole[..., 8 : 8 + canvas.height, 8 : 8 + canvas.width] = pixels
+    there = network.representations(inputs_of(network, whole), [layer])[layer]
+    assert canvas.row is not None
+    place = canvas.row + 8 // stride
+    found = canvas.values(inputs_of(network, pixels))
+    assert found.clamp(min=0) == pytest.approx(there[:, :, place, place].clamp(min=0), abs=1e-5)
+    box = canvas.layer.field.box(canvas.row, canvas.row)
+    assert box.top >= 0
+    assert box.bottom <= canvas.height
+    assert abs(box.top + box.bottom - canvas.height) <= stride
+
+
+def test_a_canvas_is_no_larger_than_the_input() -> None:
+    network = small()
+    canvas = canvas_of(network, network.layer("3"), 100)
+    assert (canvas.height, canvas.width, canvas.row) == (40, 40, 10)
+    whole = canvas_of(network, network.layer("6"), 2)
+    assert (whole.height, whole.width, whole.row) == (40, 40, None)
+    assert not whole.rectified
+    assert canvas_of(network, network.layer("3"), 1).rectified
+
+
+def test_an_operation_that_takes_one_size_needs_all_of_the_input() -> None:
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 4, 3, padding=1)
+            self.places = nn.Parameter(torch.randn(1, 4, 40, 40))
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            return torch.relu(self.convolution(pictures) + self.places)
+
+    network = Network.from_module(Placed(), preprocessing=Preprocessing(40, 40, 40))
+    canvas = canvas_of(network, network.layers[-1], 2)
+    assert (canvas.height, canvas.width) == (40, 40)
+    (one,) = maximise(network, [Unit(network.layers[-1].name, 2)], options=QUICK)
+    assert one.pixels.shape == (40, 40, 3)
+
+
+# ------------------------------------------------------------------ what is reached
+
+
+def test_it_is_excited_more_than_by_noise() -> None:
+    network = small()
+    noise = torch.rand(64, 3, 40, 40, generator=torch.Generator().manual_seed(2))
+    for layer in ("0", "3"):
+        strongest = network.representations(inputs_of(network, noise), [layer])[layer].amax((0, 2, 3))
+        units = [Unit(layer, channel) for channel in range(len(strongest))]
+        found = maximise(network, units, options=MaximiseOptions(steps=60))
+        assert [one.seed.channel for one in found if isinstance(one.seed, Unit)] == list(range(len(units)))
+        assert all(one.activation > high for one, high in zip(found, strongest.tolist(), strict=True))
+
+
+def test_what_is_measured_is_what_is_written() -> None:
+    network = small()
+    (one,) = maximise(network, [Unit("3", 1)], options=QUICK)
+    canvas = canvas_of(network, network.layer("3"), QUICK.margin)
+    again = canvas.values(
+        inputs_of(network, torch.from_numpy(one.pixels).permute(2, 0, 1)[None].float() / 255)
+    )
+    assert one.activation == pytest.approx(max(0.0, float(again[0, 1])))
+    assert isinstance(one.seed, Unit)
+    assert (one.seed.row, one.seed.column) == (canvas.row, canvas.column)
+
+
+def test_moves_are_measured() -> None:
+    """A flat picture is the same wherever it lies; a dot is lost."""
+    weights = torch.zeros(1, 1, 5, 5)
+    weights[..., 2, 2] = 1
+    network = filled(weights)
+    canvas = canvas_of(network, network.layer("0"), 0)
+    flat, dot = (
+        torch.full((1, 1, 5, 5), 200, dtype=torch.uint8),
+        torch.full((1, 1, 5, 5), 127, dtype=torch.uint8),
+    )
+    dot[..., 2, 2] = 255
+    found = [next(measured(canvas, [0], pixels)) for pixels in (flat, dot)]
+    assert found[0].moved == pytest.approx((1, 1), abs=1e-4)
+    assert found[1].moved is not None
+    assert found[1].moved[0] < 0.8
+    assert next(measured(canvas, [0], flat * 0)).moved is None
+
+
+def test_moves() -> None:
+    picture = torch.rand(1, 2, 12, 10, generator=torch.Generator().manual_seed(0))
+    assert Move(2, -3).of(picture)[..., 2:, :-3] == pytest.approx(picture[..., :-2, 3:], abs=1e-5)
+    half = Move(factor=2).of(torch.arange(8.0).expand(1, 1, 8, 8))[0, 0, 4]
+    assert half.diff()[1:-1].tolist() == pytest.approx([0.5] * 5, abs=1e-5)
+    drawn = [drawn_move(1, step, 3, 0.1) for step in range(200)]
+    assert max(abs(move.down) for move in drawn) <= 3 < max(abs(move.down) for move in drawn) + 0.2
+    assert 0.9 <= min(move.factor for move in drawn) < 0.92
+    assert drawn_move(1, 7, 3, 0.1) == drawn[7] != drawn_move(2, 7, 3, 0.1)
+    assert len(set(neighbours(4, 0.05))) == 10
+
+
+def test_pictures_of_one_channel_differ() -> None:
+    network = small()
+    options = MaximiseOptions(steps=40, each=3)
+    found = maximise(network, [Unit("3", 0), Unit("3", 4)], options=options)
+    assert [(one.seed.channel, one.number) for one in found if isinstance(one.seed, Unit)] == [
+        (channel, number) for channel in (0, 4) for number in range(3)
+    ]
+    assert len({one.pixels.tobytes() for one in found}) == 6
+
+
+def test_classes() -> None:
+    network = load_network("alexcnn", "fashion")
+    found = maximise(network, [Class(3), Unit("c2", 1), Class(8)], options=MaximiseOptions(steps=40))
+    assert [str(one.seed).partition("@")[0] for one in found] == ["class 3", "c2:1", "class 8"]
+    shown = torch.stack([torch.from_numpy(one.pixels) for one in found if isinstance(one.seed, Class)])
+    inputs = inputs_of(network, shown.permute(0, 3, 1, 2).float() / 255)
+    assert [names[0].index for names in network.predict(inputs)] == [3, 8]
+    assert canvas_of_classes(network).values(inputs)[0, 3] == pytest.approx(found[0].activation, rel=1e-4)
+
+
+def test_eight_bits() -> None:
+    assert eight_bits(torch.tensor([0.0, 0.5, 0.999, 1.0])).tolist() == [0, 128, 255, 255]
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+def test_what_cannot_be_excited() -> None:
+    network = small()
+    with pytest.raises(NetworkError, match="no layer '9'"):
+        maximise(network, [Unit("9", 0)])
+    with pytest.raises(NetworkError, match="channels 0 to 4, not 5"):
+        maximise(network, [Unit("3", 5)])
+    with pytest.raises(NetworkError, match="bfloat16, whose steps are too coarse; use float32"):
+        maximise(network.to(dtype=torch.bfloat16), [Unit("3", 0)])
+    assert maximise(network, []) == ()
+
+
+def test_a_dead_channel_stays_dead() -> None:
+    weights = torch.zeros(1, 3, 5, 5)
+    (one,) = maximise(filled(weights), [Unit("0", 0)], options=QUICK)
+    assert one.activation == 0
+    assert one.moved is None
+    assert np.isfinite(one.pixels).all()
+
+
+# ------------------------------------------------------------------ as a folder
+
+
+def test_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    network = small(size=40)
+    seeds = [Unit("0", 2), Unit("3", 0), Unit("3", 3), Unit("6", 1)]
+    table = make_maximised(network, seeds, tmp_path / "whole", options=QUICK)
+    assert table.column("layer").to_pylist() == ["0", "3", "3", "6"]
+    assert all((tmp_path / "whole" / file).is_file() for file in table.column("file").to_pylist())
+
+    def stop(told: Progress) -> None:
+        if told.share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_maximised(network, seeds, tmp_path / "cut", options=QUICK, progress=stop)
+    made = {path.name for path in (tmp_path / "cut").rglob("*.png")}
+    assert made
+    assert "maximised.png" not in made
+    shares: list[float] = []
+    make_maximised(
+        network, seeds, tmp_path / "cut", options=QUICK, progress=lambda told: shares.append(told.share)
+    )
+    assert shares[0] > 0
+    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+    shares.clear()
+    make_maximised(
+        network, seeds, tmp_path / "cut", options=QUICK, progress=lambda told: shares.append(told.share)
+    )
+    assert shares == [1.0]
+    make_maximised(network, seeds, tmp_path / "cut", options=MaximiseOptions(steps=7))
+    assert bytes_of(tmp_path / "cut") != bytes_of(tmp_path / "whole")
+
+
+def test_a_file_of_the_users_stays(tmp_path: Path) -> None:
+    own = tmp_path / "0" / "0002.png"
+    own.parent.mkdir()
+    own.write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"0002\.png is in the way: it was not made here"):
+        make_maximised(small(), [Unit("0", 2)], tmp_path, options=QUICK)
+    assert own.read_bytes() == b"mine"
