@@ -5,16 +5,16 @@ Run: ``python docs/make_synthesis_figures.py FOLDER``; goes on in FOLDER where i
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 import skimage
+from make_figures import keep
+from PIL import Image
 
 from layerscope import Unit, load_network
-from layerscope.synthesis import make_inverted, make_maximised
+from layerscope.synthesis import InvertOptions, make_inverted, make_maximised
 
-FIGURES = Path(__file__).parent / "figures"
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 
 
@@ -24,9 +24,10 @@ def main(folder: Path) -> None:
     seeds = [Unit(layer, channel) for layer in ("c2", "c3") for channel in range(8)]
     make_maximised(network, seeds, folder / "maximised")
     files = [PHOTOGRAPHS / name for name in ("chelsea.png", "rocket.jpg")]
-    make_inverted([network], files, folder / "inverted", layers=["c1", "c2", "c3", "c5", "p5"])
+    layers = ["c1", "c2", "p2", "c3", "c5", "p5"]
+    make_inverted([network], files, folder / "inverted", layers=layers, options=InvertOptions(steps=200))
     for name in ("maximised", "inverted"):
-        shutil.copy(folder / name / f"{name}.png", FIGURES)
+        keep(Image.open(folder / name / f"{name}.png"), name, 1000)
 
 
 if __name__ == "__main__":
