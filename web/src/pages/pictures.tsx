@@ -59,7 +59,7 @@ export function Pictures() {
         <div>
           <h1>{at.class === null ? "Pictures" : className(at.class)}</h1>
           <p class="soft" role="status">
-            {bad > 0 ? `${words}, of which ${count(bad)} could not be read` : words}
+            {bad > 0 && all(at) ? `${words}, of which ${count(bad)} could not be read` : words}
           </p>
         </div>
         <Controls at={at} />
@@ -70,7 +70,7 @@ export function Pictures() {
       </p>
       {error === undefined ? null : <Note warns>{error}</Note>}
       {thumbs === null ? <Note command={command}>Small pictures are missing; this makes them:</Note> : null}
-      {pictures === undefined ? null : pictures.length === 0 ? <Note>No picture is so.</Note> : <Wall pictures={pictures} onHover={setHovered} />}
+      {pictures === undefined ? null : pictures.length === 0 ? <Note>No such picture.</Note> : <Wall pictures={pictures} onHover={setHovered} />}
     </main>
   );
 }
@@ -139,9 +139,14 @@ function says(network: string, output: number): string {
   return outputName(networkOf(network)?.outputs ?? [], output);
 }
 
+/** Why pictures cannot be chosen by answers. */
 function NoAnswers() {
-  const reasons = study().networks.flatMap(({ title, errors }) => (errors?.reason ? [`${title}: ${errors.reason}`] : []));
-  return reasons.length === 0 ? null : <span class="small soft reasons" title={reasons.join("; ")}>{`No predictions: ${list(study().networks.map(({ title }) => title))} ${reasons.length === 1 ? "has" : "have"} no classifier`}</span>;
+  const { networks } = study();
+  const reasons = networks.flatMap(({ title, errors }) => (errors?.reason ? [`${title}: ${errors.reason}`] : []));
+  if (reasons.length === 0) return null;
+  const trunks = networks.every(({ trunk }) => trunk);
+  const words = trunks ? `No predictions: ${list(networks.map(({ title }) => title))} ${networks.length === 1 ? "has" : "have"} no classifier` : "Which answers are right is not known";
+  return <span class="small soft reasons" title={reasons.join("; ")}>{words}</span>;
 }
 
 /** What a network takes for what, most often first: of a class, the pictures that it calls something else. */

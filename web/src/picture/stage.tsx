@@ -73,11 +73,12 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
   if (size === undefined) return null;
   const box = fieldAt(layer, pixelIn(scene, network, props.pixel));
   const there = scene.large && layer.reconstructions;
+  const known = best(study(), network.view, scene.picture) !== null;
   const part = there ? { src: reconstruction(network, layer, scene.picture), left: 0, top: 0, width: size.width, height: size.height } : null;
   return (
     <figure>
       <button type="button" class={there ? "see zero" : "see none"} aria-label={`What ${network.title} ${layer.name} ${there ? "keeps" : "sees"}; a click pins the unit there`} {...pointing(props)}>
-        {part ? <Tile part={part} shape={size.width / size.height} /> : <Where picture={scene.picture} view={network.view} field={box} />}
+        {part ? <Tile part={part} shape={size.width / size.height} /> : known ? <Where picture={scene.picture} view={network.view} field={box} /> : <span class="blank" style={{ aspectRatio: String(size.width / size.height) }} />}
         <FieldFrames height={size.height} width={size.width} frames={box === null ? [] : [{ box, strong: true }]} />
       </button>
       <figcaption>
@@ -86,7 +87,7 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
           {there && white !== null ? <Scale white={white} /> : null}
         </div>
         <p class="small soft">{layerLine(layer)}</p>
-        {there ? null : <p class="small soft">{`${undrawn(layer)}: this is what the unit sees.`}</p>}
+        {there ? null : <p class="small soft">{known ? `${undrawn(layer)}: this is what the unit sees.` : `${undrawn(layer)}.`}</p>}
       </figcaption>
     </figure>
   );
@@ -94,7 +95,8 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
 
 /** Why no reconstruction stands there. */
 function undrawn(layer: LayerData): string {
-  return layer.reconstructions ? "No reconstruction of this picture is drawn" : `There are no reconstructions from ${layer.name}`;
+  const some = layer.reconstructions || study().pictures.chosen.length === 0;
+  return some ? "No reconstruction of this picture is drawn" : `There are no reconstructions from ${layer.name}`;
 }
 
 export function Stage(props: StageProps) {

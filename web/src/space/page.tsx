@@ -51,8 +51,8 @@ export function SpaceView({ space, other, route }: { space: Space; other: Space 
           plane={doing.plane}
         />
         <div class={other ? "planes two" : "planes"}>
-          <One {...view} colour={colour} from={null} linked={null} rest={doing.rest} give={(made) => (controllers.current[0] = made)} />
-          {other ? <One {...view} space={other} colour={colour} chosen={null} selection={null} from={space} linked={links} rest={doing.restBeside} give={(made) => (controllers.current[1] = made)} /> : null}
+          <One {...view} colour={colour} from={null} linked={null} rest={doing.rest} pick={(patch) => doing.choose({ patch })} give={(made) => (controllers.current[0] = made)} />
+          {other ? <One {...view} space={other} colour={colour} chosen={null} selection={null} from={space} linked={links} rest={doing.restBeside} pick={(patch) => go(turned({ ...route, view: doing.plane()?.viewer.camera ?? route.view }, space, other, patch))} give={(made) => (controllers.current[1] = made)} /> : null}
           {other ? [space, other].map(({ network, layer }) => <p key={`${network.name} ${layer.name}`} class={`whose small ${netOf(network.name)}`}>{`${network.title} ${layer.name}`}</p>) : null}
         </div>
         <Legend space={space} colour={colour} choose={doing.choose} />
@@ -103,6 +103,7 @@ interface OneProps {
   /** Patches that belong to what is chosen on the first one. */
   linked: Int32Array | null;
   rest: (camera: Camera) => void;
+  pick: (patch: number) => void;
   give: (controller: Controller | null) => void;
 }
 
@@ -130,7 +131,7 @@ function One(props: OneProps) {
       region={region}
       onRest={props.rest}
       onPoint={(patch) => (pointed.value = { plane: from ? 1 : 0, patch })}
-      onPick={(patch) => (from === null ? props.choose({ patch }) : go(turned(props.route, from, space, patch)))}
+      onPick={props.pick}
       onDraw={(drawn) => props.choose(chosenOf(space, drawn))}
       onRegion={(number) => (from ? undefined : props.choose({ region: number }))}
       give={props.give}
