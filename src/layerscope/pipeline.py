@@ -9,7 +9,7 @@ from pathlib import Path
 from layerscope.compare.sparsity import show_sparsity, sparsity_table
 from layerscope.drawing.canvas import figure_files
 from layerscope.errors import NetworkError, PortraitError, StudyError, UnsupportedOperationError
-from layerscope.filters.portraits import FilterOptions, drawing_of, make_portraits, precision_of, rules_for
+from layerscope.filters.portraits import FilterOptions, make_portraits, precision_of, rules_for
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.pages.making import add_pages
@@ -119,7 +119,6 @@ def _portray(
         raise StudyError(
             f"{study.path} keeps no top patches, which portraits show; add TopPatches to the reducers"
         )
-    drawing = filters.drawing or drawing_of(study, network.name)
     network = network.to(dtype=precision_of(study, network.name))
     return make_portraits(
         study,
@@ -127,7 +126,7 @@ def _portray(
         images,
         layers=filters.layers,
         channels=filters.channels,
-        drawing=drawing,
+        drawing=filters.drawing,
         progress=of(network.name, progress),
     )
 

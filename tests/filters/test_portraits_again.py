@@ -116,10 +116,12 @@ def test_what_is_not_asked_for_is_as_in_those_that_are_there(study: Study, image
     study = make_portraits(study, rounded, images, layers=["c1"], channels=[0, 1], drawing=drawing)
     assert (drawing_of(study, "alexcnn"), precision_of(study, "alexcnn")) == (drawing, torch.bfloat16)
     before = portraits_of(study)
+    make_portraits(study, rounded, images, layers=["c3"], channels=[0])
     assert filters(study, "--layers", "c2", "--channels", "0").exit_code == 0
     assert made_as(study) == ("guided", "heat", "bfloat16")
     after = portraits_of(study)
     assert before.items() <= after.items()
+    assert any("/c3/" in name for name in after)
     assert any("/c2/" in name for name in after)
     assert filters(study, "--layers", "c2", "--channels", "0", "--display", "signed").exit_code == 0
     assert made_as(study) == ("guided", "signed", "bfloat16")
@@ -152,7 +154,7 @@ def test_a_rule_that_does_not_cover_the_network_replaces_nothing(tmp_path: Path)
     made = make_portraits(study, smooth, images, drawing=Drawing(GRADIENT))
     before = bytes_of(made.path)
     with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu"):
-        make_portraits(made, smooth, images)
+        make_portraits(made, smooth, images, drawing=Drawing())
     assert bytes_of(made.path) == before
     assert check_study(made.path) == ()
 

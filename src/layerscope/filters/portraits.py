@@ -92,15 +92,16 @@ def make_portraits(
 ) -> Study:
     """Add the portraits of filters to a study: a picture for each, pages for each layer, the table ``filters``.
 
-    ``layers``: "conv", "all", "even" or names; ``channels``: those to show, all by default. What is there already,
-    drawn the same way, is kept and stays beside what is new; what was drawn in another way is replaced. Raises
-    StudyError if the network or a picture is not that of the study, OutputError if another process is at work on it,
+    ``layers``: "conv", "all", "even" or names; ``channels``: those to show, all by default; ``drawing``: unless given,
+    as the portraits that are there, else by the deconvnet. What is there already, drawn the same way, is kept and
+    stays beside what is new; what was drawn in another way is replaced. Raises StudyError if the network or a picture
+    is not that of the study, or as `drawing_of`; OutputError if another process is at work on it;
     UnsupportedOperationError as `stream_units`, before anything is touched.
     """
     check_network(study, network)
     chosen = top_filters(study, network, layers, channels)
     alive = [one for one in chosen if one.patches]
-    drawing = drawing or Drawing()
+    drawing = drawing or drawing_of(study, network.name)
     check_rule(network, dict.fromkeys(one.layer.name for one in alive), drawing.rule)
     options = {
         "rule": drawing.rule.name,

@@ -90,12 +90,9 @@ def portray_filters(
     made = study.steps.get(f"{results.folder}/{STEP}", {})
     if made:
         network = network.to(dtype=getattr(torch, made["dtype"]))
-
-    drawing = drawing_of(study, network.name)
-    layers = [space.layer]
     try:
         return make_portraits(
-            study, network, images, layers=layers, channels=channels, drawing=drawing, progress=progress
+            study, network, images, layers=[space.layer], channels=channels, progress=progress
         )
     except UnsupportedOperationError:
         return study
