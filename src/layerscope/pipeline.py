@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from layerscope.choices import PATCHES_ALONE
 from layerscope.compare.sparsity import show_sparsity, sparsity_table
 from layerscope.drawing.canvas import figure_files
 from layerscope.errors import NetworkError, PortraitError, StudyError, UnsupportedOperationError
@@ -132,8 +133,7 @@ def _portray(
 
 
 def _another_rule(study: Study, network: Network) -> str:
-    """What makes portraits by a rule that covers all convolutions; nothing if none does."""
-    rules = rules_for(network)
-    return (
-        f"; `layerscope filters {study.path} -n {network.name} --rule {rules[0]}` makes them" if rules else ""
-    )
+    """What makes portraits by a rule that covers all convolutions, or of patches alone if none does."""
+    rule = next(iter(rules_for(network)), PATCHES_ALONE)
+    made = "makes them" if rule != PATCHES_ALONE else "shows patches alone"
+    return f"; `layerscope filters {study.path} -n {network.name} --rule {rule}` {made}"

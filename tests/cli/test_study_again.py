@@ -89,7 +89,12 @@ def test_a_network_that_no_rule_covers(tmp_path: Path) -> None:
     made = run("study", photos, "-n", f"{HERE}:unruly", *PASS, "--filters", "all", "--out", out)
     assert made.exit_code == 3
     (line,) = made.stderr.splitlines()
-    assert line.endswith("give it running statistics (track_running_stats=True)")
+    alone = f"`layerscope filters {out} -n {HERE}:unruly --rule none` shows patches alone"
+    assert line.endswith(f"give it running statistics (track_running_stats=True); {alone}")
+    assert run("filters", out, "-n", f"{HERE}:unruly", "--rule", "none").exit_code == 0
+    assert (
+        Study.open(out).steps[f"{Study.open(out).network(f'{HERE}:unruly').folder}/filters"]["rule"] == "none"
+    )
 
 
 def test_a_network_without_convolution_or_pool(tmp_path: Path) -> None:

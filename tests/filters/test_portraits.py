@@ -25,7 +25,7 @@ from layerscope.drawing.sprites import read_about, read_sprite
 from layerscope.errors import ImageError, NetworkError, OutputError, StudyError
 from layerscope.filters import painting
 from layerscope.filters.painting import Drawing
-from layerscope.filters.portraits import make_portraits
+from layerscope.filters.portraits import drawing_of, make_portraits
 from layerscope.images.sets import open_images
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
@@ -446,3 +446,20 @@ def test_patches_that_lie_outside_their_picture_are_striped(tmp_path: Path) -> N
     assert np.array_equal(read_sprite(folder / row["file"]), np.tile(sprites.hatched(3, 3), (2, 3, 1)))
     page = np.asarray(Image.open(folder / "filters" / "1.png").convert("RGB"))
     assert (page == (228, 230, 242)).all(axis=2).sum() > 6 * 1000  # pixels between stripes, of six panels
+
+
+def test_patches_alone_where_no_rule_is_wanted(study: Study, photos: Path) -> None:
+    images = open_images(photos)
+    both = make_portraits(study, small(), images, layers=["c1"], channels=[0, 3])
+    folder = both.path / "alexcnn"
+    before = {row["channel"]: read_sprite(folder / row["file"]) for row in rows(both)}
+    made = make_portraits(both, small(), images, layers=["c1"], channels=[0, 3], drawing=Drawing(None))
+    assert drawing_of(made, "alexcnn") == Drawing(None)
+    for row in rows(made):
+        sprite = read_sprite(folder / row["file"])
+        assert np.array_equal(sprite, before[row["channel"]][: row["height"]])
+        assert (row["white"], row["black"]) == ([0.0] * row["k"], [0.0] * row["k"])
+    assert check_study(made.path) == ()
+    assert drawing_of(made, "alexcnn", rule="deconvnet") == Drawing()
+    with pytest.raises(KeyError):
+        drawing_of(made, "alexcnn", rule="no rule")

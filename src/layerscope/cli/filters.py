@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope import choices
 from layerscope.cli.options import (
     chosen_channels,
     device_option,
@@ -17,7 +18,6 @@ from layerscope.cli.options import (
     network_to_draw,
     networks_of,
     precision_choice,
-    rule_choice,
     say,
     study_argument,
     weights_moved,
@@ -47,8 +47,8 @@ def _channels(context: click.Context, parameter: click.Parameter, value: str) ->
 )
 @click.option(
     "--rule",
-    type=rule_choice,
-    help="How the signal passes a ReLU; default: as in those that are there, else deconvnet.",
+    type=click.Choice((*choices.RULES, choices.PATCHES_ALONE)),
+    help="How the signal passes a ReLU; none: patches alone; default: as in those that are there, else deconvnet.",
 )
 @click.option(
     "--display",

@@ -47,7 +47,10 @@ class FilterDrawn:
 
 @dataclass(frozen=True)
 class LayerDrawn:
-    """What a page says of its layer. ``patches``: at most, of a filter; ``size``: of a panel, ``field``: the field."""
+    """What a page says of its layer. ``patches``: at most, of a filter; ``size``: of a panel, ``field``: the field.
+
+    ``rule``: None: patches alone.
+    """
 
     network: str
     layer: str
@@ -56,7 +59,7 @@ class LayerDrawn:
     size: tuple[int, int]
     patches: int
     pictures: int
-    rule: str
+    rule: str | None
     display: str
 
 
@@ -102,7 +105,7 @@ def filter_pages(layer: LayerDrawn, filters: Sequence[FilterDrawn]) -> Iterator[
 
     Panels of small fields are enlarged without smoothing, those of large ones reduced.
     """
-    sheet = sheet_of(layer.size, layer.patches, layer.display)
+    sheet = sheet_of(layer.size, layer.patches, layer.display, halves=1 if layer.rule is None else 2)
     count = max(1, math.ceil(len(filters) / (PER_PAGE // 2 if sheet.cell[0] < layer.size[0] else PER_PAGE)))
     each = math.ceil(len(filters) / count)
     for number in range(count):
@@ -141,16 +144,26 @@ def _title(layer: LayerDrawn, filters: Sequence[FilterDrawn], place: tuple[int, 
 
 
 def _caption(layer: LayerDrawn, sheet: Sheet) -> str:
-    rule = show_signal(np.zeros((1, 1, 3)), layer.display).rule
     field = "×".join(map(str, layer.field))
+    larger = ", cut to the picture" if layer.field != layer.size else ""
+    left = (
+        "Left: the" if layer.rule is not None else "Patches alone, without what the filter keeps of them: the"
+    )
+    return (
+        f"{left} {layer.patches} patches ({field} pixels{larger}) that excite the filter most, of {layer.pictures} "
+        f"pictures, at most one of each, row by row from the strongest. {_way(layer, sheet)}"
+        "Above: channel, strongest activation. Striped: not seen, outside the picture."
+    )
+
+
+def _way(layer: LayerDrawn, sheet: Sheet) -> str:
+    """What is said of reconstructions, if there are any."""
+    if layer.rule is None:
+        return ""
+    rule = show_signal(np.zeros((1, 1, 3)), layer.display).rule
     reduced = sheet.zero is not None and sheet.cell[0] < layer.size[0]
     spread = ", spread out again where reduced" if reduced else ""
-    larger = ", cut to the picture" if layer.field != layer.size else ""
-    return (
-        f"Left: the {layer.patches} patches ({field} pixels{larger}) that excite the filter most, of {layer.pictures} "
-        f"pictures, at most one of each, row by row from the strongest. Right: what the filter keeps of them "
-        f"({layer.rule}; {rule}{spread}). Above: channel, strongest activation. Striped: not seen, outside the picture."
-    )
+    return f"Right: what the filter keeps of them ({layer.rule}; {rule}{spread}). "
 
 
 def _draw_filter(canvas: Canvas, sheet: Sheet, one: FilterDrawn, x: int, y: int) -> None:

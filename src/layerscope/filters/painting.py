@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from layerscope.choices import PATCHES_ALONE
 from layerscope.drawing.render import Pixels, Signal, as_rgb, show_signal
 from layerscope.drawing.sprites import draw_sprite
 from layerscope.errors import StudyError
@@ -34,10 +35,18 @@ BLOCK_BYTES = 512 << 20  # what the panels of unfinished filters may hold
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a portrait is made: the rule of the way back to pixels, and how a panel shows its values."""
+    """How a portrait is made: the rule of the way back to pixels, and how a panel shows its values.
 
-    rule: Rule = DECONVNET
+    ``rule``: None: patches alone, as of layers that no rule goes back from.
+    """
+
+    rule: Rule | None = DECONVNET
     display: str = "signed"
+
+    @property
+    def way(self) -> str:
+        """The name of the rule, or "none"."""
+        return PATCHES_ALONE if self.rule is None else self.rule.name
 
 
 @dataclass(frozen=True)
@@ -133,11 +142,12 @@ def paint_with(
 ) -> Iterator[tuple[Filter, list[P]]]:
     """As `paint`, with panels of your own: ``draw`` makes one of a filter, a view, and its patch and signal there."""
     places = find_pictures(sitting.study, images, (p.picture for one in filters for p in one.patches))
+    rule = sitting.drawing.rule or DECONVNET
     for block in sitting.blocks(filters):
         with closing(_Pictures(sitting, images, places, block)) as pictures:
             unfinished: dict[int, dict[int, P]] = {}
             for place, found in stream_units(
-                sitting.network, pictures.load, [at for _, _, at in pictures.units], rule=sitting.drawing.rule
+                sitting.network, pictures.load, [at for _, _, at in pictures.units], rule=rule
             ):
                 (number, rank, _), view = pictures.units[place], pictures.views[place]
                 panels = unfinished.setdefault(number, {})
@@ -151,7 +161,7 @@ def paint_with(
 def cut(
     sitting: Sitting, images: ImageSet, filters: Sequence[Filter], done: Callable[[Filter], object]
 ) -> Iterator[tuple[Filter, list[Panel]]]:
-    """As `paint`, but with patches alone: where the rule does not go back from a layer."""
+    """As `paint`, but with patches alone: where no rule is wanted, or it does not go back from a layer."""
     places = find_pictures(sitting.study, images, (p.picture for one in filters for p in one.patches))
     for block in sitting.blocks(filters):
         with closing(_Pictures(sitting, images, places, block)) as pictures:

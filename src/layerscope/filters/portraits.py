@@ -9,16 +9,17 @@ from pathlib import Path
 
 import torch
 
+from layerscope.choices import PATCHES_ALONE
 from layerscope.disk.names import folders
 from layerscope.drawing.sprites import encode_sprite, read_about, suffix
 from layerscope.errors import StudyError
-from layerscope.filters.painting import Drawing, Panel, Sitting, paint
+from layerscope.filters.painting import Drawing, Panel, Sitting, cut, paint
 from layerscope.filters.sheets import STEP, Portrait, dead_before, finish_portraits
 from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
 from layerscope.progress import Told, tell
-from layerscope.reconstruction.rules import RULES
+from layerscope.reconstruction.rules import RULES, Rule
 from layerscope.reconstruction.units import check_rule, covers
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures
@@ -32,7 +33,7 @@ _FORMAT = 1  # of what a portrait shows; raised when older ones are to be made a
 class FilterOptions:
     """Which filters are portrayed, and how: ``layers`` and ``channels`` as `make_portraits` takes them.
 
-    ``drawing``: None: as the portraits that are there, else by the deconvnet.
+    ``drawing``: None: as the portraits that are there, else by the deconvnet. `Drawing(None)`: patches alone.
     """
 
     layers: str | Sequence[str] = "conv"
@@ -45,19 +46,26 @@ def drawing_of(
 ) -> Drawing:
     """How the portraits of a network are drawn in a study, or would be; but by this rule, or with this display.
 
-    Raises StudyError if that was by a rule of the user's own, which a study knows by name only.
+    ``rule`` "none": patches alone. Raises StudyError if that was by a rule of the user's own, which a study knows
+    by name only.
     """
     if rule is not None and display is not None:
-        return Drawing(RULES[rule], display)
+        return Drawing(_rule_named(rule), display)
     there = _drawn(study, network_name)
-    other = there.rule if rule in (None, there.rule.name) else RULES[str(rule)]
+    other = there.rule if rule is None or rule == there.way else _rule_named(rule)
     return Drawing(other, display or there.display)
+
+
+def _rule_named(name: str) -> Rule | None:
+    return None if name == PATCHES_ALONE else RULES[name]
 
 
 def _drawn(study: Study, network_name: str) -> Drawing:
     made = study.steps.get(f"{study.network(network_name).folder}/{STEP}")
     if made is None:
         return Drawing()
+    if made["rule"] == PATCHES_ALONE:
+        return Drawing(None, made["display"])
     if made["rule"] not in RULES:
         raise StudyError(
             f"the portraits of {network_name} are drawn by a rule of your own, {made['rule']!r}; draw them by "
@@ -102,10 +110,11 @@ def make_portraits(
     chosen = top_filters(study, network, layers, channels)
     alive = [one for one in chosen if one.patches]
     drawing = drawing or drawing_of(study, network.name)
-    check_rule(network, dict.fromkeys(one.layer.name for one in alive), drawing.rule)
+    if drawing.rule is not None:
+        check_rule(network, dict.fromkeys(one.layer.name for one in alive), drawing.rule)
     options = {
-        "rule": drawing.rule.name,
-        "overlap": drawing.rule.overlap,
+        "rule": drawing.way,
+        "overlap": drawing.rule.overlap if drawing.rule is not None else "",
         "display": drawing.display,
         "dtype": str(network.dtype).removeprefix("torch."),
         "format": _FORMAT,
@@ -116,7 +125,8 @@ def make_portraits(
         missing = [one for one in alive if easel.found(one) is None]
         step.expect(map(easel.file, missing))
         units = _Units(easel.sitting, alive, missing, progress)
-        for one, panels in paint(easel.sitting, images, missing, units.one_more):
+        way = paint if drawing.rule is not None else cut
+        for one, panels in way(easel.sitting, images, missing, units.one_more):
             easel.publish(one, panels)
         finish_portraits(step, study, network, easel.every(chosen), {one.layer.name for one in missing})
     return Study.open(study.path)

@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 import pyarrow as pa
 
+from layerscope.choices import PATCHES_ALONE
 from layerscope.disk.names import folders
 from layerscope.disk.tables import read_table
 from layerscope.filters.pages import FilterDrawn, LayerDrawn, filter_pages, pages_as_files, weights_page
@@ -112,7 +113,7 @@ def _pages(
         size=portraits[0].size,
         patches=_asked(study, network),
         pictures=good,
-        rule=str(step.options["rule"]),
+        rule=None if step.options["rule"] == PATCHES_ALONE else str(step.options["rule"]),
         display=str(step.options["display"]),
     )
     drawn = [

@@ -11,7 +11,7 @@ from layerscope.filters.painting import Drawing
 from layerscope.filters.portraits import drawing_of
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
-from layerscope.reconstruction.rules import Rule
+from layerscope.reconstruction.rules import DECONVNET, Rule
 from layerscope.study.folder import Study
 
 PICTURES = 24  #: pictures that are chosen unless it is said how many
@@ -70,7 +70,7 @@ class PageOptions:
     def rule_for(self, study: Study, network_name: str) -> Rule:
         """The rule of a network's reconstructions. Raises StudyError as `drawing_of` does."""
         drawing = drawing_of(study, network_name) if self.rule is None else Drawing(self.rule)
-        return drawing.rule
+        return drawing.rule or DECONVNET
 
 
 def choose_pictures(study: Study, wanted: int | Sequence[str], kept: Sequence[int] = ()) -> tuple[int, ...]:

@@ -77,8 +77,8 @@ def portray_filters(
 ) -> Study:
     """The study with the portraits of all filters that the figure shows, drawn as those that are there.
 
-    The same study if it has no top patches of the layer, or the rule does not cover the network: then the figure
-    says that there are no portraits, and is drawn anew as soon as there are.
+    The same study if it has no top patches of the layer, the rule does not cover the network, or portraits are
+    patches alone: then the figure says that there are no portraits, and is drawn anew as soon as there are.
     """
     results = study.network(network.name)
     channels = _channels(space, chosen)
@@ -90,6 +90,8 @@ def portray_filters(
     made = study.steps.get(f"{results.folder}/{STEP}", {})
     if made:
         network = network.to(dtype=getattr(torch, made["dtype"]))
+    if drawing_of(study, network.name).rule is None:
+        return study
     try:
         return make_portraits(
             study, network, images, layers=[space.layer], channels=channels, progress=progress
@@ -109,7 +111,7 @@ def space_figure(
 ) -> Page:
     """Fig. 3 of a space; ``cells``: a picture of each patch."""
     drawing = drawing_of(study, network.name)
-    portraits = _portraits(study, network, space, chosen)
+    portraits = {} if drawing.rule is None else _portraits(study, network, space, chosen)
     zooms = [
         Zoom(
             one.number,
@@ -121,7 +123,7 @@ def space_figure(
     ]
     plane = space.planes[space.arrangement]
     about = about_plane(space, space.arrangement)
-    return space_page(plane, cells, about, zooms, rule=drawing.rule.name, display=drawing.display)
+    return space_page(plane, cells, about, zooms, rule=drawing.way, display=drawing.display)
 
 
 def _words(space: Space, region: Region) -> str:
