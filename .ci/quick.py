@@ -1,7 +1,7 @@
 """The tests of what has changed, for a minute at most: the last part of `make quick`.
 
 Changed is what differs from main, committed or not; where nothing does, the last commit. A module is tested by the test
-file of its name, then by the rest of its wing's; `make test` runs what is left out here.
+file of its name, then, after what must not be loaded, by the rest of its wing's; `make test` runs what is left out here.
 """
 
 import subprocess
@@ -54,8 +54,8 @@ def chosen() -> list[str]:
     paths = [Path(path) for path in changed()]
     near = [test for path in paths for test in tests_of(path)]
     wide = [wing for path in paths for wing in wings_of(path) if list((ROOT / wing).glob("test_*.py"))]
-    found = [test for test in (*near, *wide) if (ROOT / test.partition("::")[0]).exists()]
-    return list(dict.fromkeys([ALWAYS, *(found or UNCHANGED)]))
+    found = [test for test in (*near, ALWAYS, *wide) if (ROOT / test.partition("::")[0]).exists()]
+    return list(dict.fromkeys(found if near or wide else [ALWAYS, *UNCHANGED]))
 
 
 class Deadline:
