@@ -1,7 +1,7 @@
 """The tests of what has changed, for a minute at most: the last part of `make quick`.
 
 Changed is what differs from main, committed or not; where nothing does, the last commit. A module is tested by the test
-file of its name, then, after what must not be loaded, by the rest of its wing's; `make test` runs what is left out here.
+file of its name, then by the rest of its wing's; `make test` runs what is left out here.
 """
 
 import subprocess
