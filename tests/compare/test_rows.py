@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from layerscope.compare.comparison import compare_studies
 from layerscope.compare.parts.rows import ROWS
@@ -29,6 +30,7 @@ from layerscope.sweep.making import sweep_study
 from layerscope.sweep.predictions import Predictions
 from tests.support.looking import images as drawn
 from tests.support.looking import meeting, on_page, outside, texts, words
+from tests.support.small_networks import Written, conv
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
 LABELS = [0, 1, 2, 3, 4, 5, 6, -1]  # picture 5 cannot be read
@@ -192,6 +194,28 @@ def test_networks_that_the_rule_does_not_cover(tmp_path: Path) -> None:
     alone = [smooth("smooth"), smooth("too")]
     with pytest.raises(ComparisonError, match="deconvnet goes back from no layer of smooth or too"):
         compared(study(tmp_path / "alone", alone), alone, tmp_path / "none")
+
+
+def test_a_network_that_the_rule_leaves_after_its_first_layer_has_no_row(tmp_path: Path) -> None:
+    """Its one layer in every column would hold the others to their first ones."""
+
+    def waving(s: Any, x: Tensor) -> Tensor:
+        y: Tensor = s.c(x)
+        for _ in range(20):
+            y = torch.sin(y)
+        return y
+
+    sums = Network.from_module(
+        Written(waving, c=conv()), name="sums", preprocessing=Preprocessing(None, 16, 16)
+    )
+    networks = [small(), small("vggcnn"), sums]
+    made = ROWS.make(subject(study(tmp_path, networks), networks))
+    text = "sums has no row: the rule deconvnet goes back from the first 0% of its way alone."
+    assert [finding.warns for finding in made.findings if finding.text == text] == [True]
+    assert {r["network"] for r in made.tables["columns"][0].to_pylist()} == {"alexcnn", "vggcnn"}
+    both = [sums, replace(sums, name="too")]
+    alone = ROWS.make(subject(study(tmp_path / "alone", both), both))
+    assert {r["network"] for r in alone.tables["columns"][0].to_pylist()} == {"sums", "too"}
 
 
 def test_a_network_whose_fields_are_unknown_is_left_out_by_field(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from layerscope.network.network import Network
 from layerscope.progress import Count
 
 _ROWS_PER_PAGE = 8
+_NEAR_THE_PICTURE = 0.1  #: of a network's way: what is not further from the picture is of its first layers
 _NAMED = 6  #: layers that are named, of those that are left out
 _CAPTIONS = {
     "depth": "Columns: layers equally far along their networks' ways, from the first (0%) to the last (100%). The "
@@ -57,7 +58,7 @@ def _make(subject: Subject) -> Made:
     chosen = choose_pictures(subject)
     choice = replace(chosen, pictures=chosen.pictures[:FIGURE_PICTURES])
     every = [Way.of(network, subject.options.rule) for network in subject.networks]
-    ways = [way for way in every if way.layers]
+    ways = _far_enough([way for way in every if way.layers])
     alignments = [found for found in (align_by_depth(ways), align_by_field(ways)) if found.columns]
     rows = _Rows(subject, choice, ways, alignments)
     rows.reconstruct()
@@ -76,9 +77,14 @@ def _make(subject: Subject) -> Made:
         choice.finding,
         *_of_more(chosen, choice),
         *_of_columns(alignments, ways),
-        *_of_ways(subject, every),
+        *_of_ways(subject, every, ways),
     ]
     return Made(findings, figures, tables)
+
+
+def _far_enough(ways: Sequence[Way]) -> list[Way]:
+    """Those that a rule goes back from further than the first layers, as through attention it does not; all if none."""
+    return [way for way in ways if max(way.depths.values()) >= _NEAR_THE_PICTURE] or list(ways)
 
 
 class _Rows:
@@ -268,9 +274,17 @@ def _of_columns(alignments: Sequence[Alignment], ways: Sequence[Way]) -> Iterato
         )
 
 
-def _of_ways(subject: Subject, ways: Sequence[Way]) -> Iterator[Finding]:
+def _of_ways(subject: Subject, ways: Sequence[Way], shown: Sequence[Way]) -> Iterator[Finding]:
     """What is not shown of networks, and where their ways end in different places."""
     for way in ways:
+        if way.layers and way not in shown:
+            yield Finding.of(
+                "{network} has no row: the rule {rule} goes back from the first {share:.0%} of its way alone.",
+                network=way.network.name,
+                rule=subject.options.rule.name,
+                share=max(way.depths.values()),
+                warns=True,
+            )
         if way.left_out:
             more = f" and {len(way.left_out) - _NAMED} more" if len(way.left_out) > _NAMED else ""
             yield Finding.of(
