@@ -442,3 +442,11 @@ def test_real_photographs_through_real_networks(tmp_path: Path) -> None:
     figure, _ = read_png(tmp_path / "out/reconstructions.png")
     assert figure.shape[1] > figure.shape[0] > 4 * 224
     assert (tmp_path / "out/reconstructions.pdf").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("value", ["a", "0.5,", "nan", "1,inf"])
+def test_a_mean_that_is_no_number_is_refused_in_one_line(value: str) -> None:
+    result = CliRunner().invoke(main, ["layers", "resnet18", "--mean", value, "--deviation", "1"])
+    assert result.exit_code == 2
+    assert result.output.count("\n") == 1
+    assert "numbers with commas, one for each channel or one for all" in result.output

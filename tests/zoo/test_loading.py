@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
 
@@ -324,6 +325,40 @@ def test_a_wrapper_of_the_users_is_a_module_like_any_other() -> None:
     assert load_network(DataParallel()).name == "DataParallel"
 
 
+def test_how_pictures_are_prepared_can_be_said() -> None:
+    module, picture = nn.Sequential(nn.Conv2d(3, 2, 3)), Image.new("RGB", (8, 8), (255, 51, 0))
+    said = Options(input_size=8, mean=(104, 117, 124), deviation=(2,), white=255)
+    values = load_network(module, options=said).preprocessing.apply(picture)[:, 0, 0]
+    torch.testing.assert_close(values, torch.tensor([151.0, -66.0, -124.0]) / torch.tensor([2.0, 2.0, 2.0]))
+    plain = load_network(module, options=Options(input_size=8, white=255)).preprocessing.apply(picture)[
+        :, 0, 0
+    ]
+    torch.testing.assert_close(plain, torch.tensor([255.0, 51.0, 0.0]))
+    halves = Options(input_size=8, mean=(0.5,), deviation=(0.5,))
+    values = load_network(module, options=halves).preprocessing.apply(picture)[:, 0, 0]
+    torch.testing.assert_close(values, torch.tensor([1.0, -0.6, -1.0]))
+    network = read_architecture("resnet18", options=Options(mean=(0.1, 0.2, 0.3), deviation=(1.0,)))
+    assert network.preprocessing.mean == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(mean=(0.5,)), "mean and deviation go together; give both, or white"),
+        (Options(deviation=(0.5,)), "mean and deviation go together"),
+        (
+            Options(mean=(0.5, 0.5), deviation=(1,)),
+            "mean has 2 values for 3 channels; give one, or one for each",
+        ),
+        (Options(mean=(0.5,), deviation=(0,)), "deviation and white must be above 0"),
+        (Options(white=-1), "deviation and white must be above 0"),
+    ],
+)
+def test_a_preparation_that_does_not_fit_is_refused(options: Options, words: str) -> None:
+    with pytest.raises(NetworkError, match=words):
+        read_architecture("resnet18", options=options)
+
+
 def test_a_module_is_taken_as_it_is() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())
     network = load_network(module, options=Options(input_size=12))
@@ -430,3 +465,9 @@ def test_scores_are_plain_and_the_reading_of_them_is_the_papers() -> None:
         assert torch.equal(rectified(pictures), scores.clamp(min=0))
     read = load_network("alexcnn", options=Options(classes=20, width=1 / 16, input_size=64))
     assert read.layer("fc8").operation == "linear + relu"
+
+
+def test_what_is_not_said_of_the_preparation_leaves_trainings_as_they_were() -> None:
+    """Their file says how the network was built: those made before go on."""
+    assert Options(classes=3).about() == {"classes": 3, "channels": None, "width": None, "input_size": None}
+    assert Options(white=255.0).about()["white"] == 255.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,6 +101,18 @@ def _input_size(context: click.Context, parameter: click.Parameter, value: str |
     return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
 
 
+def _numbers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, ...] | None:
+    try:
+        found = None if value is None else tuple(float(part) for part in value.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if found is not None and not all(map(math.isfinite, found)):
+        raise click.BadParameter(f"{value}: numbers with commas, one for each channel or one for all")
+    return found
+
+
 def _width(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     if value is not None and not 0 < value <= _WIDEST:  # which not-a-number is not either
         raise click.BadParameter(f"{value:g}: a factor above 0, at most {_WIDEST}")
@@ -169,7 +182,22 @@ building = together(
     click.option(
         "--width", type=float, callback=_width, help="Factor on the number of filters (alexcnn, vggcnn)."
     ),
-)  #: how to build a network
+    click.option(
+        "--mean",
+        callback=_numbers,
+        metavar="A,B,C",
+        help="What is subtracted from each channel of a picture, or one number; the network's own unless given.",
+    ),
+    click.option(
+        "--deviation", callback=_numbers, metavar="A,B,C", help="What the channels are then divided by."
+    ),
+    click.option(
+        "--white",
+        type=click.FloatRange(0, min_open=True),
+        help="Brightest value of a picture, before that: 1 unless given; 255 for mean and deviation in 0..255, which "
+        "are then 0 and 1 unless given.",
+    ),
+)  #: how to build a network, and how its pictures are prepared
 weights_option = click.option("--weights", "-w", "weight_names", multiple=True, help=WEIGHTS_HELP)
 networks_named = together(
     click.option(
@@ -340,7 +368,7 @@ def build_options(options: dict[str, Any]) -> Options:
         "classes": "classes",
         "channels": "channels_in",
         "width": "width",
-        "input_size": "input_size",
+        **{name: name for name in ("input_size", "mean", "deviation", "white")},
     }
     return Options(**{name: options.pop(option) for name, option in named.items()})
 

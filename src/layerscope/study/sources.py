@@ -66,8 +66,9 @@ def network_of(
         raise StudyError(
             f"{study.path} does not say how {name} is loaded: it was given as a module; load it in Python, and give it"
         )
-    size = known["options"]["input_size"]
-    options = Options(**{**known["options"], "input_size": tuple(size) if isinstance(size, list) else size})
+    options = Options(
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in known["options"].items()}
+    )
     try:
         network = load_network(
             known["spec"],

@@ -153,7 +153,7 @@ class Plan:
             start.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
         content = {
             "network": self.spec,
-            "build": asdict(self.build),
+            "build": self.build.about(),
             "start": start.hexdigest(),
             "preprocessing": self.module[1].about(),
             "images": self.images.digest,

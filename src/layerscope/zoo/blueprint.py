@@ -71,6 +71,31 @@ def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
     return replace(preprocessing, mean=_GREY_MEAN * channels, deviation=_GREY_DEVIATION * channels)
 
 
+def stated(preprocessing: Preprocessing, options: Options) -> Preprocessing:
+    """The same with the mean and deviation that the options say. Raises NetworkError where they do not fit."""
+    if options.mean is options.deviation is options.white is None:
+        return preprocessing
+    if options.white is None and (options.mean is None or options.deviation is None):
+        raise NetworkError(
+            "mean and deviation go together; give both, or white too, without which they are 0 and 1"
+        )
+    white, channels = options.white or 1.0, len(preprocessing.mean)
+    mean, deviation = options.mean or (0.0,), options.deviation or (1.0,)
+    for what, values in (("mean", mean), ("deviation", deviation)):
+        if len(values) not in (1, channels):
+            raise NetworkError(
+                f"{what} has {len(values)} values for {channels} channels; give one, or one for each"
+            )
+    if min(*deviation, white, 1.0) <= 0:
+        raise NetworkError("deviation and white must be above 0")
+    each = {"mean": mean, "deviation": deviation}
+    scaled = {
+        what: tuple(value / white for value in values) * (channels // len(values))
+        for what, values in each.items()
+    }
+    return replace(preprocessing, mean=scaled["mean"], deviation=scaled["deviation"])
+
+
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
     """Random weights are the same in every run, and the caller's random numbers are as they were."""

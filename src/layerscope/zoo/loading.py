@@ -19,7 +19,7 @@ from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Loading, Options
 from layerscope.network.wrappers import unwrapped
-from layerscope.zoo.blueprint import Blueprint, seeded
+from layerscope.zoo.blueprint import Blueprint, seeded, stated
 from layerscope.zoo.origins import factories, given, onnx_files, papers, timms, torchvisions
 from layerscope.zoo.paper import PaperCNN
 from layerscope.zoo.shipped import SHIPPED, shipped_file
@@ -77,7 +77,7 @@ def load_network(
         )
     else:
         found = blueprint.published(chosen, progress)
-        network = _with_state(found.blueprint, found.state, found.source)
+        network = _with_state(_stated(found.blueprint, options), found.state, found.source)
     if isinstance(spec, str):
         kept = str(Path(chosen).absolute()) if _is_file(chosen) else chosen if weights else None
         network = replace(network, loading=Loading(factories.anchored(spec), kept, options))
@@ -135,6 +135,14 @@ def _without_values(blueprint: Blueprint) -> nn.Module:
 
 
 def _blueprint(spec: str | nn.Module, options: Options) -> Blueprint:
+    return _stated(_original(spec, options), options)
+
+
+def _stated(blueprint: Blueprint, options: Options) -> Blueprint:
+    return replace(blueprint, preprocessing=stated(blueprint.preprocessing, options))
+
+
+def _original(spec: str | nn.Module, options: Options) -> Blueprint:
     if isinstance(spec, nn.Module):
         return given.blueprint(type(unwrapped(spec)).__name__, spec, options, "as given")
     prefix, colon, rest = spec.partition(":")

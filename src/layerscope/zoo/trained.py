@@ -34,8 +34,7 @@ def trained_options(spec: object, options: Options, about: Mapping[str, Any]) ->
     build = about.get("build")
     if about.get("network") != spec or not isinstance(build, dict):
         return options
-    size = build.get("input_size")
-    known = {**build, "input_size": tuple(size) if isinstance(size, list) else size}
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in build.items()}
     mine = asdict(options)
     return Options(**{name: known.get(name) if value is None else value for name, value in mine.items()})
 
