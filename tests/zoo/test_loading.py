@@ -471,3 +471,6 @@ def test_what_is_not_said_of_the_preparation_leaves_trainings_as_they_were() -> 
     """Their file says how the network was built: those made before go on."""
     assert Options(classes=3).about() == {"classes": 3, "channels": None, "width": None, "input_size": None}
     assert Options(white=255.0).about()["white"] == 255.0
+    assert Options.again({"mean": [0.5], "input_size": [3, 4], "trust": True}) == Options(
+        mean=(0.5,), input_size=(3, 4)
+    )

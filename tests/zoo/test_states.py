@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -435,3 +436,27 @@ def test_networks_that_look_at_their_files_version_are_fitted(tmp_path: Path) ->
     module = tv.mnasnet0_5()
     fit_state(module, load_state(path), source="net.safetensors")
     assert same(module.state_dict(), state)
+
+
+class Doubled(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values * 2
+
+
+def test_torchscript_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.trace(Doubled(), torch.zeros(1)).save(str(path))  # type: ignore[no-untyped-call]
+    with pytest.raises(WeightsError, match="is TorchScript, which cannot be read: where it was made, save"):
+        load_state(path)
+
+
+def test_any_prefix_before_all_names() -> None:
+    module, given = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 3))
+    for prefix in ("net.backbone.", "module.", "module.model.", "encoder_q."):
+        state = {f"{prefix}{name}": tensor for name, tensor in given.state_dict().items()}
+        fit_state(module, {**state, f"{prefix}total_ops": torch.zeros(1)}, source="it")
+        assert torch.equal(module.state_dict()["0.weight"], given.state_dict()["0.weight"])
+        module = nn.Sequential(nn.Linear(2, 3))
+    with pytest.raises(WeightsError, match=r"it has net\.a\.0\.weight, net\.b"):
+        fit_state(module, {"net.a.0.weight": torch.zeros(3, 2), "net.b": torch.zeros(3)}, source="it")

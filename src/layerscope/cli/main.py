@@ -34,8 +34,8 @@ def main() -> None:
     """Show what every layer of a convolutional network represents.
 
     NETWORK is alexcnn or vggcnn (the paper's), any torchvision classifier by name (`layerscope networks` lists
-    them), timm:NAME, net.onnx, or package.module:factory or file.py:Net, a function or class of yours that makes
-    a torch module, with its arguments if it needs any: "file.py:Net(width=2)".
+    them), timm:NAME, net.onnx, net.pt2, or package.module:factory or file.py:Net, a function or class of yours
+    that makes a torch module, with its arguments if it needs any: "file.py:Net(width=2)".
     """
     plain = warnings.formatwarning
 

@@ -197,6 +197,9 @@ building = together(
         help="Brightest value of a picture, before that: 1 unless given; 255 for mean and deviation in 0..255, which "
         "are then 0 and 1 unless given.",
     ),
+    click.option(
+        "--trust", is_flag=True, help="Let a file of torch.export.save (.pt2) execute code that it holds."
+    ),
 )  #: how to build a network, and how its pictures are prepared
 weights_option = click.option("--weights", "-w", "weight_names", multiple=True, help=WEIGHTS_HELP)
 networks_named = together(
@@ -368,7 +371,7 @@ def build_options(options: dict[str, Any]) -> Options:
         "classes": "classes",
         "channels": "channels_in",
         "width": "width",
-        **{name: name for name in ("input_size", "mean", "deviation", "white")},
+        **{name: name for name in ("input_size", "mean", "deviation", "white", "trust")},
     }
     return Options(**{name: options.pop(option) for name, option in named.items()})
 

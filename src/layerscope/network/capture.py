@@ -23,7 +23,7 @@ from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.network.axes import find_layout
 from layerscope.network.backwards import own_backwards
 from layerscope.network.constants import Constants, is_of_a_kind
-from layerscope.network.fitting import misfit
+from layerscope.network.fitting import exported_shape, misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.layout import MANY, map_layout
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
@@ -32,12 +32,17 @@ _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 
 
-def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
+def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -> Graph:
     """Read a network for inputs of ``input_shape`` (channels, height, width) and any batch size.
 
+    What torch.export has read already is taken as it is; its shapes are its own.
     Raises NetworkError if it cannot be read: data-dependent Python, several inputs or outputs, a fixed batch size.
     Warns, by a NetworkWarning, of each autograd function whose own backward is left out.
     """
+    if isinstance(module, ExportedProgram):
+        exported_shape(module)
+        with quiet():
+            return _Tidier(module).graph()
     _refuse_what_is_read_already(module)
     tensor = next(iter(module.parameters()), torch.empty(0))
     example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
@@ -65,9 +70,10 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
 def _refuse_what_is_read_already(module: object) -> None:
     """Raise NetworkError for what torch.export or TorchScript made, and for what is no module at all."""
     kind = type(module).__name__
-    if isinstance(module, (ExportedProgram, torch.jit.ScriptModule)) or _is_exported(module):
+    if isinstance(module, torch.jit.ScriptModule) or _is_exported(module):
+        what = "an ExportedProgram itself" if _is_exported(module) else "a file of torch.export.save or ONNX"
         raise NetworkError(
-            f"cannot read {kind}, which was made from a module; give the nn.Module it was made from"
+            f"cannot read {kind}, which was made from a module; give the nn.Module it was made from, or {what}"
         )
     if not isinstance(module, nn.Module):
         raise NetworkError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
+from layerscope.errors import NetworkError
 from layerscope.network.tracing import evaluating, quiet
 
 USUAL = (28, 32, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
@@ -37,6 +39,24 @@ def misfit(module: nn.Module, pictures: Tensor) -> str:
         for hook in hooks:
             hook.remove()  # type: ignore[attr-defined]
     return ""
+
+
+def exported_shape(program: ExportedProgram) -> tuple[int, int, int]:
+    """Channels, height and width of the one input. Raises NetworkError unless only the number of pictures is free."""
+    names = program.graph_signature.user_inputs
+    if len(names) != 1:
+        raise NetworkError(f"takes {len(names)} inputs; export a module that takes one image tensor")
+    (node,) = (node for node in program.graph.nodes if node.name == names[0])
+    sizes = tuple(node.meta["val"].shape)
+    if len(sizes) != 4:
+        raise NetworkError(f"takes {len(sizes)} axes, not (batch, channels, height, width)")
+    batch, channels, height, width = sizes
+    if isinstance(batch, int) or not all(isinstance(size, int) for size in sizes[1:]):
+        raise NetworkError(
+            f"was exported for inputs of {'x'.join(map(str, sizes))}; export it with the first axis free and the "
+            "others fixed: export(module, (torch.zeros(2, 3, 224, 224),), dynamic_shapes=({0: Dim.DYNAMIC},))"
+        )
+    return int(channels), int(height), int(width)
 
 
 def fitting_sizes(module: nn.Module, channels: int) -> tuple[int, ...]:

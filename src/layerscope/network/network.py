@@ -10,6 +10,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from layerscope.errors import GeometryError, NetworkError
 from layerscope.network.axes import arranged
@@ -73,7 +74,7 @@ class Network:
     @classmethod
     def from_module(
         cls,
-        module: nn.Module,
+        module: nn.Module | ExportedProgram,
         *,
         name: str | None = None,
         preprocessing: Preprocessing = IMAGENET,
@@ -83,8 +84,16 @@ class Network:
 
         The input size is the preprocessing's. Raises NetworkError if the module cannot be read.
         """
-        module = unwrapped(module)
+        if isinstance(module, nn.Module):
+            module = unwrapped(module)
         graph = capture(module, preprocessing.shape)
+        if graph.operations[0].shape != preprocessing.shape:
+            made, seen = (
+                "x".join(map(str, shape)) for shape in (graph.operations[0].shape, preprocessing.shape)
+            )
+            raise NetworkError(
+                f"{type(module).__name__} was exported for {made}, and its pictures would be {seen}"
+            )
         names = None if classes is None else tuple(classes)
         return cls(name or type(module).__name__, graph, preprocessing, names)
 

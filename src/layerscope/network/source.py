@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,22 @@ class Options:
     deviation: tuple[float, ...] | None = None  #: what the channels are then divided by
     white: float | None = None  #: the brightest value of a picture before that; None: 1
 
+    trust: bool = False  #: whether code in a file of torch.export.save may be executed; no study remembers it
+
+    @classmethod
+    def again(cls, known: Mapping[str, Any]) -> Options:
+        """Of what a file in JSON says, where tuples are lists; no file says whom to trust."""
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in known.items()
+            if name != "trust"
+        }
+        return cls(**given)
+
     def about(self) -> dict[str, object]:
         """What a training says of it: what came to be said later only where something is said."""
-        later = ("mean", "deviation", "white")
-        return {name: value for name, value in asdict(self).items() if name not in later or value is not None}
+        later = ("mean", "deviation", "white", "trust")
+        return {name: value for name, value in asdict(self).items() if name not in later or value}
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,7 @@ def network_of(
         raise StudyError(
             f"{study.path} does not say how {name} is loaded: it was given as a module; load it in Python, and give it"
         )
-    options = Options(
-        **{name: tuple(v) if isinstance(v, list) else v for name, v in known["options"].items()}
-    )
+    options = Options.again(known["options"])
     try:
         network = load_network(
             known["spec"],

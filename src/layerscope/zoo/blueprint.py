@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,9 @@ class Blueprint:
     """What a name stands for. An origin is a function that makes one of a name and `Options`."""
 
     name: str
-    build: Callable[[], nn.Module]  #: the module, with values as they fall where ``own`` is empty
+    build: Callable[
+        [], Any
+    ]  #: the module, with values as they fall where ``own`` is empty; or an ExportedProgram
     preprocessing: Preprocessing
     classes: tuple[str, ...] | None = None
     published: Callable[[str, bool], Published] | None = (
@@ -73,7 +76,7 @@ def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
 
 def stated(preprocessing: Preprocessing, options: Options) -> Preprocessing:
     """The same with the mean and deviation that the options say. Raises NetworkError where they do not fit."""
-    if options.mean is options.deviation is options.white is None:
+    if all(said is None for said in (options.mean, options.deviation, options.white)):
         return preprocessing
     if options.white is None and (options.mean is None or options.deviation is None):
         raise NetworkError(

@@ -20,7 +20,7 @@ from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Loading, Options
 from layerscope.network.wrappers import unwrapped
 from layerscope.zoo.blueprint import Blueprint, seeded, stated
-from layerscope.zoo.origins import factories, given, onnx_files, papers, timms, torchvisions
+from layerscope.zoo.origins import exported, factories, given, onnx_files, papers, timms, torchvisions
 from layerscope.zoo.paper import PaperCNN
 from layerscope.zoo.shipped import SHIPPED, shipped_file
 from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state
@@ -49,14 +49,14 @@ def load_network(
 ) -> Network:
     """A network ready to use.
 
-    ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``timm:NAME``, ``net.onnx``, ``package.module:factory``
-    or ``file.py:Net``, with literals as arguments or none, or a module. ``weights``: a name (``imagenet``,
-    ``imagenet-trunk``, or torchvision's own; for the paper's two ``fashion``, which comes with this package), a file
-    (.safetensors or a state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for networks of
-    torchvision and timm, random (seed 0) for the paper's two, and what your own has. A file goes into a copy of
-    your module. Preprocessing and class names are those of the named weights, else of ``imagenet``. A trunk without its
-    fully-connected layers is a valid network, which predicts nothing. A file of a training of ours says how its network
-    is built and what its classes are called.
+    ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``timm:NAME``, ``net.onnx``, ``net.pt2``,
+    ``package.module:factory`` or ``file.py:Net``, with literals as arguments or none, or a module. ``weights``: a name
+    (``imagenet``, ``imagenet-trunk``, or torchvision's own; for the paper's two ``fashion``, which comes with this
+    package), a file (.safetensors or a state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for
+    networks of torchvision and timm, random (seed 0) for the paper's two, and what your own has. A file goes into a
+    copy of your module. Preprocessing and class names are those of the named weights, else of ``imagenet``. A trunk
+    without its fully-connected layers is a valid network, which predicts nothing. A file of a training of ours says how
+    its network is built and what its classes are called.
     Raises NetworkError and WeightsError.
     """
     shipped = shipped_file(spec, weights)
@@ -80,7 +80,9 @@ def load_network(
         network = _with_state(_stated(found.blueprint, options), found.state, found.source)
     if isinstance(spec, str):
         kept = str(Path(chosen).absolute()) if _is_file(chosen) else chosen if weights else None
-        network = replace(network, loading=Loading(factories.anchored(spec), kept, options))
+        network = replace(
+            network, loading=Loading(factories.anchored(spec), kept, replace(options, trust=False))
+        )
     return network.to(device, dtype)
 
 
@@ -101,6 +103,8 @@ def build_module(
     blueprint = _blueprint(spec, options or Options())
     with seeded(seed):
         module = _copied(blueprint) if isinstance(spec, nn.Module) else blueprint.build()
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"{blueprint.name} cannot be trained; give the module that it was made from")
     if isinstance(module, PaperCNN):
         module.final_relu = False
     return module, blueprint.preprocessing
@@ -130,7 +134,7 @@ class WithoutValues(TorchFunctionMode):
 
 def _without_values(blueprint: Blueprint) -> nn.Module:
     with WithoutValues():
-        module = blueprint.build()
+        module: nn.Module = blueprint.build()
     return module.to("meta")
 
 
@@ -145,28 +149,40 @@ def _stated(blueprint: Blueprint, options: Options) -> Blueprint:
 def _original(spec: str | nn.Module, options: Options) -> Blueprint:
     if isinstance(spec, nn.Module):
         return given.blueprint(type(unwrapped(spec)).__name__, spec, options, "as given")
-    prefix, colon, rest = spec.partition(":")
-    name = rest if colon and prefix == "torchvision" else spec
-    if colon and prefix in _PREFIXES:
-        return _PREFIXES[prefix](spec, options)
-    if name.endswith(".onnx") or ".onnx:" in name:
-        return onnx_files.blueprint(name, options)
-    if ":" in name:
-        return factories.blueprint(name, options)
-    if name in papers.PAPER and name == spec:
-        return papers.blueprint(name, options)
+    if named_by := _origin_of(spec):
+        return named_by(spec, options)
+    name = spec.removeprefix("torchvision:")
     if name in torchvisions.names():
         return torchvisions.blueprint(name, options)
     raise NetworkError(_unknown(spec))
 
 
+def _origin_of(spec: str) -> Callable[[str, Options], Blueprint] | None:
+    """Whose name it is, by how it begins or ends."""
+    if spec in papers.PAPER:
+        return papers.blueprint
+    prefix, colon, _ = spec.partition(":")
+    if colon and prefix in _PREFIXES:
+        return _PREFIXES[prefix]
+    if spec.endswith(".onnx") or ".onnx:" in spec:
+        return onnx_files.blueprint
+    if spec.endswith(".pt2"):
+        return exported.blueprint
+    return factories.blueprint if colon and prefix != "torchvision" else None
+
+
 def _unknown(spec: str) -> str:
+    if Path(spec).suffix.lower() in WEIGHT_FILES:
+        return (
+            f"{spec} is a file of weights, or of TorchScript: name the network that weights are for, and give them by "
+            "--weights; TorchScript cannot be read, give the module it was made from, or a .pt2 or .onnx file of that"
+        )
     close = difflib.get_close_matches(spec, network_names(), n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(close)}?" if close else "`layerscope networks` lists those with a name"
     return f"no network is called {spec!r}; {hint}; your own: package.module:factory"
 
 
-def _network(blueprint: Blueprint, module: nn.Module, weights: str, *, trunk: bool = False) -> Network:
+def _network(blueprint: Blueprint, module: Any, weights: str, *, trunk: bool = False) -> Network:
     try:
         network = Network.from_module(
             module, name=blueprint.name, preprocessing=blueprint.preprocessing, classes=blueprint.classes
@@ -210,8 +226,14 @@ def _with_state(blueprint: Blueprint, state: Mapping[str, Tensor], source: str) 
 
 def _copied(blueprint: Blueprint) -> nn.Module:
     """A module of the user's that weights may be loaded into."""
+    module = blueprint.build()
+    if not isinstance(module, nn.Module):
+        raise NetworkError(
+            f"{blueprint.name} has the weights that it was exported with; leave --weights out, or give the module that "
+            "it was made from"
+        )
     try:
-        return deepcopy(blueprint.build())
+        return deepcopy(module)
     except Exception as error:  # the user's code may raise anything
         raise NetworkError(
             f"{blueprint.name} cannot be copied to load weights into it ({named(error)}); "

@@ -32,7 +32,6 @@ _COUNTS = frozenset(
     {"total_ops", "total_params", "n_averaged"}
 )  # what profilers and averaging put beside weights
 _ALLOCATION = re.compile(rb"c(?:builtins|__builtin__)\nbytearray\n")  # torch would call it, with any size
-_PREFIXES = ("module.", "_orig_mod.", "model.")
 _AUXILIARY = ("aux1", "aux2", "AuxLogits")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 _SHOWN = 6
@@ -118,6 +117,10 @@ def _bounded(path: Path) -> None:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _unpickled_in_bounds(content, path)
     with zipfile.ZipFile(path) as pack:
+        if any("/code/" in name for name in pack.namelist()):
+            raise WeightsError(
+                f"{path} is TorchScript, which cannot be read: where it was made, save the module's state_dict()"
+            )
         unpacked, size = sum(member.file_size for member in pack.infolist()), path.stat().st_size
         if unpacked > size:
             raise WeightsError(
@@ -224,7 +227,7 @@ def _tensor(array: object, axes: int) -> Tensor:
 def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load the tensors into the module, cast to its types; all names and shapes agree, or nothing is loaded.
 
-    Left aside: a prefix that wrappers put before all names (``module.``, ``_orig_mod.``, ``model.``),
+    Left aside: a prefix before all names, as wrappers put it (``module.``, ``_orig_mod.``, ``net.backbone.``),
     auxiliary heads of torchvision's networks that the module has switched off, counts (``total_ops``,
     ``total_params``, ``n_averaged``), and a missing ``num_batches_tracked``.
     Raises WeightsError with the names of the tensors that do not fit; ``source`` says whose they are.
@@ -239,12 +242,15 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
 
 
 def unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without counts, and without a prefix that wrappers put before all names; none that are its own."""
+    """The tensors without counts, and without what wrappers put before all names: then some are the network's."""
     names = {name: tensor for name, tensor in state.items() if name in own or _last(name) not in _COUNTS}
-    for prefix in (*_PREFIXES, *_PREFIXES):
-        everywhere = bool(names) and all(name.startswith(prefix) for name in names)
-        if everywhere and not any(name.startswith(prefix) for name in own):
-            names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+    parts = next(iter(names), "").split(".")
+    for depth in range(len(parts)):
+        prefix = "".join(f"{part}." for part in parts[:depth])
+        if all(name.startswith(prefix) for name in names) and any(
+            name[len(prefix) :] in own for name in names
+        ):
+            return {name[len(prefix) :]: tensor for name, tensor in names.items()}
     return names
 
 

@@ -34,9 +34,8 @@ def trained_options(spec: object, options: Options, about: Mapping[str, Any]) ->
     build = about.get("build")
     if about.get("network") != spec or not isinstance(build, dict):
         return options
-    known = {name: tuple(value) if isinstance(value, list) else value for name, value in build.items()}
-    mine = asdict(options)
-    return Options(**{name: known.get(name) if value is None else value for name, value in mine.items()})
+    known, mine = asdict(Options.again(build)), asdict(options)
+    return Options(**{name: known[name] if value is None else value for name, value in mine.items()})
 
 
 def named_classes(network: Network, about: Mapping[str, Any]) -> Network:

@@ -33,7 +33,7 @@ def blueprint(spec: str, options: Options) -> Blueprint:
 
 def anchored(spec: str) -> str:
     """The name by which the same is found from any folder: of a file, its whole path."""
-    found = re.match(r"(.+?\.(?:py(?=:)|onnx(?=:|$)))", spec, re.DOTALL)
+    found = re.match(r"(.+?\.(?:py(?=:)|onnx(?=:|$)|pt2$))", spec, re.DOTALL)
     return f"{Path(found[1]).absolute()}{spec[found.end() :]}" if found else spec
 
 
