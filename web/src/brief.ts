@@ -4,23 +4,30 @@ interface Named {
   layers: { name: string }[];
 }
 
-/** What more than half of a network's names begin with, whole parts up to a dot, such as "features"; "": nothing. */
+/** What more than half of a network's names begin with: whole parts up to a dot, and letters up to a number, such as
+ *  "encoder.layers.encoder_layer_"; "": nothing. */
 export function head({ layers }: Named): string {
+  const names = layers.map(({ name }) => name);
   let found = "";
   for (;;) {
-    const counts = new Map<string, number>();
-    for (const { name } of layers) {
-      const dot = name.startsWith(found) ? name.indexOf(".", found.length) : -1;
-      if (dot > 0) counts.set(name.slice(0, dot + 1), (counts.get(name.slice(0, dot + 1)) ?? 0) + 1);
-    }
-    const next = [...counts].find(([, times]) => 2 * times > layers.length)?.[0];
-    if (next === undefined) return found.slice(0, -1);
+    const next = common(names, found, /^[^.]+\./) ?? common(names, found, /^[A-Za-z_]+(?=\d)/);
+    if (next === null) return found.includes(".") ? found : "";
     found = next;
   }
 }
 
-/** ".10.conv.2" for "features.10.conv.2"; names that do not begin so, or are no longer, as they are. */
+/** What more than half of the names have after a beginning, as far as it looks so; null: nothing. */
+function common(names: string[], start: string, part: RegExp): string | null {
+  const counts = new Map<string, number>();
+  for (const name of names) {
+    const own = name.startsWith(start) ? part.exec(name.slice(start.length))?.[0] : undefined;
+    if (own !== undefined) counts.set(start + own, (counts.get(start + own) ?? 0) + 1);
+  }
+  return [...counts].find(([, times]) => 2 * times > names.length)?.[0] ?? null;
+}
+
+/** ".10.conv.2" for "features.10.conv.2"; names that do not begin so as they are. */
 export function brief(network: Named, name: string): string {
   const start = head(network);
-  return start !== "" && name.startsWith(`${start}.`) ? name.slice(start.length) : name;
+  return start !== "" && name.startsWith(start) ? `.${name.slice(start.length)}` : name;
 }

@@ -88,15 +88,25 @@ export function isDrawn(filters: LayerFilters, channel: number): boolean {
   return filters.shard.panel !== null && (filters.drawn === "all" || filters.drawn.has(channel));
 }
 
+/** Whether reconstructions from a layer can be drawn: false where the network's rule is known not to go back from it. */
+export function goesBack(network: NetworkData, layer: LayerData): boolean {
+  return network.rule === "" || layer.reconstructions;
+}
+
 export function drawnCount(filters: LayerFilters): number {
   if (filters.shard.panel === null) return 0;
   return filters.drawn === "all" ? filters.shard.channels : filters.drawn.size;
 }
 
 /** Share of positions at which a filter is above zero; null: not counted. */
-export function fires(filters: LayerFilters, channel: number): number | null {
-  const zeros = filters.shard.zeros[channel];
-  return typeof zeros === "number" ? 1 - zeros : null;
+export function fires({ shard, histogram }: LayerFilters, channel: number): number | null {
+  const { edges, zeros, count } = shard;
+  const total = count[channel] ?? 0;
+  if (histogram === null || total === 0) return typeof zeros[channel] === "number" ? 1 - zeros[channel] : null;
+  let above = 0;
+  for (let bin = 0; bin < edges.length - 1; bin++)
+    if ((edges[bin] ?? -1) >= 0 && (edges[bin + 1] ?? Infinity) > 0) above += histogram[channel * (edges.length - 1) + bin] ?? 0;
+  return above / total;
 }
 
 export function filterPicture(network: NetworkData, layer: LayerData, shard: FilterShard, channel: number): string {
@@ -107,10 +117,10 @@ export type Sort = "max" | "rare" | "number" | "region";
 
 /** All channels in an order; `region`: those of most contrast in a region, first. Ties stand by number. */
 export function order(filters: LayerFilters, sort: Sort, region: number[] = []): number[] {
-  const { max, zeros, channels } = filters.shard;
+  const { max, channels } = filters.shard;
   const key = (channel: number): number => {
     if (sort === "max") return -(max[channel] ?? 0);
-    if (sort === "rare") return -(zeros[channel] ?? 0) + ((max[channel] ?? 0) > 0 ? 0 : 2);
+    if (sort === "rare") return (fires(filters, channel) ?? 0) + ((max[channel] ?? 0) > 0 ? 0 : 2);
     if (sort === "region") return region.includes(channel) ? region.indexOf(channel) - region.length : -(max[channel] ?? 0) / 1e30;
     return channel;
   };

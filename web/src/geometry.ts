@@ -27,22 +27,27 @@ export function unitBox(field: FieldData, row: number, column: number): Box {
   return box(top, left, top + field.size[0], left + field.size[1]);
 }
 
-/** The unit of a layer whose field's centre lies nearest a pixel; always one of the layer. */
+/** The unit of a layer whose field's centre lies nearest a pixel, or where all see all, that which lies there among them. */
 export function unitAt(layer: LayerData, y: number, x: number): [number, number] {
   const place = (axis: 0 | 1, pixel: number, length: number | null) => {
-    const stride = layer.field?.stride[axis] ?? 0;
-    if (layer.field === null || stride === 0) return 0;
-    const nearest = Math.round((pixel - layer.field.start[axis]) / stride);
+    if (layer.field === null) return 0;
+    const stride = layer.field.stride[axis];
+    const among = Math.floor((pixel * (length ?? 1)) / layer.field.size[axis]);
+    const nearest = stride === 0 ? among : Math.round((pixel - layer.field.start[axis]) / stride);
     return Math.min(Math.max(nearest, 0), Math.max((length ?? 1) - 1, 0));
   };
   return [place(0, y, layer.rows), place(1, x, layer.columns)];
 }
 
-/** The pixel at the centre of a unit's field; never outside a picture of this size. */
-export function centreOf(field: FieldData, unit: [number, number], height: number, width: number): [number, number] {
-  const place = (axis: 0 | 1, length: number) =>
-    Math.min(Math.max(Math.floor(field.start[axis] + unit[axis] * field.stride[axis] + 0.5), 0), length - 1);
-  return [place(0, height), place(1, width)];
+/** The pixel at the centre of a unit's field, or where all see all, at its place among them; never outside the picture. */
+export function centreOf(layer: LayerData, unit: [number, number], height: number, width: number): [number, number] {
+  const place = (axis: 0 | 1, pixels: number, length: number | null) => {
+    const { start, stride } = layer.field ?? { start: [0, 0], stride: [0, 0] };
+    const among = ((unit[axis] + 0.5) * pixels) / (length ?? 1);
+    const centre = stride[axis] === 0 ? among : start[axis] + unit[axis] * stride[axis] + 0.5;
+    return Math.min(Math.max(Math.floor(centre), 0), pixels - 1);
+  };
+  return [place(0, height, layer.rows), place(1, width, layer.columns)];
 }
 
 /** The box; along an axis where it is larger than the picture, the picture: what a panel shows. */

@@ -75,7 +75,7 @@ test("a pixel at the centre of a unit leads back to the unit", () => {
   for (const stack of STACKS) {
     const field = fieldOf(axis(stack), axis(stack));
     for (let row = 0; row < 6; row++) {
-      const [y, x] = centreOf(field, [row, 2], 1000, 1000);
+      const [y, x] = centreOf(layerOf(field, 9, 9), [row, 2], 1000, 1000);
       assert.deepEqual(unitAt(layerOf(field, 9, 9), y, x), [row, 2]);
     }
   }
@@ -147,4 +147,16 @@ test("by depth, layers reach from the first column to the last", () => {
   assert.deepEqual(alignByDepth(4, 1), [0]);
   assert.deepEqual(alignByDepth(3, 0), []);
   assert.throws(() => alignByDepth(2, 3), /do not fit/);
+});
+
+test("where all units see all, a unit is found where it lies among them", () => {
+  const all = layerOf({ size: [224, 112], stride: [0, 0], start: [111.5, 55.5] }, 14, 7);
+  for (let row = 0; row < 14; row++)
+    for (let column = 0; column < 7; column++) {
+      const [y, x] = centreOf(all, [row, column], 224, 112);
+      assert.deepEqual([y, x], [16 * row + 8, 16 * column + 8]);
+      assert.deepEqual(unitAt(all, y, x), [row, column]);
+    }
+  assert.deepEqual(unitAt(all, 223, 111), [13, 6]);
+  assert.deepEqual(unitAt(all, 5000, -5), [13, 0]);
 });

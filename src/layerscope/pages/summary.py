@@ -10,6 +10,8 @@ from layerscope.pages.reconstructions import ABOUT
 from layerscope.pages.shown import STEP as FILTERS
 from layerscope.study.folder import NetworkResults, Study
 
+_NAMED = 4  # layers of those that are left out
+
 
 def summary_of(study: Study, networks: Iterable[str]) -> Iterator[str]:
     """A line for the pictures, and for each network what there is and what is left out."""
@@ -24,7 +26,8 @@ def _reconstructions(results: NetworkResults) -> str:
     about = read_json(results.file(ABOUT))
     kept = about["reconstructions"]
     out = [layer for layer in results.layers["layer"].to_pylist() if layer not in kept]
-    left = f", none of {', '.join(out)}: {about['rule']} does not go back from there" if out else ""
+    named = ", ".join(out[:_NAMED]) + (f" and {len(out) - _NAMED} more" if len(out) > _NAMED else "")
+    left = f", none of {named}: {about['rule']} does not go back from there" if out else ""
     return f"reconstructions from {_count(len(kept), 'layer')}{left}"
 
 

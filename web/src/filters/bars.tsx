@@ -94,7 +94,7 @@ export function Rail({ network, layer, href }: { network: NetworkData; layer: La
   return (
     <nav class={`rail-of-layers ${colour(network.name)}`} aria-label={`Layers of ${network.title}`}>
       <p class="small soft">
-        <span>Layers, share of activations above zero</span>
+        <span>Layers, share of activations that are not zero</span>
         <span>
           {hovered === null ? (
             <>
@@ -121,7 +121,7 @@ function RailStop({ network, one, here, href }: { network: NetworkData; one: Lay
     <>
       <span class="cell">{one.sparsity === null ? null : <i style={{ height: `${100 * (1 - one.sparsity)}%` }} />}</span>
       <span class="name">{brief(network, one.name)}</span>
-      {one.sparsity === null ? null : <span class="unseen">{`, ${percent(1 - one.sparsity)} above zero`}</span>}
+      {one.sparsity === null ? null : <span class="unseen">{`, ${percent(1 - one.sparsity)} not zero`}</span>}
     </>
   );
   if (!one.filters) return <span title={`No filters of ${one.name} are in this study`}>{inner}</span>;

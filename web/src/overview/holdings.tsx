@@ -42,7 +42,7 @@ function Planes({ network }: { network: NetworkData }) {
 }
 
 function Errors({ network: { name, errors, trunk } }: { network: NetworkData }) {
-  if (errors === null) return <>{trunk ? "none: a trunk has no classifier" : "not evaluated"}</>;
+  if (trunk || errors === null) return <>{trunk ? "none: a trunk has no classifier" : "not evaluated"}</>;
   if (errors.top1 === null) return <>{errors.reason ?? "no right answers are known"}</>;
   const wrong = to({ page: "pictures", class: null, answers: { network: name, kind: "wrong" }, differing: false });
   return (

@@ -6,7 +6,7 @@ import { colour, study } from "../state";
 import { list, percent } from "../words";
 
 const HEIGHT = 132;
-const [TOP, BOTTOM] = [18, 116];
+const [TOP, BOTTOM] = [24, 116];
 /** Shares with a line of their own. */
 const SHARES = [1, 0.5, 0];
 

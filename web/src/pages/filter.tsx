@@ -7,7 +7,7 @@ import { Histogram, Statistics } from "../filter/activations";
 import { Matches, Neighbours } from "../filter/kin";
 import { Loupe } from "../filter/loupe";
 import { Plane } from "../filter/plane";
-import { fires, isDrawn, order, topPatches, useFilters, useSpaceOf, type TopPatch } from "../filters";
+import { fires, goesBack, isDrawn, order, topPatches, useFilters, useSpaceOf, type TopPatch } from "../filters";
 import { useKeys } from "../keys";
 import { Button } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
@@ -138,7 +138,8 @@ function Patches({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
           <Column key={patch.rank} {...{ of, patch, blink }} name={rows?.get(patch.picture)?.name} most={patches[0]?.value ?? 1} onHover={setNear} />
         ))}
       </div>
-      {first === undefined && study().pictures.command ? (
+      {first === undefined && !goesBack(network, layer) ? <Note>{`No reconstructions: ${network.rule} does not go back from ${layer.name}.`}</Note> : null}
+      {first === undefined && goesBack(network, layer) && study().pictures.command ? (
         <Note command={filtersCommand(study().name)}>No reconstructions of this filter are drawn; this draws those of all:</Note>
       ) : null}
       <p class="small soft">

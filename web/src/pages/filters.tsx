@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { FiltersRoute } from "../address";
 import { filtersCommand } from "../commands";
 import type { LayerData, NetworkData, SpaceShard } from "../data";
-import { drawnCount, firstLayer, isDrawn, order, useFilters, useSpaceOf, type LayerFilters } from "../filters";
+import { drawnCount, firstLayer, goesBack, isDrawn, order, useFilters, useSpaceOf, type LayerFilters } from "../filters";
 import { Bars, layerAddress, Rail, Steps, withFilters } from "../filters/bars";
 import { Card } from "../filters/card";
 import { useKeys } from "../keys";
@@ -148,8 +148,9 @@ function Controls({ at, filters, space }: ListProps) {
 }
 
 /** What is not drawn of a layer's filters, and the command that draws it. */
-function Missing({ filters }: { filters: LayerFilters }) {
+function Missing({ network, layer, filters }: ListProps) {
   const { command } = study().pictures;
+  if (!goesBack(network, layer)) return <Note>{`No reconstructions: ${network.rule} does not go back from ${layer.name}.`}</Note>;
   if (command === "") return null;
   if (filters.shard.panel === null) return <Note command={command}>Patches are cut from small pictures; this draws them and their reconstructions:</Note>;
   if (drawnCount(filters) > 0) return null;
@@ -174,7 +175,7 @@ function List(props: ListProps) {
     <>
       {narrow.value ? null : <Bars {...{ network, layer, filters, sorted, lit }} sort={at.sort} onHover={setLit} />}
       <Controls {...props} />
-      <Missing filters={filters} />
+      <Missing {...props} />
       <div class={show === "both" ? "cards" : "cards single"}>
         {shown.map((channel) => (
           <Card key={channel} of={{ network, layer, filters, channel }} show={show} blink={blink} lit={lit === channel} onHover={setLit} />

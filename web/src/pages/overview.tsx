@@ -89,7 +89,7 @@ function Label({ lane, depth }: { lane: Lane; depth: Depth }) {
         <a href={filtersLink(lane.network)}>{lane.network.title}</a>
       </h2>
       <p>{words}</p>
-      {start === "" ? null : <p>{`“.” is short for ${start}.`}</p>}
+      {start === "" ? null : <p>{`“.” is short for “${start}”`}</p>}
     </>
   );
 }

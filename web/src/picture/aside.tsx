@@ -139,7 +139,7 @@ function Answers({ network, prediction }: { network: NetworkData; prediction: Pr
 function Predictions({ row }: { row: PictureRow }) {
   const networks = study().networks;
   const silent = networks.filter(({ name }) => row.predictions[name] === undefined);
-  const why = (network: NetworkData) => network.errors?.reason ?? (network.trunk ? "a trunk has no classifier" : "it was not evaluated");
+  const why = (network: NetworkData) => network.trunk ? "a trunk has no classifier" : (network.errors?.reason ?? "it was not evaluated");
   return (
     <section aria-labelledby="predictions-title">
       <h2 id="predictions-title">Predictions</h2>

@@ -43,7 +43,7 @@ export function sceneOf(route: PictureRoute): Scene | null {
   if (!chosen || !lane || !entry || !size) return null;
   const { height, width } = size;
   const { field } = chosen.layer;
-  const pinned = route.at && field ? centreOf(field, route.at, height, width) : null;
+  const pinned = route.at && field ? centreOf(chosen.layer, route.at, height, width) : null;
   const centre: [number, number] = [Math.floor(height / 2), Math.floor(width / 2)];
   const large = study().pictures.chosen.includes(route.picture);
   return { route, picture: route.picture, depth, ...chosen, lane, entry, height, width, pinned: pinned ?? centre, large };

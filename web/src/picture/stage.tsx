@@ -1,13 +1,14 @@
 // The picture beside what the chosen layer of each network keeps of it, with the fields of units over all.
 import type { Lane } from "../depth";
 import type { LayerData, NetworkData } from "../data";
+import { brief } from "../brief";
 import { best, reconstruction } from "../images";
 import { FieldFrames, type Frame } from "../parts/frames";
 import { fieldOf } from "../parts/layers";
 import { Scale } from "../parts/scale";
 import { Tile, Where } from "../parts/tile";
 import { colour, study } from "../state";
-import { percent } from "../words";
+import { percent, plural } from "../words";
 import { fieldAt, layerUnder, pixelIn, type Scene } from "./scene";
 import { useWhite } from "./white";
 
@@ -116,25 +117,28 @@ export function Stage(props: StageProps) {
 export function Everything({ scene, href }: { scene: Scene; href: (network: NetworkData, layer: LayerData) => string }) {
   return (
     <>
-      {scene.depth.lanes.map(({ network }) => (
-        <section key={network.name} class="everything">
-          <h2 class={colour(network.name)}>{network.title}</h2>
-          <ul>
-            {network.layers.map((layer) => (
-              <li key={layer.name}>
-                <a href={href(network, layer)} aria-current={layer === scene.layer ? "true" : undefined}>
-                  {scene.large && layer.reconstructions ? (
+      {scene.depth.lanes.map(({ network }) => {
+        const drawn = network.layers.filter((layer) => scene.large && layer.reconstructions);
+        const others = network.layers.length - drawn.length;
+        return (
+          <section key={network.name} class="everything">
+            <h2 class={colour(network.name)}>{network.title}</h2>
+            <ul>
+              {drawn.map((layer) => (
+                <li key={layer.name}>
+                  <a href={href(network, layer)} title={layer.name} aria-current={layer === scene.layer ? "true" : undefined}>
                     <img loading="lazy" decoding="async" alt="" src={reconstruction(network, layer, scene.picture)} />
-                  ) : (
-                    <span class="blank" />
-                  )}
-                  <b>{layer.name}</b> <span class="small soft">{fieldOf(layer)}</span>
-                </a>
-              </li>
-            ))}
-          </ul>
-        </section>
-      ))}
+                    <span class="cut-off">
+                      <b>{brief(network, layer.name)}</b> <span class="small soft">{fieldOf(layer)}</span>
+                    </span>
+                  </a>
+                </li>
+              ))}
+            </ul>
+            {others === 0 ? null : <p class="small soft">{`Of ${plural(others, drawn.length === 0 ? "layer" : "other layer")} no reconstruction is there.`}</p>}
+          </section>
+        );
+      })}
     </>
   );
 }
