@@ -61,7 +61,7 @@ def small() -> nn.Module:
 def test_a_file_is_the_network_that_it_was_made_from(tmp_path: Path, free: bool) -> None:
     path = exported(small(), tmp_path / "net.onnx", 1, 3, 32, 32, free=free)
     network = load_network(str(path))
-    assert (network.name, network.input_shape, network.weights) == ("net.onnx", (3, 32, 32), str(path))
+    assert (network.name, network.input_shape, network.weights) == ("net.onnx", (3, 32, 32), "as in the file")
     operations = [(layer.name, layer.operation) for layer in network.layers]
     assert operations == [
         ("0.0", "conv 3x3/2 + relu"),  # the exporter puts batch norm into the convolution

@@ -53,7 +53,7 @@ def blueprint(spec: str, options: Options) -> Blueprint:
     except NetworkError as error:
         raise NetworkError(f"{path} {error}") from error
     preprocessing = sized(for_channels(Preprocessing(), channels), (height, width))
-    return Blueprint(path.name, lambda: program, preprocessing, own=spec)
+    return Blueprint(path.name, lambda: program, preprocessing, own="as in the file")
 
 
 def _read(path: Path, *, trusted: bool) -> ExportedProgram:

@@ -35,7 +35,9 @@ def blueprint(spec: str, options: Options) -> Blueprint:
     path, ending, output = spec.partition(".onnx:")
     file = Path(path + ".onnx" if ending else spec)
     module = OnnxModule(_graph(file), file.name, output)
-    made = given.blueprint(f"{file.name}:{output}" if output else file.name, module, options, f"{file}")
+    made = given.blueprint(
+        f"{file.name}:{output}" if output else file.name, module, options, "as in the file"
+    )
     channels, height, width = module.shape
     preprocessing = made.preprocessing if channels is None else for_channels(made.preprocessing, channels)
     if height and width and options.input_size is None:
