@@ -71,6 +71,39 @@ def test_what_is_rectified_at_one_position_is_read_by_its_channels(pictures: Pat
     np.testing.assert_allclose(found["mean"].to_numpy(), means.numpy(), rtol=1e-5, atol=1e-7)
 
 
+def test_class_tokens_are_set_apart(pictures: Path) -> None:
+    """A pass finds of tokens what it finds of the map they are made of, whatever stands before or after them."""
+
+    def mapped(s: Any, x: Tensor) -> Tensor:
+        y: Tensor = s.c(x)
+        return torch.relu(s.f(y.permute(0, 2, 3, 1)))
+
+    def apart(s: Any, x: Tensor) -> Tensor:
+        y = s.c(x)
+        pooled = 9 + y.amax((2, 3))[:, None]
+        tokens = torch.cat([pooled, y.flatten(2).transpose(1, 2), -pooled, pooled], 1)
+        found = torch.relu(s.f(tokens))
+        return found
+
+    convolution, linear = conv(), nn.Linear(4, 8)
+    reducers = (*standard_reducers(top=3), PatchSample("f", 30))
+    swept, sampled = [], []
+    for forward in (mapped, apart):
+        network = small_network(Written(forward, c=convolution, f=linear), SIZE).to(dtype=torch.float32)
+        results = sweep_images(network, open_images(pictures), reducers, settings=SETTINGS).results
+        swept.append([results[r.name][r.name] for r in reducers[:3]])
+        sampled.append(results["patch_sample"])
+    assert network.layer("f").apart == 3
+    for one, other in zip(*swept, strict=True):
+        rows = [_of(table, ("f",)) for table in (one, other)]
+        assert rows[0].num_rows
+        for name in rows[0].column_names:
+            left, right = (table[name].to_pylist() for table in rows)
+            assert left == (pytest.approx(right, rel=1e-4, abs=1e-5) if name != "layer" else right)
+    assert sampled[0]["patches"].equals(sampled[1]["patches"])
+    np.testing.assert_allclose(sampled[0]["patches/f"], sampled[1]["patches/f"], rtol=1e-4, atol=1e-5)
+
+
 def test_layers_whose_axes_are_not_known_are_left_out_and_said(pictures: Path, tmp_path: Path) -> None:
     network = summing().to(dtype=torch.float32)
     unknown = {layer.name for layer in network.layers if layer.axes is None}
