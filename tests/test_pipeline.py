@@ -38,7 +38,7 @@ class Smooth(nn.Sequential):
     preprocessing = Preprocessing(resize=None, height=16, width=16)
 
     def __init__(self) -> None:
-        super().__init__(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+        super().__init__(nn.Conv2d(3, 4, 3), nn.Hardtanh(), nn.Conv2d(4, 4, 3), nn.ReLU())
 
 
 def test_one_call_makes_and_draws_and_the_study_opens_again(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_no_rule_covers_is_said_when_all_else_is_there(tmp_path: Path) -> N
     photos = write_pictures(tmp_path / "photos", 4, ())
     networks = [load_network(Smooth()), load_network("alexcnn", options=SMALL)]
     options = StudyOptions([TopPatches(2)], SWEEP, filters=FilterOptions(channels=[0]))
-    with pytest.raises(PortraitError, match=r"^no portraits of Smooth: deconvnet has no rule for silu"):
+    with pytest.raises(PortraitError, match=r"^no portraits of Smooth: deconvnet has no rule for hardtanh"):
         make_study(networks, open_images(photos), tmp_path / "s", options=options)
     made = Study.open(tmp_path / "s")
     assert "filters" not in made.network("Smooth").results

@@ -145,7 +145,7 @@ def test_without_portraits_they_are_drawn_as_the_paper_does_in_the_studys_precis
 
 def test_a_rule_that_does_not_cover_the_network_replaces_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.SiLU()).eval()
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardtanh(), nn.Conv2d(4, 4, 3), nn.Hardtanh()).eval()
     smooth = Network.from_module(
         module, name="smooth", preprocessing=Preprocessing(resize=None, height=24, width=24)
     )
@@ -153,7 +153,7 @@ def test_a_rule_that_does_not_cover_the_network_replaces_nothing(tmp_path: Path)
     study = sweep_study([smooth], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
     made = make_portraits(study, smooth, images, drawing=Drawing(GRADIENT))
     before = bytes_of(made.path)
-    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu"):
+    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for hardtanh"):
         make_portraits(made, smooth, images, drawing=Drawing())
     assert bytes_of(made.path) == before
     assert check_study(made.path) == ()

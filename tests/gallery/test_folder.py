@@ -190,8 +190,16 @@ def test_no_picture_gives_empty_results(network: Network, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("end", [nn.LogSoftmax(1), nn.Softmax(1), nn.Sigmoid(), nn.Tanh()])
-def test_what_turns_scores_into_something_else_is_left_out_and_said(end: nn.Module) -> None:
+def test_what_turns_scores_into_something_else_is_shown_from_its_scores(end: nn.Module) -> None:
     network = own(nn.Flatten(), nn.Linear(4 * 16 * 16, 5), end)
+    assert Look().seeds(network) == ("0", "3", "4")
+    assert Look().left_out(network) == ()
+    signals = reconstruct(network, network.preprocessing.apply(Image.new("RGB", (16, 16), "teal"))[None], ["3", "4"])
+    assert signals["4"].equal(signals["3"])
+
+
+def test_what_the_rule_does_not_go_back_from_is_left_out_and_said() -> None:
+    network = own(nn.Flatten(), nn.Linear(4 * 16 * 16, 5), nn.Hardtanh())
     assert Look().seeds(network) == ("0", "3")
     assert Look().left_out(network) == ("4",)
     shown = " ".join(words(show_reconstructions([network], [Image.new("RGB", (16, 16), "teal")])))
@@ -201,7 +209,7 @@ def test_what_turns_scores_into_something_else_is_left_out_and_said(end: nn.Modu
 
 
 def test_a_network_that_the_rule_does_not_reach_at_all_is_refused() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU())
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardtanh())
     network = Network.from_module(module, preprocessing=Preprocessing(None, 16, 16))
-    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu"):
+    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for hardtanh"):
         show_reconstructions([network], [Image.new("RGB", (16, 16))])

@@ -334,8 +334,8 @@ def test_what_a_network_cannot_show_is_refused(network: Network) -> None:
         show_reconstructions([network, own()], [], Look(("c1",)))
     with pytest.raises(NetworkError, match="alexcnn takes 2 channels"):
         show_reconstructions(small_network(channels=2), [])
-    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for silu in '2'"):
-        show_reconstructions(own(nn.SiLU()), [])
+    with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for hardtanh in '2'"):
+        show_reconstructions(own(nn.Hardtanh()), [])
     with pytest.raises(NetworkError, match="there is no network"):
         show_reconstructions([], [])
 
