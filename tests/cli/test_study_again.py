@@ -32,7 +32,7 @@ def plain() -> nn.Module:
 
 def smooth() -> nn.Module:
     """What it has no rule for."""
-    return Own(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.SiLU())
+    return Own(nn.Conv2d(3, 4, 3), nn.Hardtanh(), nn.Conv2d(4, 4, 3), nn.Hardtanh())
 
 
 def unruly() -> nn.Module:
@@ -71,7 +71,7 @@ def test_a_network_that_the_rule_does_not_cover_leaves_the_others_theirs(tmp_pat
     made = run(*words)
     assert made.exit_code == 3
     (line,) = made.stderr.splitlines()
-    assert line.startswith(f"no portraits of {HERE}:smooth: deconvnet has no rule for silu")
+    assert line.startswith(f"no portraits of {HERE}:smooth: deconvnet has no rule for hardtanh")
     assert line.endswith(f"; `layerscope filters {out} -n {HERE}:smooth --rule gradient` makes them")
     assert "4 of 4 pictures" in made.stdout
     study = Study.open(out)

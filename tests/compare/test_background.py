@@ -78,7 +78,7 @@ class TestMeasure:
         assert [layer.name for layer in some] == ["c2", "p5"]
 
     def test_layers_that_the_rule_does_not_go_back_from(self) -> None:
-        module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+        module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardtanh(), nn.Conv2d(4, 4, 3), nn.ReLU())
         network = Network.from_module(module, preprocessing=Preprocessing(None, 8, 8))
         assert measured_layers(network, DECONVNET) == ()
         assert len(measured_layers(network, GRADIENT, "all")) == 2

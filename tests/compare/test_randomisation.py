@@ -103,7 +103,7 @@ def test_layers_chosen() -> None:
     assert [layer.name for layer in shown_layers(small("vggcnn"), DECONVNET)] == ["c2_2", "c4_1", "c5_3"]
     assert [layer.name for layer in shown_layers(small(), DECONVNET)] == ["c1", "c3", "c5"]
     assert [layer.name for layer in shown_layers(small(), DECONVNET, ("p2", "fc7", "none"))] == ["p2", "fc7"]
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU())
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardtanh())
     network = Network.from_module(module, preprocessing=Preprocessing(None, 8, 8))
     assert shown_layers(network, DECONVNET) == ()
     assert len(shown_layers(network, GRADIENT)) == 1

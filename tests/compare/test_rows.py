@@ -38,7 +38,7 @@ LABELS = [0, 1, 2, 3, 4, 5, 6, -1]  # picture 5 cannot be read
 
 def smooth(name: str) -> Network:
     """The deconvnet goes back from none of its layers, the gradient from all."""
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.SiLU())
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardtanh(), nn.Conv2d(4, 4, 3), nn.Hardtanh())
     return Network.from_module(module, name=name, preprocessing=Preprocessing(None, 16, 16))
 
 

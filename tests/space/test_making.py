@@ -440,7 +440,7 @@ def test_pictures_of_another_plane_go_with_it(
 def test_a_network_without_the_rule_has_a_plane_without_portraits(tmp_path: Path) -> None:
     """Drawn later by a rule that fits, they come into the figure."""
     images = pictures(tmp_path / "photos", 12, ())
-    layers = (nn.Conv2d(3, 6, 5, stride=2), nn.SiLU(), nn.Conv2d(6, 8, 3), nn.SiLU())
+    layers = (nn.Conv2d(3, 6, 5, stride=2), nn.Hardtanh(), nn.Conv2d(6, 8, 3), nn.Hardtanh())
     study, network = one_layer(tmp_path / "study", images, *layers)
     made = make_spaces(study, network, images, ["2"], options=PLAN)
     assert f"{network.name}/spaces/2/pictures" in made.steps
