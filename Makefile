@@ -16,7 +16,7 @@ PAGE := src/layerscope/explorer/page
 export PATH := $(PATH):$(CURDIR)/.venv/bin
 WEB := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
 
-.PHONY: demo paper test full quick web lint types pytest coverage lowest bench docs clean
+.PHONY: demo paper test full quick web lint types pytest branches coverage lowest bench docs clean
 
 demo: .venv/.demo web
 	$(BIN)/python examples/demo.py demo
@@ -49,7 +49,11 @@ full: .venv/.dev web
 	$(ALONE) $(BIN)/python -m $(PYTEST) -m full --durations 20
 
 coverage: .venv/.dev
-	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow and not full" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+	$(BIN)/pip install --quiet --editable '.[timm]'
+	$(ALONE) $(BIN)/python docs/make_coverage.py 60
+
+branches: .venv/.dev
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow and not full" --cov --cov-report=term:skip-covered --cov-report=html:build/branches
 
 lowest: .venv-lowest/.ready
 	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow and not full" --ignore tests/test_docs.py

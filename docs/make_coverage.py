@@ -1,0 +1,364 @@
+"""Which networks are read, and what goes back through them: the table of docs/coverage.md, by ``make coverage``.
+
+All of torchvision's classifiers and the smallest members of every file of timm, with random weights. What is found is
+kept in build/coverage, a file for each network: a run of some minutes goes on where the last one ended.
+
+Run: ``make coverage``, or ``python docs/make_coverage.py [MINUTES]``; several at a time share the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from timm.models._registry import _model_to_module
+from torch import Tensor, nn
+
+from layerscope import Network, Preprocessing, reconstruct
+from layerscope.errors import LayerscopeError
+from layerscope.network.axes import arranged, size_of
+from layerscope.network.graph import Graph, Operation, fill
+from layerscope.reconstruction.descent import start_of, way_down
+from layerscope.reconstruction.rules import GRADIENT, RULES
+
+MEMBERS = 6  #: of each file of timm, the smallest
+SIDES = (64, 96, 128, 160)  #: tried before the size that a network is made for
+SECONDS = 240  #: for one network
+KEPT, PAGE = Path("build/coverage"), Path("docs/coverage.md")
+OPEN = frozenset(
+    {"relu6", "hardtanh", "clamp", "clamp_min", "hardswish", "threshold"}
+)  #: saturate: hand everything on
+PRODUCTS = frozenset({"scaled_dot_product_attention", "matmul", "bmm", "einsum"})
+
+
+HEAD = (
+    "# Networks, one by one",
+    "",
+    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own;",
+)
+LEGEND = (
+    "",
+    "*fields*: layers with a receptive field, of those that have positions. *reach*: units in the middle of four layers",
+    "whose box is where their gradient is not zero (positive weights, nothing that saturates, max-pools averaging).",
+    "*D*, *G*, *g*: the deconvnet, guided backpropagation and the gradient go from the last result to the pixels.",
+    "",
+    "| network | side | layers | fields | reach | D | G | g | what is in the way |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of a network; words where something is wrong."""
+
+    name: str
+    file: str
+    side: int = 0
+    read: str = ""  #: "" if it is
+    forward: float = -1.0  #: how far its result is from the module's, relative
+    attention: bool = False
+    layers: int = 0
+    fields: int = 0  #: layers with positions whose field is known
+    positions: int = 0  #: layers with positions
+    measured: str = ""  #: units whose box is what their gradient reaches, of those measured
+    deconvnet: str = ""  #: "" if it goes all the way
+    guided: str = ""
+    gradient: str = ""
+    apart: float = -1.0  #: of the gradient from torch's own, relative
+    traceback: str = ""
+    seconds: float = 0.0
+
+
+def names() -> Iterator[tuple[str, str]]:
+    """The networks and the files they are in: the smallest of each file of timm, torchvision's, then the others."""
+    by_file: dict[str, list[tuple[int, str]]] = {}
+    for name, size in sizes().items():
+        by_file.setdefault(_model_to_module[name], []).append((size, name))
+    for rank in range(MEMBERS):
+        for file, members in sorted(by_file.items()):
+            if rank < len(members):
+                yield f"timm:{sorted(members)[rank][1]}", file
+        if rank == 0:
+            for name in torchvision.models.list_models(module=torchvision.models):
+                yield f"torchvision:{name}", "torchvision"
+
+
+def sizes() -> dict[str, int]:
+    """Parameters of every network of timm: made without memory, once."""
+    kept = KEPT / "sizes.json"
+    if not kept.is_file():
+        found = {}
+        for name in timm.list_models():
+            with torch.device("meta"):
+                found[name] = sum(p.numel() for p in timm.create_model(name).parameters())
+        kept.write_text(json.dumps(found))
+    found: dict[str, int] = json.loads(kept.read_text())
+    return found
+
+
+def make(name: str) -> tuple[nn.Module, int]:
+    """A network with random weights, and the side of the pictures that it is made for."""
+    origin, _, short = name.partition(":")
+    torch.manual_seed(0)
+    if origin == "torchvision":
+        extra = {"init_weights": False} if short in ("googlenet", "inception_v3") else {}
+        return torchvision.models.get_model(short, **extra).eval(), 224
+    module = timm.create_model(short).eval()
+    return module, int(module.pretrained_cfg["input_size"][-1])
+
+
+def look(name: str, file: str) -> Found:
+    """Everything about one network."""
+    module, own = make(name)
+    for part in module.modules():  # heads that are zero say nothing
+        if isinstance(part, nn.Linear) and not part.weight.any():
+            nn.init.normal_(part.weight, std=0.02)
+    network, why = read(module, own)
+    if network is None:
+        return Found(name, file, read=why)
+    graph, side = network.graph, network.input_shape[-1]
+    picture = torch.randn(1, *network.input_shape)
+    with torch.no_grad():
+        ours = graph.run(picture, graph.output, frozenset({graph.output}))[graph.output]
+        forward = distance(ours, module(picture))
+    shown = [layer for layer in network.layers if layer.has_positions]
+    found = Found(
+        name, file, side, "", forward, attends(graph), len(network.layers),
+        sum(layer.field is not None for layer in shown), len(shown), measure(network),
+    )  # fmt: skip
+    found = replace(found, **{rule: back(network, picture, rule) for rule in RULES})
+    return found if found.gradient else replace(found, apart=beside_autograd(network, module, picture))
+
+
+def read(module: nn.Module, own: int) -> tuple[Network | None, str]:
+    """The network at the smallest side that it takes, or why it is not read."""
+    why = ""
+    for side in (*(s for s in SIDES if s < own), own):
+        try:
+            shown = Preprocessing(resize=None, height=side, width=side)
+            return Network.from_module(module, preprocessing=shown), ""
+        except LayerscopeError as error:
+            why = str(error)
+    return None, why
+
+
+def back(network: Network, picture: Tensor, rule: str) -> str:
+    """Why the last result does not go back to the pixels; "" if it does."""
+    graph = network.graph
+    try:
+        way_down(graph, [start_of(graph, graph.output)], RULES[rule])
+    except LayerscopeError as error:
+        return str(error)
+    last = network.layers[-1].name
+    signal_ = reconstruct(network, picture, last, rule=RULES[rule])[last]
+    return "" if signal_.isfinite().all() else "not finite"
+
+
+def beside_autograd(network: Network, module: nn.Module, picture: Tensor) -> float:
+    """How far the gradient of the last layer's result is from torch's own."""
+    point = picture.clone().requires_grad_()
+    last = network.layers[-1]
+    if last.result != network.graph.output or start_of(network.graph, last.result) != last.result:
+        return 0.0
+    scores = module(point)
+    (expected,) = torch.autograd.grad(scores, point, scores.detach())
+    return distance(reconstruct(network, picture, last.name, rule=GRADIENT)[last.name], expected)
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    """Relative; 0 where both are nothing."""
+    apart = float((ours - theirs).norm())
+    return apart / float(theirs.norm()) if apart else 0.0
+
+
+def attends(graph: Graph) -> bool:
+    """Whether it multiplies two things made from the picture, each of its positions with each other."""
+    seen = [sum(graph.operations[i].carries for i in o.inputs) for o in graph.operations]
+    return any(o.kind in PRODUCTS and seen[o.index] > 1 for o in graph.operations)
+
+
+# ------------------------------------------------------------------ fields
+
+
+def measure(network: Network) -> str:
+    """Units in the middle of four layers whose box, gates seen, is what their gradient reaches: "4 of 4"."""
+    known = [layer for layer in network.layers if layer.has_positions and layer.field_in_all is not None]
+    chosen = known[:: max(1, len(known) // 4)][:4]
+    if not chosen:
+        return "0 of 0"
+    values: dict[int, Tensor] = {}
+    picture = (torch.rand(1, *network.input_shape, dtype=torch.float64) + 0.5).requires_grad_()
+    graph = positive(network.graph)
+    last = max(layer.result for layer in chosen)
+    values[0] = picture
+    for operation in graph.operations[1 : last + 1]:
+        values[operation.index] = opened(graph, operation, values)
+    right = 0
+    for layer in chosen:
+        row, column = (n // 2 for n in size_of(graph.operations[layer.result]))
+        total = at_place(network, layer.result, values[layer.result], row, column)
+        (gradient,) = torch.autograd.grad(total, picture, retain_graph=True)
+        seen = (gradient[0] != 0).any(0)
+        (rows,), (columns,) = (seen.any(axis).nonzero(as_tuple=True) for axis in (1, 0))
+        box = network.geometry.seen(layer.result, [row], [column])
+        edges = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else ()
+        right += edges == (box.top, box.left, box.bottom, box.right)
+    return f"{right} of {len(chosen)}"
+
+
+def at_place(network: Network, index: int, result: Tensor, row: int, column: int) -> Tensor:
+    """All channels of one position, summed."""
+    return arranged(network.graph.operations[index], result)[0, :, row, column].sum()
+
+
+def positive(graph: Graph) -> Graph:
+    """The graph in float64, its tensors positive and not all alike."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, tensor in graph.tensors.items():
+        if not tensor.is_floating_point():
+            tensors[name] = tensor
+            continue
+        weight = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
+        tensors[name] = weight / (weight[0].sum() if weight.ndim > 1 else 1)
+    return replace(graph, tensors=tensors)
+
+
+def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Tensor:
+    """An operation with no path cut: max-pools average, what saturates hands everything on."""
+    if operation.kind in OPEN:
+        return values[operation.inputs[0]]
+    if operation.kind == "max_pool2d":
+        a = operation.arguments
+        return F.avg_pool2d(
+            values[operation.inputs[0]], a["kernel_size"], a["stride"] or None, a["padding"], a["ceil_mode"]
+        )
+    if operation.kind in ("amax", "adaptive_max_pool2d"):
+        source = values[operation.inputs[0]]
+        if operation.kind == "amax":
+            return source.mean(operation.arguments["dim"], operation.arguments["keepdim"])
+        return F.adaptive_avg_pool2d(source, operation.arguments["output_size"])
+    arguments = {name: graph.with_tensors(a) for name, a in operation.arguments.items()}
+    made: Tensor = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
+    return made
+
+
+# ------------------------------------------------------------------ all of them
+
+
+class _TooLong(Exception):
+    """A network takes longer than it may."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _TooLong
+
+
+def kept_of(name: str) -> Path:
+    """Where what is found of a network is kept."""
+    return KEPT / f"{name.replace(':', '-')}.json"
+
+
+def all_of(minutes: float) -> int:
+    """Look at those that nobody has looked at, for some minutes; how many are left."""
+    signal.signal(signal.SIGALRM, _stop)
+    end = time.monotonic() + 60 * minutes
+    todo = [(name, file) for name, file in names() if not kept_of(name).exists()]
+    for place, (name, file) in enumerate(todo):
+        if time.monotonic() > end:
+            return len(todo) - place
+        try:
+            kept_of(name).touch(exist_ok=False)
+        except FileExistsError:
+            continue  # another run looks at it
+        start = time.monotonic()
+        signal.alarm(SECONDS)
+        try:
+            found = look(name, file)
+        except _TooLong:
+            found = Found(name, file, read=f"takes longer than {SECONDS} seconds")
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            found = Found(name, file, traceback=f"{type(error).__name__} in {where.name}: {error}"[:200])
+        finally:
+            signal.alarm(0)
+        found = replace(found, seconds=round(time.monotonic() - start, 1))
+        kept_of(name).write_text(json.dumps(asdict(found)))
+        print(f"{found.seconds:6.1f} s  {name}  {found.read or found.traceback}"[:120], flush=True)
+    return 0
+
+
+def main() -> None:
+    """Look for some minutes, then write the page."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    left = all_of(float(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    found = [Found(**json.loads(text)) for p in sorted(KEPT.glob("t*-*.json")) if (text := p.read_text())]
+    order = {name: place for place, (name, _) in enumerate(names())}
+    rows = sorted(
+        (f for f in found if f.name in order), key=lambda f: (f.file != "torchvision", f.file, order[f.name])
+    )
+    PAGE.write_text(page(rows))
+    print(f"{PAGE}: {len(rows)} networks; {left} are left")
+
+
+def page(rows: Sequence[Found]) -> str:
+    """The page of all networks."""
+    read_, plain = [f for f in rows if f.side], [f for f in rows if f.side and not f.attention]
+    attending, down = [f for f in rows if f.attention], [f for f in read_ if not f.gradient]
+    counts = {
+        "networks": f"{len(rows)}, in {len({f.file for f in rows})} files",
+        "read": _share(rows, lambda f: f.side > 0),
+        "result within 1e-5 of the module's": _share(read_, lambda f: 0 <= f.forward < 1e-5),
+        "without attention: by all three rules": _share(
+            plain, lambda f: not (f.deconvnet or f.guided or f.gradient)
+        ),
+        "without attention: a field for every layer with positions": _share(
+            plain, lambda f: f.fields == f.positions
+        ),
+        "with attention: by the gradient": _share(attending, lambda f: not f.gradient),
+        "by the gradient": _share(read_, lambda f: not f.gradient),
+        "the gradient within 1e-3 of torch's own": _share(down, lambda f: 0 <= f.apart < 1e-3),
+        "tracebacks": str(len([f for f in rows if f.traceback])),
+    }
+    table = [f"| {words} | {count} |" for words, count in counts.items()]
+    versions = [module.__version__.split("+")[0] for module in (torch, torchvision, timm)]
+    made = "torch {}, torchvision {}, timm {}.".format(*versions)
+    return "\n".join([*HEAD, made, "", "| | |", "|---|---|", *table, *LEGEND, *map(_row, rows), ""])
+
+
+def _share(of: Sequence[Found], which: Callable[[Found], bool]) -> str:
+    return f"{sum(map(which, of))} of {len(of)}"
+
+
+def _row(found: Found) -> str:
+    if not found.side:
+        return f"| `{found.name}` | | | | | | | | {_cell(found.read or found.traceback)} |"
+    ways = [found.deconvnet, found.guided, found.gradient]
+    marks = " | ".join("" if way else "yes" for way in ways)
+    why = next((way.split(";")[0].split(", ")[0] for way in reversed(ways) if way), "")
+    measured_ = found.measured.replace(" of ", "/")
+    fields = f"{found.fields}/{found.positions}"
+    return f"| `{found.name}` | {found.side} | {found.layers} | {fields} | {measured_} | {marks} | {_cell(why)} |"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "/").replace("\n", " ").replace("<", "&lt;")[:150]
+
+
+if __name__ == "__main__":
+    main()
