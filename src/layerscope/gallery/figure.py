@@ -348,8 +348,11 @@ def _percent(share: float) -> str:
 
 def _caption_lines(rows: Sequence[Row], drawing: _Drawing, caption: str | None) -> list[str]:
     rules = dict.fromkeys(panel.rule for row in rows for _, panel in row.panels if panel.rule)
-    notes = dict.fromkeys(f"{row.title}: {row.note}" for row in rows if row.predictions is None and row.note)
-    words = ["; ".join(rules) if caption is None else caption, *(notes if drawing.forecast is None else ())]
+    beside = drawing.forecast is not None  # where a row says why there are no predictions
+    notes = dict.fromkeys(
+        f"{row.title}: {row.note}" for row in rows if row.note and not (beside and row.predictions is None)
+    )
+    words = ["; ".join(rules) if caption is None else caption, *notes]
     width = drawing.width - drawing.left - _MARGIN
     return [line for part in words if part for line in broken(part, width, 6.5, 6)]
 

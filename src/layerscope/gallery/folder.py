@@ -94,7 +94,9 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
         input=as_rgb(network.preprocessing.picture(values)),
         panels=panels,
         predictions=None if why else tuple((p.name, p.probability) for p in best),
-        note=f"no predictions: {why}" if why else "",
+        note="; ".join(
+            filter(None, (f"no predictions: {why}" if why else "", _no_places(network, look.rule)))
+        ),
     )
     numbers = {
         "predictions": [{"index": p.index, "name": p.name, "probability": p.probability} for p in best],
@@ -105,6 +107,12 @@ def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
         ],
     }
     return Exhibit(row, numbers)
+
+
+def _no_places(network: Network, rule: Rule) -> str:
+    """What a figure says of a network whose deconvnet does not know where things were."""
+    blind = rule.clamp and not rule.mask and not any("max_pool" in o.kind for o in network.graph.operations)
+    return "no max-pools, so nothing tells the deconvnet where things were; guided does" if blind else ""
 
 
 def show_reconstructions(

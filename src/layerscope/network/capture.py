@@ -260,7 +260,7 @@ class _Tidier:
         carries = (
             _is_real(value) and not is_of_a_kind(kind) and any(self.operations[i].carries for i in inputs)
         )
-        batch_first = isinstance(value, Tensor) and value.ndim > 0 and str(value.shape[0]) == self.batch
+        batch_first = self._is_batch_first(value)
         operation = Operation(
             index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
         )
@@ -284,6 +284,12 @@ class _Tidier:
             expression = length.node.expr
             self.many[name] = int(expression.subs(dict.fromkeys(expression.free_symbols, MANY)))
         return self.many[name]
+
+    def _is_batch_first(self, value: Any) -> bool:
+        """Whether the pictures are along the first axis of a result, and along no other."""
+        if not isinstance(value, Tensor) or not value.ndim or str(value.shape[0]) != self.batch:
+            return False
+        return all(isinstance(length, int) or self.batch not in str(length) for length in value.shape[1:])
 
     def _note_module(self, node: Any) -> None:
         known = self.known[node]
