@@ -28,7 +28,8 @@ def blueprint(name: str, options: Options | None = None) -> Blueprint:
         "resnet50.a1_in1k",
         "resnet50.tv_in1k",  # another crop and filter than a1's
         "efficientnet_b0",
-        "vit_base_patch16_siglip_256",  # squashed
+        "vit_base_patch16_siglip_256",  # 256 pixels of 284, -1 to 1
+        "dm_nfnet_f0",  # squashed
         "vit_base_patch16_sapiens2",  # squashed, rectangular
         "vgg16",
     ],
