@@ -65,6 +65,9 @@ CONSTANT: dict[str, Callable[[], nn.Module]] = {
     "numbers of Python": lambda: Function(
         lambda x, c: c(x) + torch.arange(8) * torch.linspace(0, 1, 8).unbind()[2], nn.Conv2d(3, 4, 3)
     ),
+    "a constant through dropout": lambda: Function(
+        lambda x, c: c(x) + F.dropout(c.bias * 2, 0.5, False)[:, None, None].relu(), nn.Conv2d(3, 4, 3)
+    ),
     "read, changed, read again": lambda: Function(_seen_before_and_after, nn.Conv2d(3, 4, 3)),
 }
 

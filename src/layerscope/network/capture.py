@@ -26,6 +26,7 @@ from layerscope.network.constants import Constants, is_of_a_kind
 from layerscope.network.fitting import exported_shape, misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.layout import MANY, map_layout
+from layerscope.network.maxima import PLACED
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
 _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
@@ -171,10 +172,7 @@ class _Tidier:
             else:
                 self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
         elif _changes_nothing(node, kind):
-            self.known[node] = self.known[node.args[0]]
-            if "dropout" in kind:
-                self.same[node] = self.same.get(node.args[0], node.args[0])
-            self._note_module(node)
+            self._hand_on(node, kind)
         elif not self._rewritten(node, kind):
             target = _functional(node.target)
             self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
@@ -183,6 +181,17 @@ class _Tidier:
                 for name in (changed, *(n for n, source in self.same.items() if source is changed)):
                     self.known[name] = self.known[node]
                     self.constants.values.pop(name, None)
+
+    def _hand_on(self, node: Any, kind: str) -> None:
+        """What changes nothing is what it reads."""
+        source = node.args[0]
+        if source in self.constants.values and source not in self.known:
+            self.constants.values[node] = self.constants.values[source]
+            return
+        self.known[node] = self.known[source]
+        if "dropout" in kind:
+            self.same[node] = self.same.get(source, source)
+        self._note_module(node)
 
     def _note_memory(self, node: Any) -> None:
         """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
@@ -221,7 +230,7 @@ class _Tidier:
             self._squeeze(node)
             return True
         source = node.args[0] if kind == "getitem" else node
-        placed = _PLACED.get(_kind(source.target))
+        placed = PLACED.get(_kind(source.target))
         if placed is not None and isinstance(source.meta["val"], (tuple, list)) and _needs_no_places(source):
             if source is node:
                 self.known[node] = self.known[node.args[0]]
@@ -366,20 +375,6 @@ def _changes_nothing(node: Any, kind: str) -> bool:
     if kind == "adaptive_avg_pool2d":
         return bool(node.args[0].meta["val"].shape == node.meta["val"].shape)
     return kind in _IDENTITIES
-
-
-def adaptive_max_pool2d(source: Tensor, output_size: list[int]) -> Tensor:
-    """The maxima without their places."""
-    return torch.ops.aten.adaptive_max_pool2d.default(source, output_size)[0]  # type: ignore[no-any-return]
-
-
-_PLACED: Mapping[str, tuple[str, Any]] = {
-    "max": ("amax", torch.ops.aten.amax.default),
-    "min": ("amin", torch.ops.aten.amin.default),
-    "max_pool2d_with_indices": ("max_pool2d", torch.ops.aten.max_pool2d.default),
-    "max_pool1d_with_indices": ("max_pool1d", torch.ops.aten.max_pool1d.default),
-    "adaptive_max_pool2d": ("adaptive_max_pool2d", adaptive_max_pool2d),
-}  #: maxima that come with their places: what gives the maxima alone
 
 
 def _needs_no_places(node: Any) -> bool:
