@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import timm
 import torch
@@ -100,11 +101,11 @@ def sizes() -> dict[str, int]:
     """Parameters of every network of timm: made without memory, once."""
     kept = KEPT / "sizes.json"
     if not kept.is_file():
-        found = {}
+        counted = {}
         for name in timm.list_models():
             with torch.device("meta"):
-                found[name] = sum(p.numel() for p in timm.create_model(name).parameters())
-        kept.write_text(json.dumps(found))
+                counted[name] = sum(p.numel() for p in timm.create_model(name).parameters())
+        kept.write_text(json.dumps(counted))
     found: dict[str, int] = json.loads(kept.read_text())
     return found
 
@@ -117,7 +118,7 @@ def make(name: str) -> tuple[nn.Module, int]:
         extra = {"init_weights": False} if short in ("googlenet", "inception_v3") else {}
         return torchvision.models.get_model(short, **extra).eval(), 224
     module = timm.create_model(short).eval()
-    return module, int(module.pretrained_cfg["input_size"][-1])
+    return module, int(vars(module)["pretrained_cfg"]["input_size"][-1])
 
 
 def look(name: str, file: str) -> Found:
@@ -139,7 +140,8 @@ def look(name: str, file: str) -> Found:
         name, file, side, "", forward, attends(graph), len(network.layers),
         sum(layer.field is not None for layer in shown), len(shown), measure(network),
     )  # fmt: skip
-    found = replace(found, **{rule: back(network, picture, rule) for rule in RULES})
+    ways: dict[str, Any] = {rule: back(network, picture, rule) for rule in RULES}
+    found = replace(found, **ways)
     return found if found.gradient else replace(found, apart=beside_autograd(network, module, picture))
 
 

@@ -205,7 +205,9 @@ def test_portrayed_filters_are_drawn_and_stay_drawn(study: Study, photos: Path) 
 
 
 def test_what_the_rule_does_not_go_back_from_has_patches_alone(photos: Path, tmp_path: Path) -> None:
-    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.Hardtanh(), nn.Conv2d(2, 2, 3))
+    module = nn.Sequential(
+        nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.Hardtanh(), nn.Conv2d(2, 2, 3)
+    )
     network, images = own(module), open_images(photos)
     study = sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
     made = add_pages(study, [network], images, PageOptions(1, filters="all"))
