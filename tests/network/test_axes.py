@@ -70,7 +70,7 @@ def test_a_unit_out_of_range_is_refused_by_the_true_sizes() -> None:
 CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
     "channels last": (lambda x: x.permute(0, 2, 3, 1), ("rows", "columns", "channels"), 4, (5, 7)),
     "two transpositions": (
-        lambda x: x.transpose(1, 3).transpose(1, 2),
+        lambda x: x.transpose(1, 3).swapaxes(1, 2),
         ("rows", "columns", "channels"),
         4,
         (5, 7),

@@ -218,7 +218,7 @@ def _permute(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
 
 
 def _transpose(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
-    one, other = (int(operation.arguments[name]) for name in ("dim0", "dim1"))
+    _, one, other = operation.arguments.values()  # named dim0, dim1; axis0, axis1 of swapaxes
     return source.changed(one, source.axes[other]).changed(other, source.axes[one])
 
 
