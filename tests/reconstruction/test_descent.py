@@ -138,13 +138,13 @@ def test_a_layer_answers_to_its_modules_path_too() -> None:
 
 
 def test_the_positions_of_a_channel_of_tokens_add_up_to_it() -> None:
-    """By the gradient, which is linear: a layer whose results have positions, but no rows and columns."""
+    """By the gradient, which is linear: a layer whose results have positions as one axis."""
     tokens = Function(lambda x, c, f: f(c(x).flatten(2).transpose(1, 2)), nn.Conv2d(3, 4, 3), nn.Linear(4, 5))
     network = small_network(tokens, (8, 8))
     layer = network.layers[-1]
-    assert (layer.channels, layer.size) == (5, (36, 1))
+    assert (layer.channels, layer.size) == (5, (6, 6))
     whole = Unit(layer.name, 2)
-    parts = [Unit(layer.name, 2, row, 0) for row in range(36)]
+    parts = [Unit(layer.name, 2, row, column) for row in range(6) for column in range(6)]
     found = reconstruct(network, noise(1, 3, 8, 8), [whole, *parts], rule=GRADIENT)
     torch.testing.assert_close(sum(found[part] for part in parts), found[whole])
     assert found[parts[7]].any()

@@ -82,7 +82,7 @@ RIGHT: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", RIGHT)
 def test_equal_to_captum_where_it_is_right(name: str, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the switches that Captum has: of a maximum and what is equal to it up to rounding, the maximum."""
-    monkeypatch.setattr(switches, "_least", lambda maxima: maxima)
+    monkeypatch.setattr(switches, "least", lambda maxima: maxima)
     torch.manual_seed(0)
     body = lively(RIGHT[name]())
     pictures = noise(2, 3, *SIZE)
