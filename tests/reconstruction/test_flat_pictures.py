@@ -79,7 +79,7 @@ def test_in_float32_they_are_what_they_are_in_float64(name: str) -> None:
     assert most_apart(name, DECONVNET) < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_plain_maximum_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switches, "least", lambda maxima: maxima)
     assert most_apart(RECTANGLE, DECONVNET) > 1e-3
