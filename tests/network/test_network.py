@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -367,3 +368,14 @@ def test_a_hardtanh_is_a_relu6_only_from_0_to_6(module: nn.Module, words: str) -
         nn.Sequential(nn.Conv2d(3, 4, 3), module), preprocessing=Preprocessing(resize=None, height=8, width=8)
     )
     assert [layer.operation for layer in network.layers] == [f"conv 3x3 + {words}"]
+
+
+def test_networks_are_read_in_several_threads() -> None:
+    """torch.export itself is at one network at a time."""
+    modules = [nn.Sequential(conv(), nn.ReLU(), conv(4, 4 + number)) for number in range(12)]
+    preprocessing = Preprocessing(height=8, width=8)
+    with ThreadPoolExecutor(4) as pool:
+        networks = list(
+            pool.map(lambda module: Network.from_module(module, preprocessing=preprocessing), modules)
+        )
+    assert [network.layers[-1].channels for network in networks] == [4 + number for number in range(12)]

@@ -7,6 +7,7 @@ nothing at inference (dropout, contiguous) vanish, and every argument gets its n
 from __future__ import annotations
 
 import operator
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +32,7 @@ from layerscope.network.tracing import cause, evaluating, in_own_precision, quie
 
 _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
+_ONE_READS = threading.Lock()  #: torch.export keeps what it is at in variables of its module
 
 
 def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -> Graph:
@@ -47,7 +49,7 @@ def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -
     _refuse_what_is_read_already(module)
     tensor = next(iter(module.parameters()), torch.empty(0))
     example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
-    with evaluating(module), quiet(), in_own_precision(), torch.no_grad():
+    with _ONE_READS, evaluating(module), quiet(), in_own_precision(), torch.no_grad():
         try:
             program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
         except Exception as error:
