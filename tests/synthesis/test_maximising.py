@@ -14,10 +14,10 @@ from layerscope.errors import NetworkError, OutputError
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, make_maximised, maximise
-from layerscope.synthesis.canvas import canvas_of, canvas_of_classes
+from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, inputs_of
 from layerscope.synthesis.jitter import Move, drawn_move, neighbours
-from layerscope.synthesis.maximising import eight_bits, inputs_of, measured
-from layerscope.synthesis.pixels import Pixels
+from layerscope.synthesis.maximising import measured
+from layerscope.synthesis.pixels import Pixels, eight_bits
 from tests.support.studies import bytes_of
 
 QUICK = MaximiseOptions(steps=6)

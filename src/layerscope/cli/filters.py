@@ -9,7 +9,7 @@ import click
 
 from layerscope import choices
 from layerscope.cli.options import (
-    chosen_channels,
+    channels_option,
     device_option,
     display_choice,
     images_moved,
@@ -29,22 +29,11 @@ if TYPE_CHECKING:
     from layerscope.study.folder import Study
 
 
-def _channels(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...] | None:
-    return chosen_channels(value)
-
-
 @click.command()
 @study_argument
 @network_of_study
 @layers_option("conv")
-@click.option(
-    "--channels",
-    default="all",
-    show_default=True,
-    callback=_channels,
-    metavar="all|0-31,77",
-    help="Which filters.",
-)
+@channels_option("Which filters.")
 @click.option(
     "--rule",
     type=click.Choice((*choices.RULES, choices.PATCHES_ALONE)),

@@ -286,6 +286,18 @@ def layers_option(
     )
 
 
+def channels_option(what: str) -> Callable[[Command], Command]:
+    """Which channels, all unless given; ``what`` they are of."""
+    return click.option(
+        "--channels",
+        default="all",
+        show_default=True,
+        callback=lambda context, parameter, value: chosen_channels(value),
+        metavar="all|0-31,77",
+        help=what,
+    )
+
+
 # ------------------------------------------------------------------ networks
 
 

@@ -12,7 +12,7 @@ import click
 from layerscope.cli.options import (
     SOME_SKIPPED,
     building,
-    chosen_channels,
+    channels_option,
     class_named,
     computing,
     layers_option,
@@ -47,24 +47,13 @@ def _steps(default: int) -> Any:
     )
 
 
-def _channels(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...] | None:
-    return chosen_channels(value)
-
-
 @click.command()
 @networks_named
 @click.option(
     "--unit", "units", multiple=True, metavar="LAYER:CHANNEL", help="A channel; repeat it for several."
 )
 @layers_option(None, required=False)
-@click.option(
-    "--channels",
-    default="all",
-    show_default=True,
-    callback=_channels,
-    metavar="all|0-31,77",
-    help="Of --layers.",
-)
+@channels_option("Of --layers.")
 @click.option(
     "--class", "class_names", multiple=True, metavar="INDEX|NAME", help="A class, by its index or name."
 )

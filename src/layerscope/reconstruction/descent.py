@@ -94,7 +94,7 @@ def reconstruct(
     if not pictures.isfinite().all():
         raise NetworkError("pictures hold values that are not finite; preprocess them from whole pictures")
     seeds = _each_seed(seeds)
-    tops = [_top(network, seed) for seed in seeds]
+    tops = [top_of(network, seed) for seed in seeds]
     precision = torch.promote_types(network.dtype, torch.float32)
     layout = torch.channels_last
     signals = [torch.empty(pictures.shape, dtype=precision, memory_format=layout) for _ in seeds]
@@ -138,8 +138,8 @@ def _keep_freed_memory() -> None:
     torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
 
 
-def _top(network: Network, seed: Seed) -> int:
-    """The operation where a seed's signal starts."""
+def top_of(network: Network, seed: Seed) -> int:
+    """The operation where a seed's signal starts. Raises NetworkError for a seed that the network does not have."""
     if isinstance(seed, Class):
         count = network.graph.operations[network.scores].shape[0]
         if not 0 <= seed.index < count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError
@@ -38,9 +39,7 @@ class Canvas:
 
     def values(self, inputs: Tensor) -> Tensor:
         """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
-        with in_own_precision():
-            found = self.network.graph.run(inputs, self.operation.index, frozenset({self.operation.index}))
-        result = arranged(self.operation, found[self.operation.index])
+        result = arranged(self.operation, result_of(self.network, self.operation.index, inputs))
         return result if self.row is None else result[:, :, self.row, self.column]
 
     def seed(self, channel: int) -> Unit | Class:
@@ -116,3 +115,18 @@ def _middle(network: Network, layer: Layer, sides: tuple[int, int]) -> tuple[int
         for side, start, stride in zip(sides, starts, strides, strict=True)
     )
     return min(row, layer.size[0] - 1), min(column, layer.size[1] - 1)
+
+
+def result_of(network: Network, operation: int, inputs: Tensor) -> Tensor:
+    """What an operation gives for preprocessed pictures of any size that it takes; derivatives lead back to them."""
+    with in_own_precision():
+        return network.graph.run(inputs, operation, frozenset({operation}))[operation]
+
+
+def inputs_of(network: Network, pictures: Tensor) -> Tensor:
+    """Pictures (rows, channels, height, width) in [0, 1] as the network takes them, by its preprocessing."""
+    mean, deviation = (
+        torch.tensor(values, device=network.device, dtype=network.dtype)[:, None, None]
+        for values in (network.preprocessing.mean, network.preprocessing.deviation)
+    )
+    return (pictures.to(network.device, network.dtype) - mean) / deviation

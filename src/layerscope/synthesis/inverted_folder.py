@@ -24,7 +24,7 @@ from layerscope.reconstruction.descent import reconstruct, reversible
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.synthesis.inverting import InvertOptions, invert
 from layerscope.synthesis.maximising import check_precision
-from layerscope.synthesis.shelf import Shelf, open_shelf
+from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
 _SCHEMA = pa.schema(
@@ -61,13 +61,14 @@ def make_inverted(
     for network in networks:
         check_precision(network)
     chosen = [_layers(network, layers) for network in networks]
+    places = gallery_folders([network.name for network in networks])
     with open_shelf(Path(out)) as shelf:
         for name, read in zip(picture_names(pictures), read_images(pictures), strict=True):
             if isinstance(read, BadImage):
                 bad.append(read)
                 continue
             for number, network in enumerate(networks):
-                place = f"{name}/{gallery_folders([n.name for n in networks])[number]}"
+                place = f"{name}/{places[number]}"
                 told = of(f"{name}, {network.name}", progress)
                 found, part = _invert_one(shelf, place, network, chosen[number], read.image, options, told)
                 rows.extend({"picture": name, "network": network.name, **row} for row in found)
@@ -105,8 +106,8 @@ def _invert_one(
     picture = as_rgb(network.preprocessing.picture(values))
     files = folders(layer.name for layer in network.layers)
     names = {(layer, n): f"{place}/{files[layer]}-{n + 1}" for layer in layers for n in range(options.starts)}
-    parts = (network.graph.digest, astuple(options), picture.tobytes())
-    found = {key: shelf.about(name, *parts, key) for key, name in names.items()}
+    shared = key_of(network.graph.digest, astuple(options), picture.tobytes())
+    found = {key: shelf.about(name, shared, key) for key, name in names.items()}
     missing = [layer for layer in layers if any(found[layer, n] is None for n in range(options.starts))]
     for layer in missing:
         for one in invert(network, values, [layer], options=options, progress=of(layer, progress)):
@@ -118,7 +119,7 @@ def _invert_one(
                 "psnr": one.psnr,
                 "ssim": one.ssim,
             }
-            found[key] = shelf.put(names[key], one.pixels, about, *parts, key)
+            found[key] = shelf.put(names[key], one.pixels, about, shared, key)
     rows = [{**(about or {}), "file": f"{names[key]}.png"} for key, about in found.items()]
     inverted = {key: shelf.read(name) for key, name in names.items()}
     return rows, list(_rows(network, layers, values, picture, rows, inverted, options.starts))

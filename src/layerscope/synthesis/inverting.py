@@ -19,16 +19,12 @@ from layerscope.errors import NetworkError
 from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
-from layerscope.network.tracing import in_own_precision
 from layerscope.progress import Count, Told
-from layerscope.synthesis.maximising import check_precision, eight_bits, inputs_of, numbered
-from layerscope.synthesis.pixels import Pixels, Prior
+from layerscope.synthesis.canvas import inputs_of, result_of
+from layerscope.synthesis.maximising import check_precision
+from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
-_VARIATION = (
-    0.1,
-    1.0,
-    10.0,
-)  # weights of the total variation in the lower, middle and upper third of the layers
+_VARIATION = 0.1, 1.0, 10.0  # weights of the total variation in each third of the layers, from below
 _CALM = 0.5  # of the steps, at the end, over which the rate falls
 _LAST = 0.05  # of the rate, that it falls to
 
@@ -98,34 +94,23 @@ def _aim(network: Network, layer: Layer, given: Tensor) -> Tensor:
             f"{layer.name} ({layer.operation}) is not made of the picture; choose another layer"
         )
     with torch.no_grad():
-        aim = _represented(network, layer, given)
+        aim = result_of(network, layer.result, given)
     if not aim.any():
         raise NetworkError(f"{layer.name} is zero for the picture: any picture that leaves it so is like it")
     return aim
-
-
-def _represented(network: Network, layer: Layer, inputs: Tensor) -> Tensor:
-    with in_own_precision():
-        return network.graph.run(inputs, layer.result, frozenset({layer.result}))[layer.result]
 
 
 def _approach(network: Network, layer: Layer, aim: Tensor, options: InvertOptions, done: Count) -> Tensor:
     """Pixels of all starts, uint8 (starts, channels, height, width)."""
     numbers = [numbered(options.seed, "invert", start) for start in range(options.starts)]
     pixels = Pixels.drawn(options.prior, network.input_shape, numbers)
-    descent = torch.optim.Adam([pixels.parameters], options.rate)
     weight = options.variation if options.variation is not None else _variation(network, layer)
-    for step in range(options.steps):
-        left = (options.steps - step) / max(1.0, _CALM * options.steps)
-        descent.param_groups[0]["lr"] = options.rate * max(_LAST, min(1.0, left))
-        pictures = pixels.pictures()
-        errors = relative_errors(_represented(network, layer, inputs_of(network, pictures)), aim)
-        loss = errors.sum() + weight * variation(pictures).sum()
-        descent.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        descent.step()
-        done()
-    return eight_bits(pixels.pictures().detach())
+
+    def loss(_: int, pictures: Tensor) -> Tensor:
+        errors = relative_errors(result_of(network, layer.result, inputs_of(network, pictures)), aim)
+        return errors.sum() + weight * variation(pictures).sum()
+
+    return lowered(pixels, loss, Pace(options.steps, options.rate, _CALM, _LAST), done)
 
 
 def _variation(network: Network, layer: Layer) -> float:
@@ -151,7 +136,7 @@ def variation(pictures: Tensor) -> Tensor:
 def _measured(
     network: Network, layer: Layer, given: Tensor, aim: Tensor, pixels: Tensor
 ) -> Iterator[Inverted]:
-    errors = relative_errors(_represented(network, layer, inputs_of(network, pixels.float() / 255)), aim)
+    errors = relative_errors(result_of(network, layer.result, inputs_of(network, pixels.float() / 255)), aim)
     shown = torch.from_numpy(network.preprocessing.picture(given[0])).permute(2, 0, 1).double() / 255
     for start, one in enumerate(pixels):
         picture = one.double() / 255

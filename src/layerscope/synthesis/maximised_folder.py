@@ -15,7 +15,7 @@ from layerscope.network.network import Network, Unit
 from layerscope.progress import Told
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
-from layerscope.synthesis.shelf import open_shelf
+from layerscope.synthesis.shelf import key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
 _ACROSS = 8  # pictures in a row
@@ -48,7 +48,8 @@ def make_maximised(
     check_seeds(network, seeds)
     with open_shelf(Path(out)) as shelf:
         names = [_names(network, seed, options.each) for seed in seeds]
-        parts = [(network.graph.digest, astuple(options), seeds, place) for place in range(len(seeds))]
+        shared = key_of(network.graph.digest, astuple(options), seeds)
+        parts = [(shared, place) for place in range(len(seeds))]
         found = {
             (place, number): about
             for place, several in enumerate(names)

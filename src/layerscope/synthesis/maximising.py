@@ -6,7 +6,6 @@ coefficients, colours and small moves.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +18,10 @@ from torch import Tensor
 from layerscope.errors import NetworkError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
-from layerscope.reconstruction.descent import Class
-from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes
+from layerscope.reconstruction.descent import Class, top_of
+from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
 from layerscope.synthesis.jitter import drawn_move, neighbours
-from layerscope.synthesis.pixels import Pixels, Prior
+from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
 _AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
 _CALM = 0.25  # of the steps, at the end, over which the rate falls
@@ -110,10 +109,7 @@ def check_seeds(network: Network, seeds: Sequence[Unit | Class]) -> None:
     """Raise NetworkError for a seed that the network does not have, and for a network in less than float32."""
     check_precision(network)
     for seed in seeds:
-        if isinstance(seed, Unit):
-            network.check_unit(seed)
-        elif not 0 <= seed.index < (count := network.graph.operations[network.scores].shape[0]):
-            raise NetworkError(f"{network.name} has classes 0 to {count - 1}, not {seed.index}")
+        top_of(network, seed)
 
 
 def check_precision(network: Network) -> None:
@@ -159,35 +155,23 @@ def _climb(
     )
     shape = (canvas.network.input_shape[0], canvas.height, canvas.width)
     pixels = Pixels.drawn(options.prior, shape, list(numbers))
-    ascent = torch.optim.Adam([pixels.parameters], options.rate)
     wanted = torch.tensor(chosen)[:, None]
     shift = min(_MOST, options.shift * (min(shape[1:]) - 2 * options.margin))
-    for step in range(options.steps):
-        ascent.param_groups[0]["lr"] = options.rate * _share(step, options.steps)
+
+    def loss(step: int, pictures: Tensor) -> Tensor:
         move = drawn_move(options.seed, step, shift, options.scaling)
-        inputs = inputs_of(canvas.network, move.of(pixels.pictures()))
+        inputs = inputs_of(canvas.network, move.of(pictures))
         values = canvas.values(inputs)
         reached = values.gather(1, wanted)[:, 0]
-        loss = options.decay * inputs.square().mean((1, 2, 3)).sum() - reached.sum()
+        lost = options.decay * inputs.square().mean((1, 2, 3)).sum() - reached.sum()
         if options.each > 1:
-            loss = loss + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
-        ascent.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        ascent.step()
-        done(len(channels))
-    for place, one in enumerate(measured(canvas, chosen, eight_bits(pixels.pictures().detach()))):
+            lost = lost + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
+        return lost
+
+    pace = Pace(options.steps, options.rate, _CALM, _LAST)
+    made = lowered(pixels, loss, pace, lambda: done(len(channels)))
+    for place, one in enumerate(measured(canvas, chosen, made)):
         yield place // options.each, one
-
-
-def _share(step: int, steps: int) -> float:
-    """Of the rate, in a step: all of it, less towards the end."""
-    left = (steps - step) / max(1.0, _CALM * steps)
-    return max(_LAST, min(1.0, left))
-
-
-def numbered(*what: object) -> int:
-    """To draw a picture by, whatever others there are."""
-    return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:7], "little")
 
 
 def _alike(values: Tensor, each: int) -> Tensor:
@@ -195,20 +179,6 @@ def _alike(values: Tensor, each: int) -> Tensor:
     directions = F.normalize(values, dim=1).reshape(-1, each, values.shape[1])
     alike: Tensor = (directions @ directions.mT).sum(2) - 1
     return alike.flatten() / (each - 1)
-
-
-def inputs_of(network: Network, pictures: Tensor) -> Tensor:
-    """Pictures (rows, channels, height, width) in [0, 1] as the network takes them, by its preprocessing."""
-    mean, deviation = (
-        torch.tensor(values, device=network.device, dtype=network.dtype)[:, None, None]
-        for values in (network.preprocessing.mean, network.preprocessing.deviation)
-    )
-    return (pictures.to(network.device, network.dtype) - mean) / deviation
-
-
-def eight_bits(pictures: Tensor) -> Tensor:
-    """Pictures in [0, 1] rounded to 256 greys, uint8."""
-    return pictures.mul(255).round().clamp(0, 255).byte()
 
 
 @torch.no_grad()

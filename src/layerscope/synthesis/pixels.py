@@ -6,7 +6,8 @@ the start and colours as they vary in photographs, gradient ascent reaches shape
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,3 +57,42 @@ class Pixels:
         across = torch.fft.rfftfreq(self.width)
         least = 1 / max(self.height, self.width)
         return 1 / torch.sqrt(down**2 + across**2).clamp(min=least)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """``steps`` of Adam at ``rate``, which falls to its share ``last`` over the share ``calm`` of them, the last ones."""
+
+    steps: int
+    rate: float
+    calm: float
+    last: float
+
+    def rate_at(self, step: int) -> float:
+        """The rate of a step, counted from 0."""
+        left = (self.steps - step) / max(1.0, self.calm * self.steps)
+        return self.rate * max(self.last, min(1.0, left))
+
+
+def lowered(
+    pixels: Pixels, loss: Callable[[int, Tensor], Tensor], pace: Pace, done: Callable[[], object]
+) -> Tensor:
+    """The pictures in 8 bits, changed so that the loss of (step, pictures) falls; ``done`` is told of each step."""
+    descent = torch.optim.Adam([pixels.parameters], pace.rate)
+    for step in range(pace.steps):
+        descent.param_groups[0]["lr"] = pace.rate_at(step)
+        descent.zero_grad()
+        loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
+        descent.step()
+        done()
+    return eight_bits(pixels.pictures().detach())
+
+
+def numbered(*what: object) -> int:
+    """To draw a picture by, whatever others there are."""
+    return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:7], "little")
+
+
+def eight_bits(pictures: Tensor) -> Tensor:
+    """Pictures in [0, 1] rounded to 256 greys, uint8."""
+    return pictures.mul(255).round().clamp(0, 255).byte()

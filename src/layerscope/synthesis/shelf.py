@@ -44,11 +44,11 @@ class Shelf:
             raise OutputError(
                 f"{path} is in the way: it was not made here; move it elsewhere, or name a new folder"
             )
-        return found if found["key"] == _key(parts) else None
+        return found if found["key"] == key_of(*parts) else None
 
     def put(self, name: str, pixels: Pixels, about: Mapping[str, Any], *parts: object) -> Mapping[str, Any]:
         """Put a picture in place, with what it says of itself."""
-        whole = {**about, "key": _key(parts)}
+        whole = {**about, "key": key_of(*parts)}
         with written_whole(self.path(name)) as partial:
             partial.write_bytes(encode_sprite(as_rgb(pixels), ".png", whole))
         return whole
@@ -75,7 +75,8 @@ def _figure_file(stem: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(stem)}(-\d+)?\.(png|pdf)")
 
 
-def _key(parts: tuple[object, ...]) -> str:
+def key_of(*parts: object) -> str:
+    """What a picture is made of, all of it in one word."""
     return hashlib.sha256(repr((_FORMAT, *parts)).encode()).hexdigest()[:32]
 
 
