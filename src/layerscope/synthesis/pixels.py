@@ -61,7 +61,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Pace:
-    """``steps`` of Adam at ``rate``, which falls to its share ``last`` over the share ``calm`` of them, the last ones."""
+    """``steps`` of Adam at ``rate``; over the share ``calm`` of them, the last ones, it falls to its share ``last``."""
 
     steps: int
     rate: float
