@@ -63,7 +63,7 @@ bench: .venv/.dev web
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/compare.py
-	$(BIN)/python benchmarks/compare.py --grid 7 --pictures 128
+	$(BIN)/python benchmarks/compare.py --grid 7 --pictures 256
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/decoding.py

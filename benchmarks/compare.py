@@ -62,7 +62,7 @@ def made_up(network: Network, pictures: int, grid: int, folder: Path) -> Represe
         with path.open("wb") as file:
             for _ in range(pictures):
                 file.write(random.random(shape[1:], np.float32).data)
-        layers[target.name] = np.memmap(path, np.float32, "r", shape=shape)
+        layers[target.name] = np.memmap(path, np.float32, "c", shape=shape)
     return Representations(network.name, names, layers)
 
 

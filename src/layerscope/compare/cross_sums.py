@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from layerscope.errors import ComparisonError
 _ROWS = 1024  #: vectors that go into one product of matrices
 _ROUNDING = 2.0**-20  #: of its largest value: a channel that differs by less than that does so by rounding
 Array = npt.NDArray[np.float32]
+Pictures = slice | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +50,16 @@ class Centred:
         """How many channels it has."""
         return int(self.values.shape[2])
 
-    def read(self, pictures: slice | npt.NDArray[np.int64]) -> Tensor:
+    def read(self, pictures: Pictures) -> Tensor:
         """The centred vectors of some pictures, float64."""
-        found = torch.from_numpy(self.values[pictures].astype(np.float64, order="C")) - self.centre
+        return _Block.read([self], pictures, torch.float64).vectors
+
+    def write(self, pictures: Pictures, out: Tensor) -> None:
+        """The same, into ``out``."""
+        out.copy_(torch.from_numpy(np.require(self.values[pictures], requirements="W")))
+        out -= self.centre.to(out.dtype)
         if self.flat.any():
-            found[..., torch.from_numpy(self.flat)] = 0
-        return found
+            out[..., torch.from_numpy(self.flat)] = 0
 
 
 def blocks(values: Array) -> Iterator[slice]:
@@ -158,54 +164,85 @@ def cross_sums(
     pooled = torch.zeros(shape, dtype=kind) if many else products
     squares, mixed, norms = torch.zeros((3, len(one), len(other)), dtype=wide)
     powers, other_powers = torch.zeros(len(one), dtype=wide), torch.zeros(len(other), dtype=wide)
-    for block in blocks(values):
-        x = [layer.read(block).to(kind) for layer in one]
-        y = [layer.read(block if partners is None else partners[block]).to(kind) for layer in other]
-        _add(products, x, y)
+    for pictures in blocks(values):
+        x = _Block.read(one, pictures, kind)
+        itself = other is one and partners is None
+        y = x if itself else _Block.read(other, pictures if partners is None else partners[pictures], kind)
+        products.addmm_(x.vectors.flatten(0, 1).T, y.vectors.flatten(0, 1), alpha=1 / values.shape[1])
         if many:
-            _add(pooled, [_mean(part) for part in x], [_mean(part) for part in y])
-        (a, s), (b, t) = _per_picture(x), _per_picture(y)
-        squares += squares_of(x, y).sum(2)
-        mixed += torch.einsum("abm,cbm->ac", s, t) / values.shape[1]
-        norms += a @ b.T
-        powers += a.sum(1)
-        other_powers += b.sum(1)
+            pooled.addmm_(x.means[:, 0].T, y.means[:, 0])
+        squares += _squares(x, y).sum(2)
+        mixed += torch.einsum("abm,cbm->ac", x.along_means, y.along_means) / values.shape[1]
+        norms += x.powers @ y.powers.T
+        powers += x.powers.sum(1)
+        other_powers += y.powers.sum(1)
     return CrossSums(one, other, len(values), products, pooled, squares, mixed, norms, powers, other_powers)
-
-
-def _add(products: Tensor, x: Sequence[Tensor], y: Sequence[Tensor]) -> None:
-    left, right = (torch.cat(list(parts), dim=2).flatten(0, 1) for parts in (x, y))
-    products.addmm_(left.T, right, alpha=1 / x[0].shape[1])
-
-
-def _mean(part: Tensor) -> Tensor:
-    return part.mean(dim=1, keepdim=True)
-
-
-def _per_picture(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """|u|^2 (layers, pictures), and the products of u with each position's vector (layers, pictures, positions)."""
-    means = [_mean(part) for part in x]
-    powers = torch.stack([(u * u).sum((1, 2)) for u in means])
-    return powers, torch.stack([(part * u).sum(2) for part, u in zip(x, means, strict=True)])
-
-
-def squares_of(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
-    """|C_i|^2 of each pair of layers and picture (layers, layers, pictures), from the positions' own products."""
-    kernels = [torch.stack([torch.bmm(part, part.mT).flatten(1) for part in parts]) for parts in (x, y)]
-    return torch.einsum("abk,cbk->acb", *kernels) / x[0].shape[1] ** 2
 
 
 def each_picture(sums: CrossSums, *, exact: bool = True) -> Iterator[tuple[slice, Tensor]]:
     """Block by block, what each picture adds to `CrossSums.totals`: (layers, layers, pictures)."""
-    columns = _spans(sums.other)
     kind = torch.float64 if exact else torch.float32
     products = sums.products.to(kind)
-    for block in blocks(sums.one[0].values):
-        x, y = ([layer.read(block).to(kind) for layer in side] for side in (sums.one, sums.other))
-        right = torch.cat(y, dim=2)
-        whole = torch.empty(len(x), len(y), len(right), dtype=torch.float64)
-        for i, rows in enumerate(_spans(sums.one)):
-            seen = (x[i] @ products[rows]).mul_(right)
-            for j, span in enumerate(columns):
-                whole[i, j] = seen[:, :, span].sum((1, 2), dtype=torch.float64)
-        yield block, whole / x[0].shape[1] - squares_of(x, y)
+    for pictures in blocks(sums.one[0].values):
+        x = _Block.read(sums.one, pictures, kind)
+        y = x if sums.other is sums.one else _Block.read(sums.other, pictures, kind)
+        whole = torch.empty(len(x.spans), len(y.spans), len(x.vectors), dtype=torch.float64)
+        for i, rows in enumerate(x.spans):
+            for j, columns in enumerate(y.spans):
+                seen = x.vectors[..., rows].flatten(0, 1) @ products[rows, columns]
+                dots = _dots(seen, y.vectors[..., columns].flatten(0, 1))
+                whole[i, j] = dots.view(len(x.vectors), -1).sum(1, dtype=torch.float64)
+        yield pictures, whole / x.vectors.shape[1] - _squares(x, y)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The centred ``vectors`` of some pictures in some layers, side by side: (pictures, positions, all channels)."""
+
+    vectors: Tensor
+    spans: Sequence[slice]
+
+    @classmethod
+    def read(cls, layers: Sequence[Centred], pictures: Pictures, kind: torch.dtype) -> _Block:
+        """From the layers."""
+        count, positions, _ = layers[0].values[pictures].shape
+        spans = _spans(layers)
+        found = torch.empty(count, positions, spans[-1].stop, dtype=kind)
+        for layer, span in zip(layers, spans, strict=True):
+            layer.write(pictures, found[:, :, span])
+        return cls(found, spans)
+
+    @cached_property
+    def means(self) -> Tensor:
+        """u, over the positions: (pictures, 1, channels)."""
+        return self.vectors.mean(dim=1, keepdim=True)
+
+    @cached_property
+    def powers(self) -> Tensor:
+        """|u|^2: (layers, pictures)."""
+        return torch.stack([_dots(self.means[..., s], self.means[..., s])[:, 0] for s in self.spans])
+
+    @cached_property
+    def along_means(self) -> Tensor:
+        """The products of u with each position's vector: (layers, pictures, positions)."""
+        return torch.stack([_dots(self.vectors[..., s], self.means[..., s]) for s in self.spans])
+
+    @cached_property
+    def kernels(self) -> Tensor:
+        """The products of each two positions' vectors: (layers, pictures, positions^2)."""
+        count, positions, _ = self.vectors.shape
+        found = self.vectors.new_empty(len(self.spans), count, positions, positions)
+        for out, span in zip(found, self.spans, strict=True):
+            part = self.vectors[..., span]
+            torch.bmm(part, part.mT, out=out)
+        return found.flatten(2)
+
+
+def _squares(x: _Block, y: _Block) -> Tensor:
+    """|C_i|^2 of each pair of layers and picture (layers, layers, pictures)."""
+    return torch.einsum("abk,cbk->acb", x.kernels, y.kernels) / x.vectors.shape[1] ** 2
+
+
+def _dots(one: Tensor, other: Tensor) -> Tensor:
+    """Inner products over the last axis, by BLAS: a quarter of the time of a product and a sum."""
+    return torch.from_numpy(np.vecdot(one.numpy(), other.numpy()))

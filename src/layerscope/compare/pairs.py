@@ -76,7 +76,8 @@ class Own:
 
 def own(layer: Centred) -> Own:
     """The sums of a layer with itself."""
-    sums = cross_sums([layer], [layer])
+    itself = [layer]
+    sums = cross_sums(itself, itself)
     deviations = (sums.products.diagonal() / sums.pictures).clamp(min=0).sqrt().numpy().copy()
     return Own(
         layer,

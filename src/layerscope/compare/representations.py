@@ -230,7 +230,7 @@ class _Gathering:
 
     def _mapped(self, path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         try:
-            return np.memmap(path, "<f4", mode="r", shape=shape)
+            return np.memmap(path, "<f4", mode="c", shape=shape)
         except (OSError, ValueError) as error:
             raise ComparisonError(
                 f"{path} is damaged: {said(error)}; remove {self.folder} and run the same again"
