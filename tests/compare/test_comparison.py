@@ -58,6 +58,19 @@ def test_two_networks_of_one_name(photographs: Path, tmp_path: Path) -> None:
     assert made.network("alexcnn@late").layers.equals(other.network("alexcnn").layers)
 
 
+def test_three_networks_two_by_two(photographs: Path, tmp_path: Path) -> None:
+    """Each two have figures of their own, named after both."""
+    networks = [small(), small("vggcnn"), replace(small(), name="third")]
+    study = make(photographs, tmp_path / "study", networks)
+    options = CompareOptions(parts=("similarity", "filters"), filters=1)
+    made = compare_studies(study, tmp_path / "out", options=options, networks=networks,
+                           images=open_images(photographs))  # fmt: skip
+    assert not check_study(made.path)
+    names = {path.name for path in (made.path / "similarity").iterdir()}
+    assert {f"cka-{one}.png" for one in ("alexcnn~vggcnn", "alexcnn~third", "vggcnn~third")} <= names
+    assert Study.open(made.path).steps.keys() >= {"similarity", "filters"}
+
+
 def test_what_is_refused(both: Study, photographs: Path, tmp_path: Path) -> None:
     alone = make(photographs, tmp_path / "alone", [small()])
     with pytest.raises(ComparisonError, match="one network"):

@@ -23,6 +23,7 @@ from layerscope.explorer.subjects import Subject, _placed, blocks, titled
 from layerscope.pages import PageOptions, add_pages
 from layerscope.space.space import Space
 from layerscope.sweep.making import sweep_study
+from layerscope.sweep.standard import standard_reducers
 from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.explorer import shards as slow
 from tests.support.explorer import CLASSES, LONG, PARTS, STRANGE, Shown
@@ -351,6 +352,18 @@ def test_a_network_named_as_a_folder_of_the_site_is_exported(tmp_path: Path) -> 
         "large",
     }
     assert all(content.read() for content in site.contents.values())
+
+
+def test_filters_without_a_picture_are_named(tmp_path: Path) -> None:
+    images, network = pictures(tmp_path / "photos", 3, ()), small()
+    study = sweep_study([network], images, standard_reducers(top=2), tmp_path / "study", settings=SETTINGS)
+    some = add_pages(study, [network], images, PageOptions(1, "c2", "all", most=3))
+    shard = value_of(Site.open(some), "alexcnn/layers/c2/filters")
+    assert shard["shown"] == shard["drawn"]
+    assert len(shard["shown"]) == 3
+    whole = add_pages(some, [network], images, PageOptions(1, "c2", "all", most=None))
+    shard = value_of(Site.open(whole), "alexcnn/layers/c2/filters")
+    assert shard["shown"] == shard["drawn"] == "all"
 
 
 def test_a_large_filled_plane_is_shown_at_half_its_size(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from layerscope.cli.pages import pages
 from layerscope.errors import LayerscopeError, StudyError
 from layerscope.images.sets import open_images
 from layerscope.pages.options import PageOptions, choose_pictures, spread
@@ -85,3 +86,8 @@ def test_options_out_of_range_are_refused() -> None:
         PageOptions(-1)
     with pytest.raises(LayerscopeError, match="say with pictures="):
         PageOptions(add=True)
+
+
+def test_the_command_has_the_same_bound_as_python() -> None:
+    (most,) = (parameter for parameter in pages.params if parameter.name == "most")
+    assert most.default == str(PageOptions().most)

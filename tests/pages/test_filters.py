@@ -11,13 +11,13 @@ import pytest
 from torch import nn
 
 from layerscope.drawing.sprites import read_sprite
-from layerscope.errors import NetworkError, StudyError
+from layerscope.errors import LayerscopeError, NetworkError, StudyError
 from layerscope.filters.portraits import make_portraits
 from layerscope.filters.top_filters import top_filters
 from layerscope.images.sets import open_images
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.pages import PageOptions, add_pages, panels
+from layerscope.pages import PageOptions, add_pages, panels, summary
 from layerscope.pages.filters import add_filters
 from layerscope.pages.panels import Layout
 from layerscope.pages.patches import cut_rows
@@ -238,6 +238,38 @@ def test_a_filter_that_never_fires_has_no_picture(photos: Path, tmp_path: Path) 
     study = sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
     made = add_filters(study, network, images, PageOptions(), DECONVNET)
     assert [(row["layer"], row["channel"]) for row in rows(made, "own")] == [("0", 1)]
+
+
+def test_of_many_filters_a_sample_that_is_said(study: Study, photos: Path, tmp_path: Path) -> None:
+    """Those portrayed, and as many of each layer as can be, evenly spaced; all by ``most=None``."""
+    images, network, layers = open_images(photos), small(), ["c1", "c2", "c5"]
+    alive = {name: [o.channel for o in top_filters(study, network, [name]) if o.patches] for name in layers}
+    portrayed = alive["c5"][0]
+    study = make_portraits(study, network, images, layers=["c5"], channels=[portrayed])
+    made = add_filters(study, network, images, PageOptions(layers=layers, most=7), DECONVNET)
+    found = {name: [r["channel"] for r in rows(made) if r["layer"] == name] for name in layers}
+    assert [len(own) for own in found.values()] == [2, 2, 3]
+    for name in ("c1", "c2"):
+        own, every = found[name], alive[name]
+        assert own == [every[len(every) // 4], every[3 * len(every) // 4]]
+    assert portrayed in found["c5"]
+    left = sum(map(len, alive.values())) - 7
+    how = f"`layerscope pages {made.path} -n alexcnn --most all` adds a picture of each"
+    (said,) = (line for line in summary_words(made) if "filters" in line)
+    assert (
+        said == f"7 filters of 3 layers, 1 with reconstructions; {left} more filters of these layers: {how}"
+    )
+    every_one = add_filters(made, network, images, PageOptions(layers=layers, most=None), DECONVNET)
+    assert len(rows(every_one)) == left + 7
+    assert not any("more filters" in line for line in summary_words(every_one))
+    with pytest.raises(LayerscopeError, match="most=-1"):
+        PageOptions(most=-1)
+
+
+def summary_words(study: Study) -> list[str]:
+    """What is said of a network whose reconstructions were not made."""
+    results = study.network("alexcnn")
+    return [summary._filters(results) + summary._left_out(study, "alexcnn")]
 
 
 def test_without_top_patches_there_are_none(photos: Path, tmp_path: Path) -> None:

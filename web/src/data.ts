@@ -153,6 +153,8 @@ export interface FilterShard {
    *  A filter that never fires has none.
    */
   panel: { height: number; width: number; columns: number; ending: ".png" | ".jpg" } | null;
+  /** Channels with a picture; "all": of those that fire. */
+  shown: number[] | "all";
   /** Channels with a row of reconstructions under the patches; "all". */
   drawn: number[] | "all";
   /** (channels, k): value of what white means in each reconstruction, once stretched; null: none are drawn. */

@@ -15,6 +15,7 @@ export interface LayerFilters {
   histogram: Unpacked | null;
   /** Patches kept of each filter. */
   ranks: number;
+  shown: ReadonlySet<number> | "all";
   drawn: ReadonlySet<number> | "all";
 }
 
@@ -39,8 +40,8 @@ async function decode(shard: FilterShard): Promise<LayerFilters> {
     maybe(shard.white),
     maybe(shard.histogram),
   ]);
-  const drawn = shard.drawn === "all" ? shard.drawn : new Set(shard.drawn);
-  return { shard, top, boxes, white, histogram, ranks: shard.top.picture.shape[1] ?? 0, drawn };
+  const some = (channels: number[] | "all") => (channels === "all" ? channels : new Set(channels));
+  return { shard, top, boxes, white, histogram, ranks: shard.top.picture.shape[1] ?? 0, shown: some(shard.shown), drawn: some(shard.drawn) };
 }
 
 export function filtersPath(network: NetworkData, layer: LayerData): string {
@@ -82,6 +83,11 @@ export function topPatches(filters: LayerFilters, channel: number, most = SHOWN)
 function whiteOf({ shard, white }: LayerFilters, channel: number, rank: number): number | null {
   const ranks = shard.white?.shape[1] ?? 0;
   return rank < ranks ? (white?.[channel * ranks + rank] ?? null) : null;
+}
+
+/** How the panels of a filter's picture stand in it; null: it has none. */
+export function panelOf({ shard, shown }: LayerFilters, channel: number): FilterShard["panel"] {
+  return shown === "all" || shown.has(channel) ? shard.panel : null;
 }
 
 export function isDrawn(filters: LayerFilters, channel: number): boolean {

@@ -25,6 +25,12 @@ from layerscope.cli.options import (
 from layerscope.cli.progress import progress_bar
 
 
+def _most(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    if value != "all" and not value.isdecimal():
+        raise click.BadParameter(f"{value!r}: all, or a number such as 1000")
+    return None if value == "all" else int(value)
+
+
 @click.command()
 @study_argument
 @network_of_study
@@ -37,6 +43,14 @@ from layerscope.cli.progress import progress_bar
 )
 @click.option("--add", is_flag=True, help="Add those --pictures to the ones that are shown large.")
 @layers_option(None, "; default: all convolutions and linear layers", required=False)
+@click.option(
+    "--most",
+    default="8192",
+    show_default=True,
+    callback=_most,
+    metavar="N|all",
+    help="Filters of a network that have a picture, at most: those portrayed, and others spread over its layers.",
+)
 @click.option(
     "--filters",
     type=click.Choice(["portrayed", "all", "none"]),
@@ -61,8 +75,8 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     """Add to STUDY the pictures that its pages show.
 
     These are all its pictures, small, as each network sees them; chosen ones, large, with what every layer keeps of
-    them; and for every filter its strongest patches in one picture. A second run goes on where the first stopped,
-    and keeps what is there; with another --rule or --dtype it replaces what is there.
+    them; and for every filter, or as many as --most says, its strongest patches in one picture. A second run goes on
+    where the first stopped, and keeps what is there; with another --rule or --dtype it replaces what is there.
     """
     from layerscope.pages.making import add_pages
     from layerscope.pages.options import PageOptions
@@ -78,7 +92,9 @@ def pages(study: Path, names: tuple[str, ...], places: tuple[Path, ...], **optio
     images = images_of(found, places)
     networks = [network_to_draw(found, name, weights, options) for name, weights in chosen]
     rule = RULES[options["rule"]] if options["rule"] else None
-    what = PageOptions(options["pictures"], options["layers"], options["filters"], rule, options["add"])
+    what = PageOptions(
+        options["pictures"], options["layers"], options["filters"], rule, options["add"], options["most"]
+    )
     with progress_bar() as progress:
         found = add_pages(found, networks, images, what, progress)
     for line in summary_of(found, [network.name for network in networks]):

@@ -24,7 +24,7 @@ from layerscope.errors import ComparisonError
 
 _ROWS = 1024  #: vectors that go into one product of matrices
 _ROUNDING = 2.0**-20  #: of its largest value: a channel that differs by less than that does so by rounding
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Pictures = slice | npt.NDArray[np.int64]
 
 
@@ -88,6 +88,19 @@ def centred(name: str, values: Array) -> Centred:
     flat = most - least <= _ROUNDING * np.maximum(np.abs(least), np.abs(most))
     centre = np.where(flat, least, sums / (values.shape[0] * values.shape[1]))
     return Centred(name, values, torch.from_numpy(centre), flat)
+
+
+def narrowed(layer: Centred) -> Centred:
+    """The layer turned so that few vectors have as many channels as there are of them; as it is if it is no wider.
+
+    A rotation: lengths, angles and so all sums but those by channel are the same.
+    """
+    pictures, positions, channels = layer.values.shape
+    if (rows := pictures * positions) >= min(channels, _ROWS):
+        return layer
+    turned = torch.linalg.qr(layer.read(slice(None)).flatten(0, 1).T, mode="r").R.T
+    values = turned.reshape(pictures, positions, rows).numpy()
+    return Centred(layer.name, values, torch.zeros(rows, dtype=torch.float64), np.zeros(rows, np.bool_))
 
 
 @dataclass(frozen=True, eq=False)

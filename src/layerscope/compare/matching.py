@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from layerscope.compare.cross_sums import Centred, blocks, centred, cross_sums
+from layerscope.compare.cross_sums import centred, cross_sums
+from layerscope.compare.pairs import deviations
 from layerscope.compare.representations import Representations
 from layerscope.compare.similarity import Similarities, partners
 from layerscope.errors import ComparisonError
@@ -72,23 +73,13 @@ def chance_of(one: Representations, other: Representations) -> tuple[Correlation
         for side in (one, other)
     )
     sums = cross_sums(left, right, partners(one.pictures), exact=False)
-    rows, columns = (np.concatenate([_deviations(layer) for layer in side]) for side in (left, right))
+    rows, columns = (np.concatenate([deviations(layer) for layer in side]) for side in (left, right))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = sums.products.numpy() / sums.pictures / rows[:, None] / columns
     found = np.where(np.isfinite(found), found, -np.inf)
     best = (np.where(scale > 0, found.max(axis=axis), np.nan) for scale, axis in ((rows, 1), (columns, 0)))
     mine, its = (values.astype(np.float32) for values in best)
     return mine, its
-
-
-def _deviations(layer: Centred) -> npt.NDArray[np.float64]:
-    """The standard deviation of each channel."""
-    pictures, positions, channels = layer.values.shape
-    squares: npt.NDArray[np.float64] = np.zeros(channels)
-    for block in blocks(layer.values):
-        squares += (layer.read(block) ** 2).sum(dim=(0, 1)).numpy()
-    deviations: npt.NDArray[np.float64] = np.sqrt(squares / (pictures * positions))
-    return deviations
 
 
 def match_partially(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from layerscope.compare.cross_sums import Centred, CrossSums, cross_sums, each_picture
+from layerscope.compare.cross_sums import Centred, CrossSums, blocks, cross_sums, each_picture, narrowed
 from layerscope.compare.intervals import half_width
 
 RUNS = 32  #: of neighbouring pictures, that an interval is made from
@@ -50,9 +50,13 @@ def spread(sums: CrossSums) -> Spread:
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """A layer with itself: unbiased HSIC, deviation of each channel, and the rest as of a `Pair`."""
+    """A layer with itself: unbiased HSIC, deviation of each channel, and the rest as of a `Pair`.
+
+    ``short``: what its sums with others are made from, `narrowed`.
+    """
 
     centred: Centred
+    short: Centred
     hsic: float
     total: float
     biased: float
@@ -76,17 +80,33 @@ class Own:
 
 def own(layer: Centred) -> Own:
     """The sums of a layer with itself."""
-    itself = [layer]
+    short = narrowed(layer)
+    itself = [short]
     sums = cross_sums(itself, itself)
-    deviations = (sums.products.diagonal() / sums.pictures).clamp(min=0).sqrt().numpy().copy()
     return Own(
         layer,
+        short,
         float(sums.hsic()),
         float(sums.totals()),
         float(sums.biased()),
-        deviations,
+        deviations(layer) if short is not layer else _deviations(sums),
         spread(sums).of(0, 0),
     )
+
+
+def _deviations(sums: CrossSums) -> npt.NDArray[np.float64]:
+    """Of each channel, from the products of a layer with itself."""
+    return (sums.products.diagonal() / sums.pictures).clamp(min=0).sqrt().numpy().copy()
+
+
+def deviations(layer: Centred) -> npt.NDArray[np.float64]:
+    """The standard deviation of each channel."""
+    pictures, positions, channels = layer.values.shape
+    squares: npt.NDArray[np.float64] = np.zeros(channels)
+    for block in blocks(layer.values):
+        squares += (layer.read(block) ** 2).sum(dim=(0, 1)).numpy()
+    found: npt.NDArray[np.float64] = np.sqrt(squares / (pictures * positions))
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from torch import Tensor
 
 from layerscope.compare.cross_sums import CrossSums, centred, cross_sums
 from layerscope.compare.pairs import Own, Pair, own, spread
@@ -185,7 +186,7 @@ class _Tile:
 
     @classmethod
     def of(cls, left: Sequence[Own], right: Sequence[Own], wrong: npt.NDArray[np.int64]) -> _Tile:
-        one, other = [layer.centred for layer in left], [layer.centred for layer in right]
+        one, other = [layer.short for layer in left], [layer.short for layer in right]
         single = one[0].values.shape[1] == 1
         return cls(left, right, cross_sums(one, other), cross_sums(one, other, wrong, exact=single))
 
@@ -218,11 +219,20 @@ class _Tile:
         one, other = (
             np.concatenate([layer.deviations for layer in side]) for side in (self.left, self.right)
         )
+        products = self._by_channel.numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = self.sums.products.numpy() / self.sums.pictures / one[:, None] / other
+            found = products / self.sums.pictures / one[:, None] / other
         found[one == 0], found[:, other == 0] = np.nan, np.nan
         rounded: npt.NDArray[np.float32] = found.clip(-1, 1).astype(np.float32)
         return rounded
+
+    @property
+    def _by_channel(self) -> Tensor:
+        """The products of all channels: those summed already where no layer was narrowed."""
+        if all(layer.short is layer.centred for layer in (*self.left, *self.right)):
+            return self.sums.products
+        one, other = ([layer.centred for layer in side] for side in (self.left, self.right))
+        return cross_sums(one, other).products
 
 
 def _owned(side: Representations) -> list[Own]:

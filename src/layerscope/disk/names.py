@@ -11,7 +11,7 @@ from pathlib import Path
 
 _LONGEST = 200  # bytes: file systems take 255, and endings and folders follow
 _PICTURE = 64  # bytes of a picture's stem, suffix or folder
-_PART = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*")
+_PART = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.~-]*")
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\..*)?", re.IGNORECASE)
 
 

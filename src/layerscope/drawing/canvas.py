@@ -91,7 +91,7 @@ class Canvas:
 
     def patch(self, patch: Patch) -> None:
         """Add a shape."""
-        self.page.axes[0].add_patch(patch)
+        self.page.axes[0].add_artist(patch)  # `add_patch` looks where it ends, for axes that grow
 
     def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Fill a rectangle."""

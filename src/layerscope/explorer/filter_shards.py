@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from layerscope.explorer.shards import number, numbers, pack
 from layerscope.explorer.subjects import Subject
@@ -69,12 +70,17 @@ def _pictures(subject: Subject, layer: str) -> dict[str, Any]:
     """What the step of pages has drawn of the layer's filters."""
     rows = _drawn_of(subject, layer)
     if not rows:
-        return {"panel": None, "drawn": [], "white": None}
+        return {"panel": None, "shown": [], "drawn": [], "white": None}
     ending = PurePosixPath(rows[0]["file"]).suffix
+    shown = [row["channel"] for row in rows]
     drawn = [row["channel"] for row in rows if row["drawn"]]
+    top = subject.of_layer("top_patches", layer)
+    alive = set(top.filter(pc.not_equal(top["value"], 0))["channel"].to_pylist())
+    every = alive.issubset(shown)
     return {
         "panel": {**{name: rows[0][name] for name in ("height", "width", "columns")}, "ending": ending},
-        "drawn": "all" if len(drawn) == len(rows) else drawn,
+        "shown": "all" if every else shown,
+        "drawn": "all" if every and len(drawn) == len(rows) else drawn,
         "white": _white(subject, layer, rows) if drawn else None,
     }
 

@@ -15,6 +15,7 @@ from layerscope.reconstruction.rules import DECONVNET, Rule
 from layerscope.study.folder import Study
 
 PICTURES = 24  #: pictures that are chosen unless it is said how many
+MOST = 8_192  #: filters of a network that have a picture unless it is said how many: ViT-B/16 has 48,000
 
 _KINDS = frozenset({"conv2d", "linear"})  # of the layers whose filters are shown unless some are named
 DRAWN = ("portrayed", "all", "none")  #: which filters' reconstructions are drawn
@@ -26,9 +27,9 @@ class PageOptions:
 
     ``pictures``: those shown large with all their reconstructions: so many, spread over the set and its classes, or
     names; None: those that are there, else 24. ``add``: those that are there are shown, too. ``layers``: whose filters
-    are shown, as `select_layers` takes them; None: all convolutions and linear layers. ``filters``: those of them with
-    reconstructions: "portrayed" (that have a portrait in the study), "all" or "none". ``rule``: None: as the portraits
-    that are there, else the deconvnet.
+    are shown, as `select_layers` takes them; None: all convolutions and linear layers. ``most``: of a network's filters
+    so many, those with a portrait in the study and others spread over its layers; None: all. ``filters``: those of them
+    with reconstructions: "portrayed", "all" or "none". ``rule``: None: as the portraits, else the deconvnet.
     Raises LayerscopeError for what is none of these.
     """
 
@@ -37,6 +38,7 @@ class PageOptions:
     filters: str = "portrayed"
     rule: Rule | None = None
     add: bool = False
+    most: int | None = MOST
 
     def __post_init__(self) -> None:
         if self.filters not in DRAWN:
@@ -45,6 +47,8 @@ class PageOptions:
             raise LayerscopeError("add=True adds to the pictures that are there: say with pictures= which")
         if isinstance(self.pictures, int) and self.pictures < 0:
             raise LayerscopeError(f"{self.pictures} pictures: choose 0 or more, or name them")
+        if self.most is not None and self.most < 0:
+            raise LayerscopeError(f"most={self.most}: choose 0 filters or more, or None, which is all")
 
     @property
     def named(self) -> tuple[str, ...]:

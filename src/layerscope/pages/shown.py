@@ -16,7 +16,7 @@ from layerscope.filters.painting import Drawing, Sitting
 from layerscope.filters.sheets import STEP as PORTRAITS
 from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.network.network import Network
-from layerscope.pages.options import PageOptions
+from layerscope.pages.options import PageOptions, spread
 from layerscope.pages.panels import Layout
 from layerscope.reconstruction.descent import reversible
 from layerscope.reconstruction.rules import Rule
@@ -73,14 +73,23 @@ class Shown:
         return folders(layer.name for layer in self.network.layers)
 
     def chosen(self, options: PageOptions) -> list[Filter]:
-        """Those that are to be shown. Raises StudyError for a layer named that the study has no top patches of."""
+        """Those that are to be shown; of too many the portrayed, and of the others as many of each layer as can be,
+        evenly spaced. Raises StudyError for a layer named that the study has no top patches of.
+        """
         names = {layer.name for layer in options.layers_of(self.network)}
         swept = {one.layer.name for one in self._swept}
         if options.named and (absent := sorted(names - swept)):
             raise StudyError(
                 f"{self.study.path} has no top patches of {absent[0]} of {self.network.name}; name other layers"
             )
-        return [one for one in self.filters if one.layer.name in names]
+        found = [one for one in self.filters if one.layer.name in names]
+        if options.most is None or len(found) <= options.most:
+            return found
+        portrayed = {place for place, one in enumerate(found) if key_of(one) in self._portrayed}
+        layers = {name: number for number, name in enumerate(self.layouts)}
+        others = [(n, layers[one.layer.name]) for n, one in enumerate(found) if n not in portrayed]
+        kept = portrayed.union(spread(others, max(0, options.most - len(portrayed))))
+        return [found[place] for place in sorted(kept)]
 
     def drawn(self, chosen: list[Filter], which: str) -> frozenset[Key]:
         """Those of them that are to have reconstructions: none where the rule does not go back from the layer."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import pyarrow.compute as pc
+
 from layerscope.disk.tables import read_json
 from layerscope.pages.pictures import chosen_before
 from layerscope.pages.reconstructions import ABOUT
@@ -19,7 +21,7 @@ def summary_of(study: Study, networks: Iterable[str]) -> Iterator[str]:
     yield f"{_count(small, 'picture')} small, {large:,} large"
     for name in networks:
         yield f"{name}: {_reconstructions(study.network(name))}"
-        yield f"{name}: {_filters(study.network(name))}"
+        yield f"{name}: {_filters(study.network(name))}{_left_out(study, name)}"
 
 
 def _reconstructions(results: NetworkResults) -> str:
@@ -38,6 +40,18 @@ def _filters(results: NetworkResults) -> str:
     drawn = sum(table["drawn"].to_pylist())
     layers = len(table["layer"].unique())
     return f"{_count(table.num_rows, 'filter')} of {_count(layers, 'layer')}, {drawn:,} with reconstructions"
+
+
+def _left_out(study: Study, name: str) -> str:
+    """How many filters of the layers shown fire and have no picture, and what gives them one; "" if all have."""
+    results = study.network(name)
+    if FILTERS not in results.results:
+        return ""
+    shown, top = results.table(FILTERS), results.table("top_patches")
+    top = top.filter(pc.and_(pc.is_in(top["layer"], shown["layer"].unique()), pc.not_equal(top["value"], 0)))
+    out = top.group_by(["layer", "channel"]).aggregate([]).num_rows - shown.num_rows
+    how = f"`layerscope pages {study.path} -n {name} --most all` adds a picture of each"
+    return f"; {_count(out, 'more filter')} of these layers: {how}" if out else ""
 
 
 def _count(number: int, thing: str) -> str:

@@ -168,7 +168,7 @@ def join(folder: str, name: str) -> str:
     path = f"{folder}/{name}" if folder else name
     if not is_plain(path) or path.split("/")[0] in RESERVED:
         raise StudyError(
-            f"{name!r} cannot name a result; use letters, digits, _ @ + . - and / between folders, and not "
+            f"{name!r} cannot name a result; use letters, digits, _ @ + . - ~ and / between folders, and not "
             + ", ".join(sorted(RESERVED))
         )
     return path

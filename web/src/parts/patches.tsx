@@ -1,6 +1,6 @@
 // A filter's patches and reconstructions: from its picture, else cut from the pictures of the set.
 import type { LayerData, NetworkData } from "../data";
-import { filterPicture, isDrawn, type LayerFilters, type TopPatch } from "../filters";
+import { filterPicture, isDrawn, panelOf, type LayerFilters, type TopPatch } from "../filters";
 import { Cut, Outside, Panel } from "./tile";
 
 export interface OfFilter {
@@ -12,7 +12,7 @@ export interface OfFilter {
 
 export function Patch({ of, patch, label }: { of: OfFilter; patch: TopPatch; label?: string | undefined }) {
   const { network, layer, filters, channel } = of;
-  const panel = filters.shard.panel;
+  const panel = panelOf(filters, channel);
   const { view } = network;
   if (panel === null || patch.rank >= panel.columns)
     return <Cut picture={patch.picture} view={view} field={patch.field} label={label} />;
@@ -23,7 +23,7 @@ export function Patch({ of, patch, label }: { of: OfFilter; patch: TopPatch; lab
 /** On zero; hatched where none is drawn. */
 export function Reconstruction({ of, patch, label }: { of: OfFilter; patch: TopPatch; label?: string | undefined }) {
   const { network, layer, filters, channel } = of;
-  const panel = filters.shard.panel;
+  const panel = panelOf(filters, channel);
   if (panel === null || !isDrawn(filters, channel) || patch.rank >= panel.columns)
     return (
       <span class="panel zero undrawn">{patch.field ? <Outside field={patch.field} view={network.view} zero /> : null}</span>
