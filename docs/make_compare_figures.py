@@ -1,6 +1,6 @@
 """The figures of two networks compared, by the commands of the tutorial and of the page on comparing.
 
-Takes an hour on two cores, most of it for the background. What is there already stays. Run:
+Takes two hours on two cores, most of it for the background. What is there already stays. Run:
 ``python docs/make_compare_figures.py FOLDER``, with the packages that ``examples/background/cutouts.py`` names.
 """
 
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     run(folder, str(VIEWS), "crops", "8", *(f"photos/{name}" for name in PHOTOGRAPHS))
     run(folder, "-m", "layerscope", "study", "crops", "--labels", "folders", *TRUNKS, "--out", "pair")
     run(folder, "-m", "layerscope", "compare", "pair", "--out", "comparison")
-    run(folder, str(CUTOUTS), "cutouts", "96")
+    run(folder, str(CUTOUTS), "cutouts", "320")
     run(folder, "-m", "layerscope", "study", "cutouts/pictures", *TRUNKS, "--out", "cut")
     masks = ("--part", "background", "--masks", "cutouts/masks")
     run(folder, "-m", "layerscope", "compare", "cut", *masks, "--out", "outside")
