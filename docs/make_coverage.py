@@ -255,7 +255,7 @@ def positive(graph: Graph) -> Graph:
 
 def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Tensor:
     """An operation with no path cut: max-pools average, what saturates hands everything on."""
-    if operation.kind in OPEN:
+    if operation.kind in OPEN or (operation.kind == "to" and operation.carries):  # all is in float64
         return values[operation.inputs[0]]
     if operation.kind == "max_pool2d":
         a = operation.arguments

@@ -19,7 +19,11 @@ from torch import Tensor, nn
 from layerscope.errors import NetworkError, NetworkWarning
 from layerscope.network.capture import capture
 from layerscope.network.graph import Graph
+from layerscope.network.network import Network
+from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.tracing import quiet
+from layerscope.reconstruction.descent import reconstruct
+from layerscope.reconstruction.rules import GRADIENT
 from tests.support.small_networks import SMALL, Written, conv, shrunk
 
 TORCHVISION: dict[str, tuple[int, dict[str, Any]]] = {  #: name -> side of the picture, arguments
@@ -220,8 +224,8 @@ def _part_changed(s: Any, x: Tensor) -> Tensor:
     return y
 
 
-def _without_autocast(s: Any, x: Tensor) -> Tensor:
-    with torch.autocast("cpu", enabled=False):
+def _with_autocast(s: Any, x: Tensor) -> Tensor:
+    with torch.autocast("cpu"):
         y: Tensor = s.c(x)
     return y
 
@@ -235,6 +239,52 @@ def _with_grad(s: Any, x: Tensor) -> Tensor:
 def _chosen_by_torch(s: Any, x: Tensor) -> Tensor:
     y: Tensor = torch.cond(x.sum() > 0, lambda z: z + 1, lambda z: z - 1, (s.c(x),))
     return y
+
+
+def _set(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x).flatten(2)
+    y[:, :, 1:] = y[:, :, 1:] * 2 + s.c(x).flatten(2)[:, :, :1]
+    return y
+
+
+def _autocast_off(s: Any, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        y, z = s.c(x), s.c(x) + 1
+    with torch.autocast("cpu", enabled=False):
+        w: Tensor = y * z + s.c(x)
+    return w
+
+
+PLAIN: dict[str, Any] = {
+    "part changed in place": _half_changed,
+    "view changed in place": _view_changed,
+    "chunk changed in place": _part_changed,
+    "some set": _set,
+    "without autocast": _autocast_off,
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_is_made_plain_before_it_is_read(name: str) -> None:
+    module = Written(PLAIN[name], c=conv())
+    graph = capture(nn.Sequential(module), (3, 8, 8))
+    for count in (1, 3):
+        x = torch.randn(count, 3, 8, 8)
+        found = graph.run(x, graph.output, frozenset({graph.output}))[graph.output]
+        with torch.no_grad():
+            torch.testing.assert_close(found, module(x))
+    assert "0" in graph.modules
+    if name == "chunk changed in place":
+        return  # autograd refuses it
+    network = Network.from_module(module, preprocessing=Preprocessing(resize=None, height=8, width=8))
+    point = torch.randn(1, 3, 8, 8, requires_grad=True)
+    scores = module(point)
+    (expected,) = torch.autograd.grad(scores, point, scores.detach())
+    last = network.layers[-1]
+    if last.result == network.graph.output:
+        torch.testing.assert_close(
+            reconstruct(network, point.detach(), last.name, rule=GRADIENT)[last.name], expected
+        )
 
 
 class Two(nn.Module):
@@ -258,14 +308,8 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "channels that do not fit": (conv(5), "for input 3x8x8"),
     "python's numbers": (Written(lambda s, x: s.c(x) * float(x.max()), c=conv()), "cannot read Written"),
     "an error of its own": (Written(lambda s, x: s.missing(x), c=conv()), "missing"),
-    "part changed in place": (Written(_half_changed, c=conv()), "changes part of a tensor"),
-    "view changed in place": (Written(_view_changed, c=conv()), "use relu and its result instead"),
-    "chunk changed in place": (
-        Written(_part_changed, c=conv()),
-        "relu_ in the network's own forward changes part",
-    ),
     "autocast": (
-        nn.Sequential(Written(_without_autocast, c=conv())),
+        nn.Sequential(Written(_with_autocast, c=conv())),
         "wrap_with_autocast in '0' wraps part of the network.*leave out torch.autocast",
     ),
     "enable_grad": (Written(_with_grad, c=conv()), "own forward wraps part of.*leave out .*enable_grad"),

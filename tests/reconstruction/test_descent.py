@@ -380,18 +380,6 @@ def test_branches_that_meet_in_a_sum_do_not_share_their_signal() -> None:
 
 
 UNSEEN: dict[str, tuple[Function, str]] = {
-    "a slice changed in place": (
-        Function(lambda x, c: ((y := c(x))[:, :2].relu_(), y + 0)[1], nn.Conv2d(3, 4, 1)),
-        "relu_ in the network's own",
-    ),
-    "a view read after its base changed": (
-        Function(lambda x, c: (v := (y := c(x)).flatten(1), y.relu_(), v + 0)[2], nn.Conv2d(3, 4, 1)),
-        "relu_ in the",
-    ),
-    "an item set": (
-        Function(lambda x, c: ((y := c(x))[:, 0].fill_(0), y + 0)[1], nn.Conv2d(3, 4, 1)),
-        "fill_ in the",
-    ),
     "weights made on the way": (
         Function(lambda x, c: F.conv2d(x, c.weight * x.sum()), nn.Conv2d(3, 4, 1)),
         "conv2d in the .* weights anew",

@@ -28,9 +28,11 @@ from layerscope.network.fitting import exported_shape, misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.layout import MANY, map_layout
 from layerscope.network.maxima import PLACED
+from layerscope.network.programs import flat_graph, functional, refuse_what_is_read_already
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
 _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
+_ALIASES = {"_to_copy": "to", "_unsafe_view": "reshape"}
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 _ONE_READS = threading.Lock()  #: torch.export keeps what it is at in variables of its module
 
@@ -45,8 +47,8 @@ def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -
     if isinstance(module, ExportedProgram):
         exported_shape(module)
         with quiet():
-            return _Tidier(module).graph()
-    _refuse_what_is_read_already(module)
+            return _graph_of(module)
+    refuse_what_is_read_already(module)
     tensor = next(iter(module.parameters()), torch.empty(0))
     example = torch.zeros((2, *input_shape), dtype=tensor.dtype, device=tensor.device)
     with _ONE_READS, evaluating(module), quiet(), in_own_precision(), torch.no_grad():
@@ -59,7 +61,7 @@ def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -
             )
             size = "x".join(map(str, input_shape))
             raise NetworkError(f"cannot read {type(module).__name__} for input {size}: {why}") from error
-        graph = _Tidier(program).graph()
+        graph = _graph_of(program)
     for name, place in own_backwards(program, _path).items():
         warnings.warn(
             f"{name}, {place}, has a backward of its own, which is not used: signals go back through what its "
@@ -70,23 +72,16 @@ def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -
     return graph
 
 
-def _refuse_what_is_read_already(module: object) -> None:
-    """Raise NetworkError for what torch.export or TorchScript made, and for what is no module at all."""
-    kind = type(module).__name__
-    if isinstance(module, torch.jit.ScriptModule) or _is_exported(module):
-        what = "an ExportedProgram itself" if _is_exported(module) else "a file of torch.export.save or ONNX"
-        raise NetworkError(
-            f"cannot read {kind}, which was made from a module; give the nn.Module it was made from, or {what}"
-        )
-    if not isinstance(module, nn.Module):
-        raise NetworkError(
-            f"cannot read {kind}, which is no module; give an nn.Module that takes one image tensor"
-        )
+def _graph_of(program: ExportedProgram) -> Graph:
+    """The program tidied; where it changes a view of what is read again, as torch writes it without such changes."""
+    try:
+        return _Tidier(program).graph()
+    except _ChangedViewError:
+        return _Tidier(functional(program)).graph()
 
 
-def _is_exported(module: object) -> bool:
-    """Whether it is the module of an ExportedProgram, whose mode cannot be changed."""
-    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+class _ChangedViewError(NetworkError):
+    """Part of a tensor, or a view of one, is changed that is read again later."""
 
 
 class _Tidier:
@@ -94,6 +89,7 @@ class _Tidier:
 
     def __init__(self, program: ExportedProgram) -> None:
         self.program = program
+        self.nodes = flat_graph(program).nodes
         self.operations: list[Operation] = []
         self.modules: dict[str, int] = {}
         self.batch = ""  # the number of pictures, as export calls it
@@ -109,10 +105,10 @@ class _Tidier:
     def graph(self) -> Graph:
         """Walk the program once."""
         self._name_inputs()
-        for node in self.program.graph.nodes:
+        for node in self.nodes:
             if node.op == "call_function" and not _kind(node.target).startswith("_assert"):
                 self._checked_call(node)
-        (output,) = (node for node in self.program.graph.nodes if node.op == "output")
+        (output,) = (node for node in self.nodes if node.op == "output")
         results = [self.known.get(value) for value in output.args[0] if value is not None]
         if len(results) != 1 or not isinstance(results[0], Ref):
             raise NetworkError(
@@ -124,9 +120,8 @@ class _Tidier:
         return Graph(tuple(self.operations), results[0].index, MappingProxyType(self.modules), tensors)
 
     def _name_inputs(self) -> None:
-        nodes = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
-        for spec in self.program.graph_signature.input_specs:
-            node = nodes[spec.arg.name]
+        nodes = [node for node in self.nodes if node.op == "placeholder"]
+        for node, spec in zip(nodes, self.program.graph_signature.input_specs, strict=True):
             if spec.target is not None:
                 self.known[node] = Parameter(spec.target)
                 self.constants.tensor(node, spec.target)
@@ -196,7 +191,7 @@ class _Tidier:
         self._note_module(node)
 
     def _note_memory(self, node: Any) -> None:
-        """Whose memory the result is. Raises NetworkError if it changes what is read later under another name."""
+        """Whose memory the result is. Raises if it changes what is read later under another name."""
         schema = getattr(node.target, "_schema", None)
         info = (
             next((r.alias_info for r in schema.returns if r.alias_info), None) if schema is not None else None
@@ -210,11 +205,7 @@ class _Tidier:
         for other in [owner, *(n for n, o in self.memory.items() if o is owner)]:
             apart = other.target is source.target is operator.getitem and other.args[0] is source.args[0]
             if other not in (source, node) and not apart and any(user > node for user in other.users):
-                kind = _kind(node.target)
-                raise NetworkError(
-                    f"{place_of(kind, _path(node))} changes part of a tensor, or a view of one, that is read again "
-                    f"later; use {kind.removesuffix('_')} and its result instead"
-                )
+                raise _ChangedViewError(place_of(_kind(node.target), _path(node)))
 
     def _split(self, node: Any) -> None:
         """Cuts are made one by one, where they are read. An unbound axis is one of cuts of length 1, then dropped."""
@@ -227,9 +218,13 @@ class _Tidier:
         self.known[node] = self.known[node.args[0]]
 
     def _rewritten(self, node: Any, kind: str) -> bool:
-        """What has a plainer form: maxima whose places nobody reads; the maximum with zero, a ReLU; any squeeze."""
+        """What has a plainer form: maxima whose places nobody reads; the maximum with zero; any squeeze; a copy."""
         if kind.removesuffix("_") == "squeeze":
             self._squeeze(node)
+            return True
+        if kind == "copy" and node.args[0].meta["val"].dtype == node.args[1].meta["val"].dtype:
+            of_same_size = {"self": node.args[1], "other": node.args[0]}
+            self._append(node, "expand_as", torch.ops.aten.expand_as.default, of_same_size)
             return True
         source = node.args[0] if kind == "getitem" else node
         placed = PLACED.get(_kind(source.target))
@@ -336,15 +331,16 @@ def _kind(target: Any) -> str:
     if target is operator.getitem:
         return "getitem"
     schema = getattr(target, "_schema", None)
-    return (
+    name = (
         schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
     )
+    return _ALIASES.get(name, name)
 
 
 def _functional(target: Any) -> Any:
     """The operation that gives the same result in new memory; the operation itself if it already does."""
     schema = getattr(target, "_schema", None)
-    if target is torch.ops.aten.view.default:
+    if target in (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default):
         return torch.ops.aten.reshape.default  # the same values, whatever order the memory has
     if schema is None or not schema.is_mutable:
         return target

@@ -27,7 +27,7 @@ _LINEAR = frozenset(
         "replication_pad2d _pad_circular pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle "
         "upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d upsample_linear1d upsample_bilinear2d "
         "upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa upsample_trilinear3d unfold im2col col2im "
-        "diagonal tril triu to _to_copy type_as"
+        "diagonal tril triu to type_as slice_scatter select_scatter"
     ).split()
 )
 _FACTORS: Mapping[str, tuple[str, ...]] = {

@@ -1,0 +1,71 @@
+"""What torch.export is given and what it writes: what was read before is refused, what is no plain graph made one."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.fx import Graph
+
+from layerscope.errors import NetworkError
+
+
+def flat_graph(program: ExportedProgram) -> Graph:
+    """The operations of a program, those within ``torch.autocast(..., enabled=False)`` among the others.
+
+    A network is read and computed without autocast all the same. What else wraps operations stays as it is.
+    """
+    if not any(map(_is_no_autocast, program.graph.nodes)):
+        whole: Graph = program.graph
+        return whole
+    graph, found = Graph(), dict[Any, Any]()
+    for node in program.graph.nodes:
+        if _is_no_autocast(node):
+            *_, wrapped = (source for source in node.args if _is_module(source))
+            given = node.args[node.args.index(wrapped) + 1 :]
+            within = getattr(program.graph_module, wrapped.target).graph
+            inputs = [inner for inner in within.nodes if inner.op == "placeholder"]
+            known = {inner: found[value] for inner, value in zip(inputs, given, strict=True)}
+            found[node] = graph.graph_copy(within, known)
+        elif node.target is operator.getitem and isinstance(found.get(node.args[0]), tuple):
+            found[node] = found[node.args[0]][node.args[1]]
+        elif not _is_module(node) or not all(map(_is_no_autocast, node.users)):
+            found[node] = graph.node_copy(node, found.__getitem__)
+    return graph
+
+
+def _is_no_autocast(node: Any) -> bool:
+    """Whether it wraps operations to compute them without autocast."""
+    return getattr(node.target, "__name__", "") == "wrap_with_autocast" and node.args[2] is False
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, torch.fx.Node) and value.op == "get_attr"
+
+
+def functional(program: ExportedProgram) -> ExportedProgram:
+    """The program with every change of a tensor, or of a view of one, written as a new tensor; slow to make."""
+    plain: ExportedProgram = program.run_decompositions({})
+    return plain
+
+
+def refuse_what_is_read_already(module: object) -> None:
+    """Raise NetworkError for what torch.export or TorchScript made, and for what is no module at all."""
+    kind = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule) or _is_exported(module):
+        what = "an ExportedProgram itself" if _is_exported(module) else "a file of torch.export.save or ONNX"
+        raise NetworkError(
+            f"cannot read {kind}, which was made from a module; give the nn.Module it was made from, or {what}"
+        )
+    if not isinstance(module, nn.Module):
+        raise NetworkError(
+            f"cannot read {kind}, which is no module; give an nn.Module that takes one image tensor"
+        )
+
+
+def _is_exported(module: object) -> bool:
+    """Whether it is the module of an ExportedProgram, whose mode cannot be changed."""
+    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
