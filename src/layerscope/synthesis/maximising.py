@@ -26,6 +26,7 @@ from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 _AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
 _CALM = 0.25  # of the steps, at the end, over which the rate falls
 _MOST = 8.0  # pixels of a shift
+_GRATING = 11  # pixels: what sees no more tells where a wave begins, and stands no shift
 _LAST = 0.1  # of the rate, that it falls to
 
 
@@ -33,8 +34,8 @@ _LAST = 0.1  # of the rate, that it falls to
 class MaximiseOptions:
     """How a channel's picture is found: ``steps`` of Adam at ``rate`` from nearly grey pixels drawn by ``seed``.
 
-    ``margin``: pixels around what a unit sees. In each step all is moved by up to ``shift`` of that, at most 8 pixels,
-    and scaled by up to ``scaling``. ``each``: pictures per channel; ``diversity``, the weight of how alike the layer
+    ``margin``: pixels around what a unit sees. In each step all is moved by up to ``shift`` of that beyond its first
+    11 pixels, at most by 8, and scaled by up to ``scaling``. ``each``: pictures per channel; ``diversity``, the weight of how alike the layer
     finds them, keeps them apart. ``decay``: the weight of the mean square of the network's input, for Simonyan's
     class models.
     """
@@ -43,7 +44,7 @@ class MaximiseOptions:
     steps: int = 256
     rate: float = 0.05
     margin: int = 16
-    shift: float = 1 / 16
+    shift: float = 1 / 8
     scaling: float = 0.05
     each: int = 1
     diversity: float = 1.0
@@ -156,7 +157,8 @@ def _climb(
     shape = (canvas.network.input_shape[0], canvas.height, canvas.width)
     pixels = Pixels.drawn(options.prior, shape, list(numbers))
     wanted = torch.tensor(chosen)[:, None]
-    shift = min(_MOST, options.shift * (min(shape[1:]) - 2 * options.margin))
+    seen = min(shape[1:]) - 2 * options.margin
+    shift = min(_MOST, options.shift * max(0, seen - _GRATING))
 
     def loss(step: int, pictures: Tensor) -> Tensor:
         move = drawn_move(options.seed, step, shift, options.scaling)
