@@ -9,7 +9,16 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from layerscope import load_network
 from layerscope.cli.main import main
+from layerscope.filters.top_filters import top_filters
+from layerscope.images.sets import open_images
+from layerscope.study.check import check_study
+from layerscope.study.folder import Study
+from layerscope.study.sources import remember_sources
+from layerscope.sweep.making import sweep_study
+from layerscope.sweep.top_patches import TopPatches
+from tests.support.studies import SETTINGS, write_pictures
 
 FASHION = ("-n", "alexcnn", "-w", "fashion", "--steps", 2)
 
@@ -39,6 +48,36 @@ def test_channels_and_classes(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "maximised.pdf").is_file()
 
 
+def test_a_study_is_added_to(tmp_path: Path) -> None:
+    images = open_images(write_pictures(tmp_path / "photos", 4))
+    network = load_network("alexcnn", "fashion")
+    path = remember_sources(
+        sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS),
+        [network],
+        images,
+    ).path
+    chosen = ("--layers", "c2", "--channels", "0-3", "--steps", 2)
+    live = sum(bool(one.patches) for one in top_filters(Study.open(path), network, ["c2"], range(4)))
+    assert live < 4
+    result = run("maximise", path, *chosen, "--prior", "study")
+    assert result.exit_code == 0, result.output
+    *_, left_out, made, folder = result.stdout.splitlines()
+    assert left_out.startswith(f"alexcnn: {4 - live} channel")
+    assert left_out.endswith("zero for all pictures, and left out")
+    assert (made, folder) == (f"alexcnn: {live} pictures", str(path / "alexcnn" / "maximised"))
+    assert (path / "alexcnn" / "maximised" / "c2.png").is_file()
+    assert check_study(path) == ()
+    for words, said in [
+        (("--class", 0), "a study shows channels; for a class give a --network and the folder --out"),
+        ((*chosen, "--out", tmp_path / "out"), "with STUDY pictures are added to it; leave out --out"),
+        ((*chosen, "-n", "vgg16"), "has no network 'vgg16'"),
+    ]:
+        refused = run("maximise", path, *words)
+        assert refused.exit_code in (1, 2)
+        assert said in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
 def test_several_networks_have_folders(tmp_path: Path) -> None:
     names = ("-n", "alexcnn", "-n", "vggcnn", "-w", "fashion", "--steps", 1, "--class", 0)
     assert run("maximise", *names, "--out", tmp_path).exit_code == 0
@@ -63,6 +102,11 @@ def test_what_layers_keep(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("--prior", "none"), "say what to excite: --unit LAYER:CHANNEL, --layers, or --class"),
+        (
+            ("--unit", "c1:0", "--prior", "study"),
+            "--prior study takes its patches from a study; name the STUDY",
+        ),
+        (("--unit", "c1:0", "--images", "x"), "--images does nothing without STUDY"),
         (("--unit", "c1"), "'c1' is not LAYER:CHANNEL"),
         (("--unit", "c9:1"), "no layer 'c9'"),
         (("--unit", "c1:9999"), "channels 0 to"),
@@ -77,3 +121,9 @@ def test_what_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> N
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_something_must_be_named() -> None:
+    result = run("maximise", "--unit", "c1:0")
+    assert result.exit_code == 2
+    assert "name a STUDY to add to, or a --network and the folder --out" in result.stderr

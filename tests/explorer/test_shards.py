@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,11 +21,15 @@ from layerscope.explorer.shards import number, pack, script
 from layerscope.explorer.site import Site
 from layerscope.explorer.space_shards import Levelled
 from layerscope.explorer.subjects import Subject, _placed, blocks, titled
+from layerscope.network.network import Unit
 from layerscope.pages import PageOptions, add_pages
 from layerscope.space.space import Space
+from layerscope.study.folder import Study
+from layerscope.study.sources import images_of, network_of
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.standard import standard_reducers
 from layerscope.sweep.top_patches import TopPatches
+from layerscope.synthesis import MaximiseOptions, add_maximised
 from tests.oracles.explorer import shards as slow
 from tests.support.explorer import CLASSES, LONG, PARTS, STRANGE, Shown
 from tests.support.studies import SETTINGS, pictures, small
@@ -164,6 +169,25 @@ def test_strongest_patches_are_where_the_table_says_and_see_what_their_field_say
             size = row[f"field_size_{axis}"]
             first = row[f"field_start_{axis}"] - (size - 1) / 2 + one[name] * row[f"field_stride_{axis}"]
             assert (box[side], box[side + 2]) == (first, first + size)
+
+
+def test_pictures_made_to_excite_filters_are_told(shown: Shown, tmp_path: Path) -> None:
+    study = Study.open(shutil.copytree(shown.study.path, tmp_path / "study"))
+    network = network_of(study, "alexcnn")
+    options = MaximiseOptions(steps=1, each=2)
+    made = add_maximised(study, network, images_of(study), [Unit("c1", 3)], options=options)
+    site = Site.open(made, None)
+    value = value_of(site, "alexcnn/layers/c1/filters")["maximised"]
+    rows = made.network("alexcnn").table("pages/maximised").to_pylist()
+    assert value == {
+        "3": [{"file": row["file"], "value": pytest.approx(row["activation"], rel=1e-6)} for row in rows]
+    }
+    for row in rows:
+        assert (
+            site.contents[f"alexcnn/{row['file']}"].read()
+            == (made.path / "alexcnn" / "pages" / row["file"]).read_bytes()
+        )
+    assert value_of(site, "alexcnn/layers/c2/filters")["maximised"] == {}
 
 
 def test_filters_that_go_together_are_each_others_neighbours(site: Site, shown: Shown) -> None:

@@ -19,7 +19,7 @@ export interface Packed {
 
 /** data/study.js: what every page needs at once; a few kB for each network. */
 export interface StudyData {
-  format: 2;
+  format: 3;
   /** Name of the study's folder, to be used in commands. */
   name: string;
   digest: string;
@@ -159,6 +159,8 @@ export interface FilterShard {
   drawn: number[] | "all";
   /** (channels, k): value of what white means in each reconstruction, once stretched; null: none are drawn. */
   white: Packed | null;
+  /** By channel: pictures made to excite it most, as files of the network's folder, and the activation of each. */
+  maximised: Record<string, { file: string; value: number }[]>;
   /** Filters most correlated over the patches of the layer's space, nearest first. Null: no space. */
   neighbours: { channels: number[][]; correlations: number[][] } | null;
   /** By the other network's name: each channel's best match there; null: none. */

@@ -15,14 +15,19 @@ from layerscope.cli.options import (
     channels_option,
     class_named,
     computing,
+    images_moved,
     layers_option,
     load_networks,
+    network_to_draw,
     networks_named,
+    networks_of,
     out_option,
+    refuse_useless,
     say,
     strict_option,
     together,
     unit_named,
+    weights_option,
 )
 from layerscope.cli.progress import progress_bar
 from layerscope.errors import one_line
@@ -30,14 +35,19 @@ from layerscope.errors import one_line
 if TYPE_CHECKING:
     from layerscope.network.network import Network, Unit
     from layerscope.reconstruction.descent import Class
+    from layerscope.synthesis import MaximiseOptions, Nature
 
-_prior = click.option(
-    "--prior",
-    default="fourier",
-    show_default=True,
-    type=click.Choice(["fourier", "none"]),
-    help="Fourier coefficients in decorrelated colours, or plain pixels.",
-)
+
+def _prior(*more: str, words: str = "") -> Any:
+    return click.option(
+        "--prior",
+        default="fourier",
+        show_default=True,
+        type=click.Choice(["fourier", *more, "none"]),
+        help=f"fourier: waves in decorrelated colours; {words}none: plain pixels.",
+    )
+
+
 _seed = click.option("--seed", default=0, show_default=True, help="Of the pixels that it begins with.")
 
 
@@ -48,7 +58,15 @@ def _steps(default: int) -> Any:
 
 
 @click.command()
-@networks_named
+@click.argument("study", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--network",
+    "-n",
+    "names",
+    multiple=True,
+    help="A network; repeat it for several. Of STUDY: all unless given.",
+)
+@weights_option
 @click.option(
     "--unit", "units", multiple=True, metavar="LAYER:CHANNEL", help="A channel; repeat it for several."
 )
@@ -70,45 +88,113 @@ def _steps(default: int) -> Any:
     type=click.FloatRange(0),
     help="Weight of the mean square of the input.",
 )
-@together(_prior, _steps(256), _seed)
-@out_option("pictures")
+@together(
+    _prior("study", words="study: so, and like the channel's strongest patches in STUDY; "),
+    _steps(256),
+    _seed,
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Without STUDY: folder of pictures; a second run goes on where the first stopped.",
+)
+@images_moved
 @computing
 @building
-def maximise(names: tuple[str, ...], out: Path, units: tuple[str, ...], **options: Any) -> None:
+def maximise(study: Path | None, **options: Any) -> None:
     """Make the pictures that excite channels, or classes, of networks most.
 
-    Only as many pixels as a unit sees, and a margin, are changed. Writes a PNG for each, maximised.png and .pdf with
-    all of them, and the table maximised.parquet and .csv; a folder for each network if there are several.
+    Only as many pixels as a unit sees, and a margin, are changed. With STUDY they are added to it, for its networks,
+    beside the strongest patches of each channel on pages, and its explorer shows them. Without, for each --network,
+    writes into --out a PNG for each, maximised.png and .pdf with all of them, and the table maximised.parquet and
+    .csv; a folder for each network if there are several. A second run goes on where the first stopped.
     """
-    from layerscope.progress import of
-    from layerscope.synthesis import MaximiseOptions, make_maximised
+    from layerscope.synthesis import MaximiseOptions
 
-    own = ("layers", "channels", "class_names", "prior", "steps", "seed", "each", "margin", "decay")
-    chosen = {name: options.pop(name) for name in own}
-    if not (units or chosen["layers"] or chosen["class_names"]):
+    chosen = {name: options.pop(name) for name in ("units", "layers", "channels", "class_names")}
+    if not (chosen["units"] or chosen["layers"] or chosen["class_names"]):
         raise click.UsageError("say what to excite: --unit LAYER:CHANNEL, --layers, or --class")
+    own = ("prior", "steps", "seed", "each", "margin", "decay")
+    how = MaximiseOptions(**{name: options.pop(name) for name in own})
+    if study is None:
+        _into_folder(chosen, how, options)
+    else:
+        _into_study(study, chosen, how, options)
+
+
+def _into_folder(chosen: dict[str, Any], how: MaximiseOptions, options: dict[str, Any]) -> None:
+    from layerscope.progress import of
+    from layerscope.synthesis import make_maximised
+
+    names, out = options.pop("names"), options.pop("out")
+    refuse_useless("STUDY", "places")
+    if not names or out is None:
+        raise click.UsageError("name a STUDY to add to, or a --network and the folder --out")
+    if how.prior == "study":
+        raise click.UsageError(
+            "--prior study takes its patches from a study; name the STUDY, or use --prior fourier"
+        )
+    options.pop("places")
     read = load_networks(names, options.pop("weight_names"), options)
-    how = MaximiseOptions(**{name: chosen[name] for name in own[3:]})
     for network in read:
         place = out / network.name if len(read) > 1 else out
         with progress_bar() as progress:
             table = make_maximised(
-                network,
-                _seeds(network, units, chosen),
-                place,
-                options=how,
-                progress=of(network.name, progress),
+                network, _seeds(network, chosen), place, options=how, progress=of(network.name, progress)
             )
         say(f"{network.name}: {table.num_rows} picture{'s'[: table.num_rows != 1]}")
         say(place / "maximised.png")
 
 
-def _seeds(network: Network, units: Sequence[str], chosen: dict[str, Any]) -> list[Unit | Class]:
+def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, options: dict[str, Any]) -> None:
+    from layerscope.network.network import Unit
+    from layerscope.progress import of
+    from layerscope.study.folder import Study
+    from layerscope.study.sources import images_of
+    from layerscope.synthesis import Nature, add_maximised
+
+    if chosen["class_names"]:
+        raise click.UsageError("a study shows channels; for a class give a --network and the folder --out")
+    if options["out"] is not None:
+        raise click.UsageError(
+            "with STUDY pictures are added to it; leave out --out, or name a --network instead"
+        )
+    found = Study.open(path)
+    networks = [
+        network_to_draw(found, name, weights, options)
+        for name, weights in networks_of(found, options["names"], options["weight_names"])
+    ]
+    images = images_of(found, options["places"])
+    for network in networks:
+        units = [seed for seed in _seeds(network, chosen) if isinstance(seed, Unit)]
+        if how.prior == "study":
+            units = _with_patches(Nature(found, network, images), units, chosen["units"])
+        with progress_bar() as progress:
+            found = add_maximised(
+                found, network, images, units, options=how, progress=of(network.name, progress)
+            )
+        results = found.network(network.name)
+        rows = results.table("pages/maximised")
+        say(f"{network.name}: {rows.num_rows} picture{'s'[: rows.num_rows != 1]}")
+        say(found.path / results.folder / "maximised")
+
+
+def _with_patches(nature: Nature, units: Sequence[Unit], named: Sequence[str]) -> list[Unit]:
+    """Without channels of whole layers that never fire, which have no patches to be like; says how many they are."""
+    asked = {unit_named(text) for text in named}
+    kept = [unit for unit in units if unit in asked or nature.filter(unit).patches]
+    if missing := len(units) - len(kept):
+        what = f"{missing} channel{'s are' if missing > 1 else ' is'} zero for all pictures, and left out"
+        say(f"{nature.network.name}: {what}")
+    return kept
+
+
+def _seeds(network: Network, chosen: dict[str, Any]) -> list[Unit | Class]:
     """Units named one by one, then those of layers, then classes; each once."""
     from layerscope.network.network import Unit
     from layerscope.reconstruction.descent import Class
 
-    found: list[Unit | Class] = [unit_named(text) for text in units]
+    found: list[Unit | Class] = [unit_named(text) for text in chosen["units"]]
     for layer in network.select_layers(chosen["layers"]) if chosen["layers"] else ():
         channels = chosen["channels"] if chosen["channels"] is not None else range(layer.channels)
         found.extend(Unit(layer.name, channel) for channel in channels)
@@ -123,7 +209,7 @@ def _seeds(network: Network, units: Sequence[str], chosen: dict[str, Any]) -> li
 @click.option(
     "--starts", default=2, show_default=True, type=click.IntRange(1), help="From how many different pixels."
 )
-@together(_prior, _steps(400), _seed)
+@together(_prior(), _steps(400), _seed)
 @out_option("pictures")
 @strict_option
 @computing

@@ -16,6 +16,7 @@ from layerscope.space.space import Space
 
 NEIGHBOURS = 8  #: filters most alike that are named of each
 _DRAWN = "pages/filters"  # the table of the pictures
+_MAXIMISED = "pages/maximised"  # the table of what was made to excite channels most
 _BLOCK = 4_096  # patches whose vectors are read at once
 
 Matches = Mapping[str, Sequence[Any]]
@@ -32,6 +33,7 @@ def filter_shard(subject: Subject, layer: str, matches: Matches) -> dict[str, An
         **_histogram(subject, layer, len(statistics)),
         **_patches(subject, layer, len(statistics)),
         **_pictures(subject, layer),
+        "maximised": _maximised(subject, layer),
         "neighbours": _neighbours(subject, layer),
         "matches": dict(matches),
     }
@@ -103,6 +105,16 @@ def _white(subject: Subject, layer: str, rows: Sequence[Mapping[str, Any]]) -> d
         values = row["white"] or ()
         found[row["channel"], : len(values)] = values
     return pack(found, "f4")
+
+
+def _maximised(subject: Subject, layer: str) -> dict[str, list[dict[str, Any]]]:
+    """By channel, what was made to excite it most."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    if _MAXIMISED in subject.results.results:
+        for row in subject.of_layer(_MAXIMISED, layer).to_pylist():
+            one = {"file": row["file"], "value": number(row["activation"])}
+            found.setdefault(str(row["channel"]), []).append(one)
+    return found
 
 
 def _neighbours(subject: Subject, layer: str) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from layerscope.explorer.shards import number
 from layerscope.explorer.subjects import Subject, blocks
 from layerscope.study.folder import Study
 
-FORMAT = 2  #: of the shards; raised when older ones are to be made anew
+FORMAT = 3  #: of the shards; raised when older ones are to be made anew
 PICTURES = 1_000  #: of one shard
 TOP = 5  #: predictions of a picture that are shown
 

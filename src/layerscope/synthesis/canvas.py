@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,8 +40,12 @@ class Canvas:
 
     def values(self, inputs: Tensor) -> Tensor:
         """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
-        result = arranged(self.operation, result_of(self.network, self.operation.index, inputs))
-        return result if self.row is None else result[:, :, self.row, self.column]
+        return self.read(result_of(self.network, self.operation.index, inputs))
+
+    def read(self, result: Tensor) -> Tensor:
+        """Of each channel's unit what the operation has given: (rows, layer channels)."""
+        values = arranged(self.operation, result)
+        return values if self.row is None else values[:, :, self.row, self.column]
 
     def seed(self, channel: int) -> Unit | Class:
         """What is excited: a channel's unit, by its position in what the layer makes of the pixels, or a class."""
@@ -119,8 +124,13 @@ def _middle(network: Network, layer: Layer, sides: tuple[int, int]) -> tuple[int
 
 def result_of(network: Network, operation: int, inputs: Tensor) -> Tensor:
     """What an operation gives for preprocessed pictures of any size that it takes; derivatives lead back to them."""
+    return results_of(network, inputs, (operation,))[operation]
+
+
+def results_of(network: Network, inputs: Tensor, operations: Sequence[int]) -> dict[int, Tensor]:
+    """As `result_of`, of several operations; 0: the pictures."""
     with in_own_precision():
-        return network.graph.run(inputs, operation, frozenset({operation}))[operation]
+        return network.graph.run(inputs, max(operations), frozenset(operations))
 
 
 def inputs_of(network: Network, pictures: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from layerscope.synthesis.shelf import key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
 _ACROSS = 8  # pictures in a row
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("layer", pa.string()),
         ("channel", pa.int64()),
@@ -45,9 +45,9 @@ def make_maximised(
     table: a row for each picture, fields as of `Maximised`. Raises what `maximise` does, and OutputError.
     """
     options = options or MaximiseOptions()
-    check_seeds(network, seeds)
+    check_seeds(network, seeds, options, None)
     with open_shelf(Path(out)) as shelf:
-        names = [_names(network, seed, options.each) for seed in seeds]
+        names = [names_of(network, seed, options.each) for seed in seeds]
         shared = key_of(network.graph.digest, astuple(options), seeds)
         parts = [(shared, place) for place in range(len(seeds))]
         found = {
@@ -59,7 +59,7 @@ def make_maximised(
         have = [place for place in range(len(seeds)) if all((place, n) in found for n in range(options.each))]
         for place, one in stream_maximised(network, seeds, options=options, have=have, progress=progress):
             name = names[place][one.number]
-            found[place, one.number] = shelf.put(name, one.pixels, _about(network, one), *parts[place])
+            found[place, one.number] = shelf.put(name, one.pixels, about_picture(network, one), *parts[place])
         rows = [
             {**found[place, number], "file": f"{name}.png"}
             for place, several in enumerate(names)
@@ -68,19 +68,20 @@ def make_maximised(
         cells = [Cell(shelf.read(row["file"][:-4]), _title(row), f"{row['activation']:.4g}") for row in rows]
         grid = [cells[start : start + _ACROSS] for start in range(0, len(cells), _ACROSS)]
         pages = list(picture_pages(f"{network.name}: what excites it most", _caption(options), grid, _SIDE))
-        table = pa.Table.from_pylist(rows, _SCHEMA)
+        table = pa.Table.from_pylist(rows, SCHEMA)
         shelf.finish("maximised", {"maximised": pages}, table)
         return table
 
 
-def _names(network: Network, seed: Unit | Class, each: int) -> list[str]:
-    """Of the pictures of one seed, below the folder."""
+def names_of(network: Network, seed: Unit | Class, each: int) -> list[str]:
+    """Of the pictures of one seed, below the folder, without ending."""
     layer, channel = ("classes", seed.index) if isinstance(seed, Class) else (seed.layer, seed.channel)
     folder = folders(["classes", *(one.name for one in network.layers)])[layer]
     return [f"{folder}/{channel:04d}" + (f"-{number + 1}" if each > 1 else "") for number in range(each)]
 
 
-def _about(network: Network, one: Maximised) -> dict[str, Any]:
+def about_picture(network: Network, one: Maximised) -> dict[str, Any]:
+    """What a picture says of itself: a row of the table, without its file."""
     seed, (least, mean) = one.seed, one.moved or (None, None)
     told = {"number": one.number, "activation": one.activation, "moved_least": least, "moved_mean": mean}
     if isinstance(seed, Class):

@@ -19,14 +19,16 @@ from layerscope.errors import NetworkError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, top_of
-from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
+from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of, results_of
 from layerscope.synthesis.jitter import drawn_move, neighbours
+from layerscope.synthesis.nature import Aims, Nature
 from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
 _AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
 _CALM = 0.25  # of the steps, at the end, over which the rate falls
 _MOST = 8.0  # pixels of a shift
 _GRATING = 11  # pixels: what sees no more tells where a wave begins, and stands no shift
+_ENOUGH = 1.25  # of the strongest patch's activation, where pictures are to be like patches
 _LAST = 0.1  # of the rate, that it falls to
 
 
@@ -35,9 +37,10 @@ class MaximiseOptions:
     """How a channel's picture is found: ``steps`` of Adam at ``rate`` from nearly grey pixels drawn by ``seed``.
 
     ``margin``: pixels around what a unit sees. In each step all is moved by up to ``shift`` of that beyond its first
-    11 pixels, at most by 8, and scaled by up to ``scaling``. ``each``: pictures per channel; ``diversity``, the weight of how alike the layer
-    finds them, keeps them apart. ``decay``: the weight of the mean square of the network's input, for Simonyan's
-    class models.
+    11 pixels, at most by 8, and scaled by up to ``scaling``. ``each``: pictures per channel; ``diversity``, the
+    weight of how alike the layer finds them, keeps them apart. ``decay``: the weight of the mean square of the
+    network's input, for Simonyan's class models. ``nature``: with the prior "study", the weight of how far features
+    are from spread as in the channel's patches, against activation as a share of the strongest patch's, up to 1.25.
     """
 
     prior: Prior = "fourier"
@@ -49,6 +52,7 @@ class MaximiseOptions:
     each: int = 1
     diversity: float = 1.0
     decay: float = 0.0
+    nature: float = 1.0
     seed: int = 0
 
 
@@ -73,13 +77,16 @@ def maximise(
     seeds: Sequence[Unit | Class],
     *,
     options: MaximiseOptions | None = None,
+    nature: Nature | None = None,
     progress: Told | None = None,
 ) -> tuple[Maximised, ...]:
     """Pictures that excite channels, or classes, most, in the order of the seeds; a unit's own position does not count.
 
-    Raises NetworkError for a seed that the network does not have, and for a network in less than float32.
+    ``nature``: the patches that pictures are to be like, for the prior "study". Raises NetworkError for a seed that
+    the network does not have, for a network in less than float32, and for that prior without patches; StudyError for
+    a channel of which the study has none, or a picture that is not the study's.
     """
-    found = list(stream_maximised(network, seeds, options=options, progress=progress))
+    found = list(stream_maximised(network, seeds, options=options, nature=nature, progress=progress))
     return tuple(one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].number)))
 
 
@@ -88,6 +95,7 @@ def stream_maximised(
     seeds: Sequence[Unit | Class],
     *,
     options: MaximiseOptions | None = None,
+    nature: Nature | None = None,
     have: Collection[int] = (),
     progress: Told | None = None,
 ) -> Iterator[tuple[int, Maximised]]:
@@ -96,21 +104,30 @@ def stream_maximised(
     ``have``: places that are not needed; a batch of which all are is left out, so that what comes is as without them.
     """
     options = options or MaximiseOptions()
-    check_seeds(network, seeds)
+    check_seeds(network, seeds, options, nature)
     batches = list(_batches(network, seeds, options))
     missing = [(canvas, places) for canvas, places in batches if not set(places) <= set(have)]
     steps = [options.steps * sum(len(places) for _, places in part) for part in (batches, missing)]
     done = Count(progress, "maximising", steps[0], "steps", before=steps[0] - steps[1])
     for canvas, places in missing:
-        for place, one in _climb(canvas, [_channel(seeds[place]) for place in places], options, done):
+        channels = [_channel(seeds[place]) for place in places]
+        for place, one in _climb(canvas, channels, options, nature, done):
             yield places[place], one
 
 
-def check_seeds(network: Network, seeds: Sequence[Unit | Class]) -> None:
-    """Raise NetworkError for a seed that the network does not have, and for a network in less than float32."""
+def check_seeds(
+    network: Network, seeds: Sequence[Unit | Class], options: MaximiseOptions, nature: Nature | None
+) -> None:
+    """Raise what `maximise` does, before anything is made."""
     check_precision(network)
     for seed in seeds:
         top_of(network, seed)
+    if options.prior == "study":
+        if nature is None:
+            raise NetworkError(
+                'the prior "study" needs the patches of a study; name one, or use the prior "fourier"'
+            )
+        nature.check(seeds)
 
 
 def check_precision(network: Network) -> None:
@@ -146,7 +163,11 @@ def _channel(seed: Unit | Class) -> int:
 
 
 def _climb(
-    canvas: Canvas, channels: Sequence[int], options: MaximiseOptions, done: Count
+    canvas: Canvas,
+    channels: Sequence[int],
+    options: MaximiseOptions,
+    nature: Nature | None,
+    done: Count,
 ) -> Iterator[tuple[int, Maximised]]:
     """All steps for some channels of a layer, ``each`` pictures a channel: places in ``channels``, and results."""
     chosen = [channel for channel in channels for _ in range(options.each)]
@@ -156,24 +177,51 @@ def _climb(
     )
     shape = (canvas.network.input_shape[0], canvas.height, canvas.width)
     pixels = Pixels.drawn(options.prior, shape, list(numbers))
-    wanted = torch.tensor(chosen)[:, None]
     seen = min(shape[1:]) - 2 * options.margin
     shift = min(_MOST, options.shift * max(0, seen - _GRATING))
+    aims = (
+        nature.aims(canvas, channels).repeated(options.each) if options.prior == "study" and nature else None
+    )
+    climb = _Climb(canvas, torch.tensor(chosen, device=canvas.network.device)[:, None], options, aims)
 
     def loss(step: int, pictures: Tensor) -> Tensor:
         move = drawn_move(options.seed, step, shift, options.scaling)
-        inputs = inputs_of(canvas.network, move.of(pictures))
-        values = canvas.values(inputs)
-        reached = values.gather(1, wanted)[:, 0]
-        lost = options.decay * inputs.square().mean((1, 2, 3)).sum() - reached.sum()
-        if options.each > 1:
-            lost = lost + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
-        return lost
+        return climb.loss(inputs_of(canvas.network, move.of(pictures)))
 
     pace = Pace(options.steps, options.rate, _CALM, _LAST)
     made = lowered(pixels, loss, pace, lambda: done(len(channels)))
     for place, one in enumerate(measured(canvas, chosen, made)):
         yield place // options.each, one
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """What is lowered: ``wanted`` is the channel of each picture, (rows, 1)."""
+
+    canvas: Canvas
+    wanted: Tensor
+    options: MaximiseOptions
+    aims: Aims | None
+
+    def loss(self, inputs: Tensor) -> Tensor:
+        """Of preprocessed pictures."""
+        options, top = self.options, self.canvas.operation.index
+        found = results_of(self.canvas.network, inputs, (*(self.aims.spread if self.aims else ()), top))
+        values = self.canvas.read(found[top])
+        reached = values.gather(1, self.wanted)[:, 0]
+        if self.aims is not None:
+            reached = reached / self.aims.strongest
+        lost = options.decay * inputs.square().mean((1, 2, 3)).sum() - reached.clamp(max=self._enough).sum()
+        if self.aims is not None:
+            lost = lost + options.nature * self.aims.distances(found).sum()
+        if options.each > 1:
+            lost = lost + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
+        return lost
+
+    @property
+    def _enough(self) -> float:
+        """The activation beyond which nothing is gained: with patches to be like, a little above the strongest's."""
+        return float("inf") if self.aims is None else _ENOUGH
 
 
 def _alike(values: Tensor, each: int) -> Tensor:
@@ -186,7 +234,8 @@ def _alike(values: Tensor, each: int) -> Tensor:
 @torch.no_grad()
 def measured(canvas: Canvas, channels: Sequence[int], pixels: Tensor) -> Iterator[Maximised]:
     """What is reached by 8-bit pixels (rows, channels, height, width), a channel a row; numbered for each channel."""
-    pictures, wanted = pixels.float() / 255, torch.tensor(channels)[:, None]
+    pictures = pixels.float() / 255
+    wanted = torch.tensor(channels, device=canvas.network.device)[:, None]
 
     def reached(moved: Tensor) -> Tensor:
         values = canvas.values(inputs_of(canvas.network, moved)).gather(1, wanted)[:, 0]

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Prior = Literal["none", "fourier"]
+Prior = Literal["none", "fourier", "study"]
 
 _COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
 """Red, green and blue along the three directions in which colours of photographs vary, by how much: a root of their

@@ -15,6 +15,7 @@ import { Note } from "../parts/note";
 import { Patch, Reconstruction, type OfFilter } from "../parts/patches";
 import { Where } from "../parts/tile";
 import { usePictures } from "../pictures";
+import { url } from "../shards";
 import { colour, go, layer as layerOf, network as networkOf, route, study, to } from "../state";
 import { count, figure, percent, pixels } from "../words";
 
@@ -109,6 +110,7 @@ function Shown({ of }: { of: OfFilter }) {
         <Controls of={of} />
       </div>
       {patches.length === 0 ? <Note>{`Filter ${channel} never fires: its activation is above zero nowhere in ${count(study().pictures.count)} pictures.`}</Note> : <Patches of={of} patches={patches} />}
+      <Maximised of={of} strongest={patches[0]?.value ?? 0} />
       <Below of={of} />
     </>
   );
@@ -187,6 +189,28 @@ function Column({ of, patch, blink, name, most, onHover }: ColumnProps) {
         {known}
       </span>
     </a>
+  );
+}
+
+/** Pictures that were made to excite the filter most, if any were. */
+function Maximised({ of: { network, filters, channel }, strongest }: { of: OfFilter; strongest: number }) {
+  const made = filters.shard.maximised[channel] ?? [];
+  if (made.length === 0) return null;
+  return (
+    <section class="made" aria-labelledby="maximised-title">
+      <h2 id="maximised-title">Made to excite it most</h2>
+      <div class="maximised">
+        {made.map(({ file, value }, number) => (
+          <figure key={file}>
+            <img src={url(`${network.folder}/${file}`)} alt={`Picture ${number + 1} made to excite filter ${channel} most`} />
+            <figcaption class="small soft">
+              <b>{figure(value)}</b>
+              {strongest > 0 ? `, ${figure(value / strongest)} times the strongest patch's` : null}
+            </figcaption>
+          </figure>
+        ))}
+      </div>
+    </section>
   );
 }
 

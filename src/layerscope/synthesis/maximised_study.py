@@ -1,0 +1,193 @@
+"""What excites a study's channels most, added to it: a picture of each, beside its strongest patches on pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from layerscope.disk.names import folders
+from layerscope.drawing.picture_grid import Cell, Row, picture_pages
+from layerscope.drawing.render import as_rgb
+from layerscope.drawing.sprites import encode_sprite, read_about, read_sprite
+from layerscope.errors import StudyError
+from layerscope.filters.pages import pages_as_files
+from layerscope.filters.painting import Drawing, Panel, Sitting, cut, paint
+from layerscope.filters.top_filters import Filter
+from layerscope.images.sets import ImageSet
+from layerscope.network.network import Network, Unit
+from layerscope.progress import Told
+from layerscope.reconstruction.descent import reversible
+from layerscope.reconstruction.rules import DECONVNET
+from layerscope.study.folder import Study
+from layerscope.study.steps import OpenStep
+from layerscope.synthesis.maximised_folder import SCHEMA, about_picture, names_of
+from layerscope.synthesis.maximising import MaximiseOptions, check_seeds, stream_maximised
+from layerscope.synthesis.nature import Nature
+
+STEP = "pages/maximised"
+_FORMAT = 1  # of what a picture shows; raised when older ones are to be made anew
+_SHEETS = "maximised"  # the folder of the pages
+_SIDE = 130  # pixels of a picture on a page
+
+
+def add_maximised(
+    study: Study,
+    network: Network,
+    images: ImageSet,
+    units: Sequence[Unit],
+    *,
+    options: MaximiseOptions | None = None,
+    progress: Told | None = None,
+) -> Study:
+    """The study with pictures that excite channels most, and pages of each layer that show them beside patches.
+
+    Those that are there, made with the same options, are kept, of other channels too; with others they are replaced.
+    Raises what `maximise` does; StudyError for a network that is not the study's.
+    """
+    options = options or MaximiseOptions()
+    made = _Made(Nature(study, network, images), options)
+    check_seeds(network, units, options, made.nature)
+    with study.open_step(STEP, network=network.name, options=made.options_of_step) as step:
+        names = {
+            (place, n): name for place, unit in enumerate(units) for n, name in enumerate(made.names(unit))
+        }
+        missing = {key for key, name in names.items() if not step.holds(name)}
+        have = [
+            place
+            for place in range(len(units))
+            if all((place, n) not in missing for n in range(options.each))
+        ]
+        step.expect(names[key] for key in sorted(missing))
+        for place, one in stream_maximised(
+            network, units, options=options, nature=made.nature, have=have, progress=progress
+        ):
+            if (place, one.number) in missing:
+                about = about_picture(network, one)
+                step.put(names[place, one.number], encode_sprite(as_rgb(one.pixels), ".png", about))
+        made.finish(step, set(names.values()))
+    return Study.open(study.path)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a step of one network is made of."""
+
+    nature: Nature
+    options: MaximiseOptions
+
+    @property
+    def network(self) -> Network:
+        return self.nature.network
+
+    @property
+    def options_of_step(self) -> dict[str, object]:
+        """What its pictures depend on, besides the study."""
+        dtype = str(self.network.dtype).removeprefix("torch.")
+        return {**asdict(self.options), "dtype": dtype, "format": _FORMAT}
+
+    @cached_property
+    def folders(self) -> Mapping[str, str]:
+        """The name of each layer's folder."""
+        return folders(layer.name for layer in self.network.layers)
+
+    def names(self, unit: Unit) -> list[str]:
+        """Files of a channel's pictures."""
+        return [f"{STEP}/{name}.png" for name in names_of(self.network, unit, self.options.each)]
+
+    def finish(self, step: OpenStep, now: set[str]) -> None:
+        """Draw the pages of the layers of this run, write the table, list all in the manifest."""
+        before = [name for name in step.names() if name.startswith(f"{STEP}/") and step.whole(name)]
+        rows = sorted((self._row(step, name) for name in now.union(before)), key=self._order)
+        changed = {
+            row["layer"] for row in rows if row["file"] in {name.removeprefix("pages/") for name in now}
+        }
+        kept = [
+            name for name in step.names() if name.startswith(f"{_SHEETS}/") and not self._sheet(changed, name)
+        ]
+        for layer in sorted(changed):
+            step.put_all(self._pages(step, [row for row in rows if row["layer"] == layer]))
+        step.put(STEP, pa.Table.from_pylist(rows, SCHEMA.append(pa.field("strongest", pa.float64()))))
+        step.finish([*(f"pages/{row['file']}" for row in rows), *kept])
+
+    def _row(self, step: OpenStep, name: str) -> dict[str, Any]:
+        """Of the table, by what a picture says of itself."""
+        about = read_about(step.place(name))
+        if "activation" not in about:
+            raise StudyError(f"{step.place(name)} is damaged; remove it and run the same again")
+        patches = self.nature.filter(Unit(about["layer"], about["channel"])).patches
+        return {
+            **about,
+            "file": name.removeprefix("pages/"),
+            "strongest": patches[0].value if patches else None,
+        }
+
+    def _order(self, row: Mapping[str, Any]) -> tuple[int, int, int]:
+        return list(self.folders).index(row["layer"]), row["channel"], row["number"]
+
+    def _sheet(self, layers: set[str], name: str) -> bool:
+        """Whether a file is a page of one of these layers."""
+        return any(
+            re.fullmatch(rf"{_SHEETS}/{re.escape(self.folders[layer])}(-\d+)?\.(png|pdf)", name)
+            for layer in layers
+        )
+
+    def _pages(self, step: OpenStep, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+        """The files of a layer's pages."""
+        layer = self.network.layer(rows[0]["layer"])
+        channels = dict.fromkeys(row["channel"] for row in rows)
+        filters = [self.nature.filter(Unit(layer.name, channel)) for channel in channels]
+        rule = DECONVNET if layer.result in reversible(self.network.graph, DECONVNET) else None
+        sitting = Sitting(self.nature.study, self.network, Drawing(rule))
+        way = paint if rule is not None else cut
+        panels = {
+            one.channel: _shown(sitting, one, own)
+            for one, own in way(sitting, self.nature.images, filters, lambda _: None)
+        }
+        grid = [line for channel in channels for line in _lines(step, rows, channel, panels.get(channel, ()))]
+        title = f"{self.network.name}, {layer.name}: what excites its channels most"
+        pages = picture_pages(title, _caption(self.options), grid, _SIDE)
+        yield from pages_as_files(pages, f"{_SHEETS}/{self.folders[layer.name]}")
+
+
+def _shown(sitting: Sitting, one: Filter, panels: Sequence[Panel]) -> list[list[Cell]]:
+    """Cells of the patches, and of the reconstructions if there are any."""
+    height, width = sitting.size(one.layer)
+    sprite = sitting.sprite(one, panels)
+    values = [f"{patch.value:.4g}" for patch in one.patches]
+    return [
+        [
+            Cell(
+                sprite[top : top + height, rank * width : (rank + 1) * width],
+                beneath=value if not top else "",
+            )
+            for rank, value in enumerate(values)
+        ]
+        for top in range(0, len(sprite), height)
+    ]
+
+
+def _lines(
+    step: OpenStep, rows: Sequence[Mapping[str, Any]], channel: int, panels: Sequence[Sequence[Cell]]
+) -> Iterator[Row]:
+    """A channel's pictures from above, beside its patches and reconstructions."""
+    own = [
+        Cell(read_sprite(step.place(f"pages/{row['file']}")), str(channel), f"{row['activation']:.4g}")
+        for row in rows
+        if row["channel"] == channel
+    ]
+    for number in range(max(len(own), len(panels))):
+        left = own[number] if number < len(own) else None
+        yield [left, *(panels[number] if number < len(panels) else ())]
+
+
+def _caption(options: MaximiseOptions) -> str:
+    like = " and are like its patches in how features spread" if options.prior == "study" else ""
+    return (
+        f"Left: pictures that {options.steps} steps have made to excite the channel{like}. Right: the patches that "
+        "excite it most, and beneath what it keeps of them (deconvnet). Beneath each: the activation."
+    )
