@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from layerscope.errors import NetworkError, OutputError, UnsupportedOperationError
+from layerscope.errors import ImageError, NetworkError, OutputError, UnsupportedOperationError
 from layerscope.gallery import folder as room
 from layerscope.gallery.folder import Gallery, Look, make_gallery, show_reconstructions
 from layerscope.network.network import Network, Unit
@@ -329,11 +329,11 @@ def test_a_wrong_look_is_refused_before_any_work(
         show_reconstructions(network, [], look)
 
 
-def test_what_a_network_cannot_show_is_refused(network: Network) -> None:
+def test_what_a_network_cannot_show_is_refused(network: Network, tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="own has none of the layers c1; name one of its own too"):
         show_reconstructions([network, own()], [], Look(("c1",)))
-    with pytest.raises(NetworkError, match="alexcnn takes 2 channels"):
-        show_reconstructions(small_network(channels=2), [])
+    with pytest.raises(ImageError, match="it has 3 channels .* and the network takes 2"):
+        show_reconstructions(small_network(channels=2), [picture(tmp_path / "a.png")])
     with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for hardtanh in '2'"):
         show_reconstructions(own(nn.Hardtanh()), [])
     with pytest.raises(NetworkError, match="there is no network"):

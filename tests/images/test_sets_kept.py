@@ -235,8 +235,8 @@ class TestDatasets:
         [
             (Items([]), None, "no picture here"),
             (Items([torch.zeros(3, 4, 4)]), None, "Tensor (3, 4, 4) is no picture"),
-            (Items([np.zeros((4, 4), np.uint8)]), None, "ndarray (4, 4) is no picture"),
-            (Items([np.zeros((4, 4, 3))]), None, "ndarray (4, 4, 3) is no picture"),
+            (Items([np.zeros((4, 4), bool)]), None, "ndarray (4, 4) is no picture"),
+            (Items([np.zeros((1, 4, 4, 3))]), None, "ndarray (1, 4, 4, 3) is no picture"),
             (Items([OSError("x"), {"image": 1}]), None, "dict () is no picture"),
             (Items([(noise(), 1)]), None, 'labels="items" reads every item'),
             (Items([(noise(), 1)], targets=[0]), None, "item 0 has label 1"),

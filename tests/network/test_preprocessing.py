@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import ImageError
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from tests.oracles.network.preprocessing import resized_and_cropped
 from tests.support.pictures import noise
@@ -99,8 +99,3 @@ def test_a_long_thin_picture_costs_no_more_than_what_is_seen_of_it(size: tuple[i
 def test_a_picture_without_pixels_is_refused() -> None:
     with pytest.raises(ImageError, match="0 x 5: it has no pixels; leave it out"):
         IMAGENET.apply(Image.new("RGB", (0, 5)))
-
-
-def test_channels_that_a_picture_does_not_have_are_refused() -> None:
-    with pytest.raises(NetworkError, match="not 4; make the input yourself"):
-        Preprocessing(mean=(0.0,) * 4, deviation=(1.0,) * 4).apply(noise())

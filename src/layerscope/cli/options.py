@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 _LARGEST, _WIDEST = 32768, 64  # beyond these no tensor can be addressed, let alone held
 SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave something out
 
+_PREPARED = (
+    "mean",
+    "deviation",
+    "white",
+    "order",
+    "shown",
+    "shown_range",
+)  # options of how pictures are prepared
+
 Command = Callable[..., Any]
 
 
@@ -113,6 +122,31 @@ def _numbers(
     return found
 
 
+def _mean(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, ...] | str | None:
+    """Numbers, or the name of a file."""
+    return value if value is not None and Path(value).is_file() else _numbers(context, parameter, value)
+
+
+def _channels_named(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """Numbers of channels, or one of the words that stand for some."""
+    words: Mapping[str, Any] = {"bgr": (2, 1, 0)} if parameter.name == "order" else {"grey": "grey"}
+    if value is None or value.lower() in words:
+        return value and words[value.lower()]
+    parts = [part.strip() for part in value.split(",")]
+    if not all(map(str.isdecimal, parts)):
+        raise click.BadParameter(f"{value}: {next(iter(words))}, or numbers of channels with commas, from 0")
+    return tuple(map(int, parts))
+
+
+def _range(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    found = _numbers(context, parameter, value)
+    if found is not None and len(found) != 2:
+        raise click.BadParameter(f"{value}: two numbers, the value shown as black and that as white")
+    return found
+
+
 def _width(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     if value is not None and not 0 < value <= _WIDEST:  # which not-a-number is not either
         raise click.BadParameter(f"{value:g}: a factor above 0, at most {_WIDEST}")
@@ -184,9 +218,10 @@ building = together(
     ),
     click.option(
         "--mean",
-        callback=_numbers,
-        metavar="A,B,C",
-        help="What is subtracted from each channel of a picture, or one number; the network's own unless given.",
+        callback=_mean,
+        metavar="A,B,C|FILE",
+        help="What is subtracted from each channel of a picture, or one number; or a mean image, .npy or a picture; "
+        "the network's own unless given.",
     ),
     click.option(
         "--deviation", callback=_numbers, metavar="A,B,C", help="What the channels are then divided by."
@@ -196,6 +231,27 @@ building = together(
         type=click.FloatRange(0, min_open=True),
         help="Brightest value of a picture, before that: 1 unless given; 255 for mean and deviation in 0..255, which "
         "are then 0 and 1 unless given.",
+    ),
+    click.option(
+        "--order",
+        callback=_channels_named,
+        metavar="BGR|2,1,0",
+        help="Which channel of a picture each channel of the input is, from 0; as they come unless given.",
+    ),
+    click.option(
+        "--show-channels",
+        "shown",
+        callback=_channels_named,
+        metavar="A,B,C|A|grey",
+        help="Channels of the input to show as red, green and blue, or one in grey, from 0; grey: each in grey, as "
+        "unless given where there are not 3.",
+    ),
+    click.option(
+        "--show-range",
+        "shown_range",
+        callback=_range,
+        metavar="LOW,HIGH",
+        help="Values of a picture to show as black and white, as --mean counts them: 0 and the brightest unless given.",
     ),
     click.option(
         "--trust", is_flag=True, help="Let a file of torch.export.save (.pt2) execute code that it holds."
@@ -383,7 +439,7 @@ def build_options(options: dict[str, Any]) -> Options:
         "classes": "classes",
         "channels": "channels_in",
         "width": "width",
-        **{name: name for name in ("input_size", "mean", "deviation", "white", "trust")},
+        **{name: name for name in ("input_size", "trust", *_PREPARED)},
     }
     return Options(**{name: options.pop(option) for name, option in named.items()})
 

@@ -15,7 +15,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from layerscope.compare.objects import Objects, find_objects
 from layerscope.compare.pooled import Pooled
@@ -24,6 +23,7 @@ from layerscope.compare.similarity import Similarities, compare_layers
 from layerscope.disk.names import network_folder
 from layerscope.disk.whole import remove_partials, written, written_whole
 from layerscope.errors import ComparisonError
+from layerscope.images.bands import Decoded
 from layerscope.images.masks import find_masks
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
@@ -103,7 +103,7 @@ class Subject:
         return tuple(row["picture"] for row in rows if row["reason"] is None)
 
     def read(
-        self, pictures: Iterable[int], prepare: Callable[[Image.Image], T]
+        self, pictures: Iterable[int], prepare: Callable[[Decoded], T]
     ) -> Generator[tuple[int, T], None, None]:
         """Pictures of the study by their places, read ahead and prepared, each with its place.
 

@@ -151,7 +151,8 @@ def paint_with(
             ):
                 (number, rank, _), view = pictures.units[place], pictures.views[place]
                 panels = unfinished.setdefault(number, {})
-                panels[rank] = draw(block[number], view, pictures.crops.pop(place), _signal(found, view))
+                signal = _signal(sitting.network, found, view)
+                panels[rank] = draw(block[number], view, pictures.crops.pop(place), signal)
                 if len(panels) == len(block[number].patches):
                     del unfinished[number]
                     yield block[number], [panels[rank] for rank in sorted(panels)]
@@ -176,10 +177,10 @@ def cut(
             yield block[number], panels
 
 
-def _signal(found: UnitReconstruction, view: View) -> Signal:
-    """What a unit keeps of the pixels that it sees, (height, width, channels)."""
+def _signal(network: Network, found: UnitReconstruction, view: View) -> Signal:
+    """What a unit keeps of the pixels that it sees, (height, width, channels shown)."""
     down, across = within(found.box, view.seen)
-    signal: Signal = found.signal[:, down, across].permute(1, 2, 0).numpy()
+    signal: Signal = network.preprocessing.one(found.signal[:, down, across].permute(1, 2, 0).numpy())
     return signal
 
 
@@ -208,7 +209,8 @@ class _Pictures:
         found, values = next(self._ahead)
         if found != picture:
             raise StudyError(f"picture {found} was read in place of {picture}; this is a fault of layerscope")
-        pixels = as_rgb(self.network.preprocessing.picture(values))
+        preprocessing = self.network.preprocessing
+        pixels = as_rgb(preprocessing.one(preprocessing.picture(values)))
         for place in self._units_of[picture]:
             inside = self.views[place].seen
             self.crops[place] = pixels[inside.top : inside.bottom, inside.left : inside.right].copy()

@@ -138,16 +138,18 @@ def _asked(study: Study, network: Network) -> int:
 
 
 def first_weights(network: Network, layer: Layer) -> np.ndarray | None:
-    """The weights of a convolution that reads the picture: (filters, rows, columns, 1 or 3); None of any other."""
+    """The weights of a convolution that reads the picture: (filters, rows, columns, 1 or 3), of the channels that are
+    shown; None of any other, and where all channels of an input are shown as one grey."""
     operation = network.graph.operations[layer.operations[0]]
     weight = operation.arguments.get("weight")
     if operation.kind != "conv2d" or operation.inputs != (0,) or not isinstance(weight, Parameter):
         return None
     tensor = network.graph.tensors[weight.name]
-    if tensor.shape[1] not in (1, 3):
+    if tensor.shape[1] not in (1, 3) and not isinstance(network.preprocessing.shown, tuple):
         return None
     values: np.ndarray = tensor.detach().float().cpu().permute(0, 2, 3, 1).numpy()
-    return values
+    shown = network.preprocessing.one(values.reshape(-1, *values.shape[2:]))
+    return shown.reshape(*values.shape[:3], -1)
 
 
 # ------------------------------------------------------------------ the table

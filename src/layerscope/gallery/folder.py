@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from layerscope._version import __version__
@@ -25,9 +24,10 @@ from layerscope.disk.names import gallery_folders, numbered, panel_file, picture
 from layerscope.disk.whole import folder_written_whole, remove_partials, written, written_whole
 from layerscope.drawing.canvas import Page, save_figure
 from layerscope.drawing.render import Panel, as_rgb, is_whole_png, read_png, show_signal, write_png
-from layerscope.errors import NetworkError, said
+from layerscope.errors import ImageError, NetworkError
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
-from layerscope.images.decoding import BadImage, load_image, read_images
+from layerscope.images.bands import Decoded
+from layerscope.images.decoding import BadImage, encoded_files, load_picture, read_images
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, Seed, reconstruct, reversible
@@ -81,17 +81,18 @@ class Exhibit:
     numbers: Mapping[str, Any]
 
 
-def exhibit(network: Network, picture: Image.Image, look: Look) -> Exhibit:
-    """Reconstruct one picture through one network and draw it."""
-    values = network.preprocessing.apply(picture)
+def exhibit(network: Network, picture: Decoded, look: Look) -> Exhibit:
+    """Reconstruct one picture through one network and draw it. Raises ImageError for one of other channels."""
+    preprocessing = network.preprocessing
+    values = preprocessing.apply(picture)
     seeds = look.seeds(network)
     found = reconstruct(network, values[None], seeds, rule=look.rule)
-    panels = tuple((str(seed), _draw(found[seed][0], look.display)) for seed in seeds)
+    panels = tuple((str(seed), _draw(network, found[seed][0], look.display)) for seed in seeds)
     why = network.why_no_predictions
     best = () if why else network.predict(values[None])[0]
     row = Row(
         title=network.name,
-        input=as_rgb(network.preprocessing.picture(values)),
+        input=as_rgb(preprocessing.each(preprocessing.picture(values))),
         panels=panels,
         predictions=None if why else tuple((p.name, p.probability) for p in best),
         note="; ".join(
@@ -117,17 +118,15 @@ def _no_places(network: Network, rule: Rule) -> str:
 
 def show_reconstructions(
     networks: Network | Sequence[Network],
-    pictures: Sequence[str | Path | Image.Image],
+    pictures: Sequence[str | Path | Decoded],
     look: Look | None = None,
 ) -> Page:
     """The figure of a few pictures, without writing anything; it shows itself in a notebook."""
     networks, look = [networks] if isinstance(networks, Network) else list(networks), look or Look()
     check_look(networks, look)
     titles = numbered([network.name for network in networks])
-    images = [p if isinstance(p, Image.Image) else load_image(p) for p in pictures]
-    paths = [
-        Path(f"picture {i + 1}") if isinstance(p, Image.Image) else Path(p) for i, p in enumerate(pictures)
-    ]
+    images = [load_picture(p) if isinstance(p, (str, Path)) else p for p in pictures]
+    paths = [Path(p if isinstance(p, (str, Path)) else f"picture {i + 1}") for i, p in enumerate(pictures)]
     blocks = [
         PictureRows(
             name,
@@ -149,11 +148,13 @@ def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Lo
     without = [
         f"{name} without {out}, which the rule does not go back from" for name, out in missing.items() if out
     ]
-    return reconstruction_figure(blocks, caption="; ".join((look.rule.name, *weights, *meanings, *without)))
+    shown = dict.fromkeys(filter(None, (network.preprocessing.words for network in networks)))
+    words = (look.rule.name, *weights, *meanings, *shown, *without)
+    return reconstruction_figure(blocks, caption="; ".join(words))
 
 
-def _draw(signal: Tensor, display: str) -> Panel:
-    return show_signal(signal.permute(1, 2, 0).numpy(), display)
+def _draw(network: Network, signal: Tensor, display: str) -> Panel:
+    return show_signal(network.preprocessing.each(signal.permute(1, 2, 0).numpy()), display)
 
 
 def _measure(network: Network, seed: Seed, signal: Tensor, panel: Panel) -> dict[str, Any]:
@@ -196,15 +197,15 @@ class Gallery:
         if isinstance(read, BadImage):
             return read
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            return BadImage(path, said(error))
-        for network, called in zip(self.networks, self.names, strict=True):
-            key = self._key(network, digest)
-            if self._made(name, called).get("key") != key:
-                shown = exhibit(network, read.image, self.look)
-                facts = {"key": key, "picture": name, "sha256": digest}
-                self._write(self._place(name, called), shown, facts | _about(network, self.look))
+            digest = hashlib.sha256(b"".join(encoded_files(path))).hexdigest()
+            for network, called in zip(self.networks, self.names, strict=True):
+                key = self._key(network, digest)
+                if self._made(name, called).get("key") != key:
+                    shown = exhibit(network, read.image, self.look)
+                    facts = {"key": key, "picture": name, "sha256": digest}
+                    self._write(self._place(name, called), shown, facts | _about(network, self.look))
+        except ImageError as error:
+            return BadImage(path, str(error))
         return None
 
     def finish(self, good: Mapping[str, Path], bad: Sequence[BadImage]) -> tuple[Path, ...]:
@@ -334,10 +335,6 @@ def check_look(networks: Sequence[Network], look: Look) -> None:
         if not seeds:
             none = f"none of the layers {', '.join(names)}" if names else f"no layers for {look.layers!r}"
             raise NetworkError(f"{network.name} has {none}; name one of its own too")
-        if network.input_shape[0] not in (1, 3):
-            raise NetworkError(
-                f"{network.name} takes {network.input_shape[0]} channels; a picture gives 1 (grey) or 3"
-            )
         reconstruct(network, torch.empty(0, *network.input_shape), seeds, rule=look.rule)
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from PIL import Image
-
 from layerscope.ahead import made_ahead
 from layerscope.errors import ImageError, LayerscopeError, said
+from layerscope.images.bands import Decoded
 from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
 
@@ -39,7 +38,7 @@ class Ready(Generic[T]):
 def read_ahead(
     images: ImageSet,
     indices: Iterable[int],
-    prepare: Callable[[Image.Image], T],
+    prepare: Callable[[Decoded], T],
     workers: int = 2,
     *,
     ahead: int = AHEAD,
@@ -58,7 +57,7 @@ def read_ahead(
             yield ready
 
 
-def _read(images: ImageSet, prepare: Callable[[Image.Image], T], index: int) -> Ready[T]:
+def _read(images: ImageSet, prepare: Callable[[Decoded], T], index: int) -> Ready[T]:
     try:
         loaded = images.load(index)
         return Ready(index, _prepared(loaded.image, prepare), loaded.digest, *loaded.image.size, None)
@@ -66,7 +65,7 @@ def _read(images: ImageSet, prepare: Callable[[Image.Image], T], index: int) -> 
         return Ready(index, None, "", 0, 0, str(error))
 
 
-def _prepared(image: Image.Image, prepare: Callable[[Image.Image], T]) -> T:
+def _prepared(image: Decoded, prepare: Callable[[Decoded], T]) -> T:
     try:
         return prepare(image)
     except LayerscopeError:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from layerscope.errors import ImageError, said
+from layerscope.images.bands import Decoded, bands_of
 from layerscope.images.decoding import check_pixels
 
 __all__ = ["ItemLabels", "item_labels", "read_item"]
@@ -24,11 +25,11 @@ _BROKEN = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
 _ONE_AT_A_TIME = RLock()  # many data sets share one open file among all their items
 
 
-def read_item(items: Any, index: int) -> Image.Image:
-    """The picture of an item in RGB; no two items are read at once.
+def read_item(items: Any, index: int) -> Decoded:
+    """The picture of an item, in RGB or of its own channels; no two items are read at once.
 
     Raises ImageError, with the reason alone, for one that is broken, of more pixels than a file may have, or no RGB or
-    grey picture.
+    grey picture, nor an array of one.
     """
     try:
         return _picture(_pair(items, index)[0])
@@ -97,21 +98,24 @@ def _pair(items: Any, index: int) -> tuple[object, object]:
     return (item[0], item[1]) if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
 
 
-def _picture(content: Any) -> Image.Image:
+def _picture(content: Any) -> Decoded:
     check_pixels(*_size(content))
-    return content.convert("RGB") if isinstance(content, Image.Image) else Image.fromarray(content)
+    if isinstance(content, Image.Image):
+        return content.convert("RGB")
+    rgb = content.dtype == np.uint8 and content.shape[2:] == (3,)
+    return Image.fromarray(content) if rgb else bands_of(content)
 
 
 def _size(content: object) -> tuple[int, int]:
     """Width and height of what is a picture; raises ImageError for what is none."""
     if isinstance(content, Image.Image) and content.mode in {"RGB", "L", "1"}:
         return content.size
-    if isinstance(content, np.ndarray) and content.dtype == np.uint8 and content.shape[2:] == (3,):
+    if isinstance(content, np.ndarray) and content.dtype.kind in "uif" and content.ndim in (2, 3):
         return content.shape[1], content.shape[0]
     what = content.mode if isinstance(content, Image.Image) else tuple(getattr(content, "shape", ()))
     raise ImageError(
         f"{type(content).__qualname__} {what} is no picture; give RGB or grey PIL pictures, "
-        "or uint8 arrays (height, width, 3), before any transform"
+        "or arrays (height, width, channels), before any transform"
     )
 
 

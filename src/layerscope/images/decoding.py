@@ -1,21 +1,38 @@
-"""Picture files decoded upright into RGB; what is wrong with a bad one is said in a line."""
+"""Picture files decoded upright into RGB, or into bands; what is wrong with a bad one is said in a line."""
 
 import io
 import logging
 import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from layerscope.errors import ImageError, said, shown
+from layerscope.images.band_files import band_files, band_names
+from layerscope.images.bands import (
+    ARRAY,
+    SUFFIX,
+    Band,
+    Decoded,
+    band_of,
+    decode_array,
+    join,
+    pages_of,
+    read_pages,
+    white_is_zero,
+    white_level,
+)
 from layerscope.images.libtiff import hearing, listening
+
+T = TypeVar("T")
 
 MAX_PIXELS = 178_956_970
 """The most pixels a picture may have unless told otherwise: half a gigabyte as RGB."""
@@ -39,15 +56,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_WHITE_IS_ZERO = 258, 262, 0
-
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture, upright RGB, and the file it came from."""
+    """A decoded picture, upright, RGB or bands, and the file it came from."""
 
     path: Path
-    image: Image.Image
+    image: Decoded
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,7 @@ def read_images(
     """
     for path in map(Path, paths):
         if strict:
-            yield Picture(path, load_image(path, max_pixels=max_pixels))
+            yield Picture(path, load_picture(path, max_pixels=max_pixels))
         else:
             yield _picture_or_bad(path, max_pixels)
 
@@ -90,8 +105,21 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     Colour profiles are not applied. The size is read from the header, before anything is decoded.
     Raises ImageError for a file that is absent, broken, truncated, no picture, or of more than max_pixels.
     """
-    try:
+    with _named(path), _opened(Path(path), 3 * max(max_pixels, MAX_PIXELS)) as file:
+        return _decoded(file, max_pixels, _upright_rgb)
+
+
+def load_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """As `load_image`; but an `.npy` file, a TIFF of several grey pages or of 32 bits, and files of one band each,
+    named as ``scene/{B04,B03,B02}.tif``, are `Bands`, of as many channels as there are."""
+    with _named(path):
         return _read(Path(path), max_pixels)
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"{shown(Path(path))}: {error}") from error
 
@@ -111,26 +139,80 @@ def encoded_image(path: str | Path) -> bytes:
         return file.read()
 
 
+def encoded_files(path: str | Path) -> tuple[bytes, ...]:
+    """What the files of a picture hold, one or one for each band. Raises ImageError as `encoded_image`."""
+    names = band_names(path)
+    if not names:
+        return (encoded_image(path),)
+    return tuple(
+        _of_band(name, partial(encoded_image, one)) for name, one in zip(names, band_files(path), strict=True)
+    )
+
+
 def decode_image(encoded: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """What `load_image` makes of a file with these bytes; its ImageError is the reason alone."""
-    return _decoded(io.BytesIO(encoded), max_pixels)
+    return _decoded(io.BytesIO(encoded), max_pixels, _upright_rgb)
 
 
-def _read(path: Path, max_pixels: int) -> Image.Image:
-    """load_image, with the reason alone in the error."""
+def decode_files(encoded: Sequence[bytes], path: str | Path = "", *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """What `load_picture` makes of a file with these bytes, or of those of the bands that ``path`` names."""
+    if len(encoded) == 1:
+        return _decoded_picture(encoded[0], max_pixels)
+    return join(
+        [
+            _of_band(name, partial(_decoded_band, name, one, max_pixels))
+            for name, one in zip(band_names(path), encoded, strict=True)
+        ]
+    )
+
+
+def _of_band(name: str, make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ImageError as error:
+        raise ImageError(f"band {shown(name)}: {error}") from error
+
+
+def _decoded_picture(encoded: bytes, max_pixels: int) -> Decoded:
+    if encoded.startswith(ARRAY):
+        return decode_array(encoded)
+    return _decoded(io.BytesIO(encoded), max_pixels, _upright_or_bands)
+
+
+def _decoded_band(name: str, encoded: bytes, max_pixels: int) -> Band:
+    if encoded.startswith(ARRAY):
+        band = band_of("it", decode_array(encoded), _upright)
+    else:
+        band = _decoded(io.BytesIO(encoded), max_pixels, lambda image: band_of("it", image, _upright))
+    return replace(band, name=f"band {shown(name)}")
+
+
+def _read(path: Path, max_pixels: int) -> Decoded:
+    """load_picture, with the reason alone in the error."""
+    if band_names(path) or path.suffix.lower() == SUFFIX:
+        return decode_files(encoded_files(path), path, max_pixels=max_pixels)
     with _opened(path, 3 * max(max_pixels, MAX_PIXELS)) as file:
-        return _decoded(file, max_pixels)
+        return _decoded(file, max_pixels, _upright_or_bands)
 
 
-def _decoded(
-    file: BinaryIO, max_pixels: int, made: Callable[[ImageFile.ImageFile], Image.Image] | None = None
-) -> Image.Image:
+def _decoded(file: BinaryIO, max_pixels: int, made: Callable[[ImageFile.ImageFile], T]) -> T:
     with DECODING, _errors_explained(), hearing() as wrong, Image.open(file, formats=FORMATS) as image:
         check_pixels(*image.size, max_pixels)
         image.load()
-        if wrong:
-            raise OSError(wrong[0])
-        return (made or _upright_rgb)(image)
+        _refuse(wrong)
+        found = made(image)
+        _refuse(wrong)
+        return found
+
+
+def _refuse(wrong: Sequence[str]) -> None:
+    if wrong:
+        raise OSError(wrong[0])
+
+
+def _upright_or_bands(image: ImageFile.ImageFile) -> Decoded:
+    pages = pages_of(image)
+    return read_pages(image, pages, _upright) if pages else _upright_rgb(image)
 
 
 def check_bytes(size: int, limit: int = MAX_BYTES) -> None:
@@ -254,24 +336,14 @@ def rgb_of(image: Image.Image) -> Image.Image:
 
 def _deep_grey(image: Image.Image) -> Image.Image:
     """A grey of more than 8 bits: 0 to 0, its white to 255, in between rounded to the nearest."""
-    white = _white_level(image)
+    white = white_level(image)
+    if white is None:
+        raise ImageError(
+            f"its greys (Pillow mode {image.mode}) have no defined white; save it as 8 or 16 bits"
+        )
     shade = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
-    if _tiff_tag(image, _TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO:
+    if white_is_zero(image):
         shade = shade[::-1]
     if "transparency" in image.info:
         shade[image.info["transparency"]] = 255
     return Image.fromarray(shade[np.asarray(image)]).convert("RGB")
-
-
-def _white_level(image: Image.Image) -> int:
-    """The value that means white: 65535, or 4095 in a 12-bit TIFF, which Pillow does not scale."""
-    if image.mode.startswith("I;16"):
-        bits = _tiff_tag(image, _TIFF_BITS)
-        return (1 << bits[0]) - 1 if isinstance(bits, tuple) else 65535
-    if image.format in {"PNG", "PPM"} and image.mode == "I":  # formats of at most 16 bits
-        return 65535
-    raise ImageError(f"its greys (Pillow mode {image.mode}) have no defined white; save it as 8 or 16 bits")
-
-
-def _tiff_tag(image: Image.Image, tag: int) -> object:
-    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from layerscope.errors import ImageError, one_line, said, shown
+from layerscope.images.band_files import band_names, expand_bands
+from layerscope.images.bands import SUFFIX
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +26,8 @@ _KINDS = 5  # of files passed over that are named
 def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     """The picture files at the given places, each file once, in the order given and sorted within a folder.
 
-    A named file is taken whatever its ending; a folder is searched to its bottom for SUFFIXES in any case.
+    A named file is taken whatever its ending; a folder is searched to its bottom for SUFFIXES in any case, and, if it
+    has none of those, for `.npy`. Bands in braces are one picture, ``*`` standing for any part of a name.
     Hidden entries of a folder and whole folders of results of ours are left out, the latter with a warning; links
     are followed, and no folder is entered twice.
     How many other files a folder has, and of which kinds, is logged as a warning.
@@ -38,6 +41,8 @@ def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
 
 
 def _pictures_at(path: Path) -> tuple[Path, ...]:
+    if band_names(path):
+        return expand_bands(path)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
@@ -45,9 +50,13 @@ def _pictures_at(path: Path) -> tuple[Path, ...]:
     if not is_folder:
         return (path,)
     others: Counter[str] = Counter()
-    pictures = tuple(_pictures_below(path, others))
+    found = tuple(_pictures_below(path, others))
+    arrays = tuple(picture for picture in found if picture.suffix.lower() == SUFFIX)
+    pictures = found if len(arrays) == len(found) else tuple(p for p in found if p not in {*arrays})
+    if len(pictures) < len(found):
+        others[SUFFIX] += len(arrays)
     if not pictures:
-        looked_for = " ".join(sorted(SUFFIXES))
+        looked_for = " ".join(sorted({*SUFFIXES, SUFFIX}))
         held = (
             "no picture of yours but results"
             if _results(path, _names(path))
@@ -75,7 +84,7 @@ def _pictures_below(top: Path, others: Counter[str]) -> Iterator[Path]:
     while waiting:
         path, is_folder = waiting.pop()
         if not is_folder:
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in SUFFIXES or path.suffix.lower() == SUFFIX:
                 yield path
             else:
                 others[path.suffix.lower()] += 1

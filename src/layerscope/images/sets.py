@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from layerscope.errors import ImageError, said, shown
+from layerscope.images.band_files import band_files, band_names, fixed_folder
+from layerscope.images.bands import Decoded
 from layerscope.images.datasets import ItemLabels, item_labels, read_item
-from layerscope.images.decoding import decode_image, encoded_image
+from layerscope.images.decoding import decode_files, encoded_files
 from layerscope.images.finding import find_images
 from layerscope.images.tar_shards import Span, expand_shards, read_span, shard_samples
 
@@ -33,9 +34,9 @@ _NO_LABELS: _Labelled = None, None
 
 @dataclass(frozen=True)
 class Loaded:
-    """A decoded picture, RGB and upright; 16 hex digits (blake2b) of its encoded bytes, "" where it has none."""
+    """A decoded picture, upright; 16 hex digits (blake2b) of its encoded bytes, "" where it has none."""
 
-    image: Image.Image
+    image: Decoded
     digest: str
 
 
@@ -75,10 +76,11 @@ def open_images(source: Any, *, labels: Labels | None = None) -> ImageSet:
     """The image set at a place or a list of places; what the source is says how it is read.
 
     - folders and files: searched as `find_images` does; with labels="folders", DIR/class/... of one DIR
+    - files of one band each, in braces: ``DIR/*/{B04,B03,B02}.tif`` is a picture for each folder of DIR
     - a list file: .txt, one path a line, a tab and its label may follow; .csv, columns path and perhaps label.
       Paths are relative to the list; labels are all integers or all names of classes, -1 where unknown
     - WebDataset shards: .tar files, braces expand (train-{000..146}.tar); labels from .cls
-    - an indexed data set as torch's: items RGB or grey PIL pictures or uint8 arrays (height, width, 3), or pairs
+    - an indexed data set as torch's: items RGB or grey PIL pictures or arrays (height, width, channels), or pairs
       (picture, label); labels are its targets, or those given, or with "items" found by reading every item once
     - an ImageSet: itself. "none" leaves labels out.
     Raises ImageError for what is absent, empty, unreadable or contradicts itself.
@@ -103,7 +105,8 @@ def _images_at(places: Sequence[str], labels: object) -> ImageSet:
         return _shard_images(places, labelled=labels is None)
     if kinds == {"list"} and labels != "folders" and len(places) == 1:
         return _list_images(Path(places[0]), labelled=labels is None)
-    if kinds <= {"file", "folder"} and (labels != "folders" or (kinds == {"folder"} and len(places) == 1)):
+    one = len(places) == 1 and kinds <= {"folder", "bands"}
+    if kinds <= {"file", "folder", "bands"} and (labels != "folders" or one):
         return _found_images(places, by_folder=labels == "folders")
     if labels == "folders":
         raise ImageError(
@@ -118,6 +121,8 @@ def _kind(place: str) -> str:
     name = place.lower()
     if name.endswith((".tar", ".tar.gz", ".tgz")):
         return "shard"
+    if band_names(place):
+        return "bands"
     return "list" if name.endswith((".txt", ".csv")) else "file"
 
 
@@ -165,8 +170,11 @@ def _labels_from(texts: Sequence[str | None], places: Sequence[str]) -> _Labelle
     return tuple(index[text] for text in written), classes
 
 
-def _loaded(encoded: bytes) -> Loaded:
-    return Loaded(decode_image(encoded), hashlib.blake2b(encoded, digest_size=8).hexdigest())
+def _loaded(encoded: Sequence[bytes], path: Path) -> Loaded:
+    known = hashlib.blake2b(digest_size=8)
+    for part in encoded:
+        known.update(part)
+    return Loaded(decode_files(encoded, path), known.hexdigest())
 
 
 def _printable(name: str) -> str:
@@ -192,17 +200,25 @@ class _Files(ImageSet):
     places: tuple[str, ...]  # below the root, as the system spells them
 
     def load(self, index: int) -> Loaded:
-        return _loaded(encoded_image(Path(self.root, self.places[index])))
+        path = Path(self.root, self.places[index])
+        return _loaded(encoded_files(path), path)
 
 
 def _found_images(places: Sequence[str], *, by_folder: bool) -> ImageSet:
     """Named below the deepest folder that all places share, so that a new picture renames no other."""
     anchored = [Path.cwd() / place for place in places]
-    root = _common_root([place if place.is_dir() else place.parent for place in anchored])
+    root = _common_root([_folder_of(place) for place in anchored])
     found = find_images(anchored)
     below = tuple(str(path)[len(root) :] for path in found)
-    labels = _folder_labels(anchored[0], below) if by_folder else _NO_LABELS
+    labels = _folder_labels(_folder_of(anchored[0]), below) if by_folder else _NO_LABELS
     return _files(root, below, [_size(path) for path in found], labels, _described(places))
+
+
+def _folder_of(place: Path) -> Path:
+    """The folder that all pictures of a place lie in."""
+    if band_names(place):
+        return fixed_folder(place)
+    return place if place.is_dir() else place.parent
 
 
 def _files(
@@ -222,9 +238,9 @@ def _common_root(folders: Iterable[Path]) -> str:
 
 
 def _size(path: Path) -> int:
-    """In bytes; -1 of a file that is gone or out of reach, of which loading it will say the reason."""
+    """In bytes, of all bands; -1 if a file is gone or out of reach, of which loading it will say the reason."""
     try:
-        return path.stat().st_size
+        return sum(file.stat().st_size for file in band_files(path))
     except (OSError, ValueError):
         return -1
 
@@ -313,7 +329,7 @@ class _TarShards(ImageSet):
 
     def load(self, index: int) -> Loaded:
         shard, start, size = self.spans[index].tolist()
-        return _loaded(read_span(self.shards[shard], Span(start, size)))
+        return _loaded([read_span(self.shards[shard], Span(start, size))], self.shards[shard])
 
 
 def _shard_images(places: Sequence[str], *, labelled: bool) -> ImageSet:

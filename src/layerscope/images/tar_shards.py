@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from layerscope.errors import ImageError, one_line, said, shown
+from layerscope.images.bands import SUFFIX
 from layerscope.images.decoding import check_bytes
 from layerscope.images.finding import SUFFIXES
 
@@ -69,7 +70,7 @@ def shard_samples(shard: Path) -> list[Sample]:
     """The samples with a picture, in the shard's order, grouped as WebDataset groups them; no picture is read.
 
     The picture of a sample is its only field that ends in one of SUFFIXES, or of several the one named by the
-    ending alone: 7.jpg, beside 7.mask.png.
+    ending alone: 7.jpg, beside 7.mask.png. A sample without any may have one in `.npy`.
     Raises ImageError for a shard that cannot be read or is compressed, and for a sample with two pictures.
     """
     group = _webdataset("tariterators").group_by_keys
@@ -128,7 +129,9 @@ def _members(tar: tarfile.TarFile) -> Iterator[dict[str, object]]:
 
 def _sample(fields: dict[str, Any], file: BinaryIO) -> Sample | None:
     key = fields["__key__"]
-    endings = [e for e in fields if not e.startswith("__") and f".{e.rpartition('.')[2]}" in SUFFIXES]
+    named = {e: f".{e.rpartition('.')[2]}" for e in fields if not e.startswith("__")}
+    endings = [e for e, kind in named.items() if kind in SUFFIXES]
+    endings = endings or [e for e, kind in named.items() if kind == SUFFIX]
     pictures = [e for e in endings if "." not in e] if len(endings) > 1 else endings
     if not endings:
         return None

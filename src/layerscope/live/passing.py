@@ -20,6 +20,7 @@ from torch import Tensor
 from layerscope.drawing.encoding import encode_png
 from layerscope.drawing.render import Pixels, as_rgb, show_signal
 from layerscope.errors import LayerscopeError, one_line
+from layerscope.images.bands import Decoded
 from layerscope.network.network import Network
 from layerscope.reconstruction.descent import reconstruct, reversible
 from layerscope.reconstruction.rules import DECONVNET
@@ -62,7 +63,7 @@ class Live:
             with suppress(LayerscopeError):
                 self.network(name)
 
-    def pieces(self, picture: Image.Image, names: Sequence[str], layers: str) -> Iterator[Told]:
+    def pieces(self, picture: Decoded, names: Sequence[str], layers: str) -> Iterator[Told]:
         """All that is told of a picture, network by network, layers from low to high; what fails is told, too."""
         began = time.monotonic()
         for name in names:
@@ -77,10 +78,11 @@ class Live:
                 yield {"piece": "error", "network": name, "message": one_line(str(error))}
         yield {"piece": "end", "seconds": round(time.monotonic() - began, 3)}
 
-    def _of_network(self, picture: Image.Image, name: str, layers: str) -> Iterator[Told]:
+    def _of_network(self, picture: Decoded, name: str, layers: str) -> Iterator[Told]:
         network = self.network(name)
-        values = network.preprocessing.apply(picture)[None]
-        yield {"piece": "input", "png": png(as_rgb(network.preprocessing.picture(values[0])))}
+        preprocessing = network.preprocessing
+        values = preprocessing.apply(picture)[None]
+        yield {"piece": "input", "png": png(as_rgb(preprocessing.one(preprocessing.picture(values[0]))))}
         there = reversible(network.graph, DECONVNET)
         chosen = [layer.name for layer in network.select_layers(layers) if layer.result in there]
         yield {"piece": "layers", "layers": chosen}
@@ -103,7 +105,8 @@ class Live:
 def _reconstructions(network: Network, values: Tensor, layers: Sequence[str]) -> Iterator[Told]:
     found = reconstruct(network, values, layers)
     for layer in layers:
-        panel = show_signal(found[layer][0].permute(1, 2, 0).numpy())
+        signal = found[layer][0].permute(1, 2, 0).numpy()
+        panel = show_signal(network.preprocessing.one(signal))
         yield {"piece": "reconstruction", "layer": layer, "white": panel.scale, "png": png(panel.pixels)}
 
 

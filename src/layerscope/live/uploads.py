@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layerscope.errors import ImageError, one_line
-from layerscope.images.decoding import decode_image
+from layerscope.images.decoding import decode_files
 from layerscope.live.passing import CHOICES, Live
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Uploads:
         from starlette.responses import PlainTextResponse, StreamingResponse
 
         try:
-            picture = await run_in_threadpool(decode_image, data, max_pixels=MAX_PIXELS)
+            picture = await run_in_threadpool(decode_files, [data], max_pixels=MAX_PIXELS)
         except ImageError as error:
             return PlainTextResponse(f"{one_line(str(error))}\n", 415)
         pieces = self.live.pieces(picture, names, layers)

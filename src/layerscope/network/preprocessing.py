@@ -1,11 +1,11 @@
-"""From a picture to a network's input and back: resize, centre crop, mean and standard deviation."""
+"""From a picture to a network's input and back: channels, resize, centre crop, mean and standard deviation."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import ImageError
+from layerscope.images.bands import Bands, Decoded
+from layerscope.network.mean_image import MeanImage
+from layerscope.network.showing import Shown, mixed, panels_of, words_of
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -26,13 +29,25 @@ CENTRE: Place = (0.5, 0.5)
 
 _REACH = 2  # pixels to each side that a filter reads, at most, where it does not reduce
 _WHOLE = 16  # times the pixels that are seen: larger ones are not resized as a whole
-_LATER = {"squash": False}  # fields that older studies do not have, and what was so then
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_LATER: dict[str, Any] = {
+    "squash": False,
+    "order": None,
+    "mean_image": None,
+    "shown": None,
+    "shown_range": (0.0, 1.0),
+}  # fields that older studies do not have, and what was so then
+
+_Values: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+_Source: TypeAlias = Image.Image | _Values  # RGB or L, or (height, width, channels of the input)
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize the shorter side, crop the centre, scale to [0, 1], subtract the mean, divide by the deviation."""
+    """Resize the shorter side, crop the centre, scale to [0, 1], subtract the mean, divide by the deviation.
+
+    The input has as many channels as ``mean`` has numbers. `Bands` of other numbers than 8 and 16 bits are not scaled.
+    """
 
     resize: int | None = 256  #: shorter side in pixels before the crop; None: the crop's own size
     height: int = 224
@@ -41,6 +56,14 @@ class Preprocessing:
     deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
     squash: bool = False  #: resize to the crop's shape and its margin, whatever shape the picture has
+    order: tuple[int, ...] | None = (
+        None  #: which channel of a picture each of the input is; None: as they come
+    )
+    mean_image: MeanImage | None = None  #: subtracted in place of the mean, which is then its own
+    shown: Shown = (
+        None  #: channels of the input that are shown: 3 as red, green and blue, 1 in grey, or "grey"
+    )
+    shown_range: tuple[float, float] = (0.0, 1.0)  #: what of a picture is shown as black and as white
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -49,28 +72,42 @@ class Preprocessing:
 
     def about(self) -> dict[str, object]:
         """What a study says of it: what came to be said later only where it is not as it was without saying."""
-        every = asdict(self)
+        every = asdict(replace(self, mean_image=None))
+        every["mean_image"] = None if self.mean_image is None else self.mean_image.digest
         return {name: value for name, value in every.items() if name not in _LATER or value != _LATER[name]}
 
     def __str__(self) -> str:
         return f"Preprocessing({', '.join(f'{name}={value!r}' for name, value in self.about().items())})"
 
-    def apply(self, picture: Image.Image | Tensor, place: Place = CENTRE) -> Tensor:
+    def apply(self, picture: Decoded | Tensor, place: Place = CENTRE) -> Tensor:
         """The input (channels, height, width), float32, for a picture of any size; grey for one channel.
 
-        ``picture``: also what `resized` made of one. ``place``: as `crop` takes it. Raises NetworkError
-        for other than 1 or 3 channels: a picture does not say what the others are.
+        ``picture``: also what `resized` made of one. ``place``: as `crop` takes it. Raises ImageError for a picture
+        of another number of channels than the input has or ``order`` asks for.
         """
-        if len(self.mean) not in (1, 3):
-            raise NetworkError(
-                f"a picture gives 1 channel (grey) or 3, not {len(self.mean)}; make the input yourself"
-            )
         pixels = self._pixels(picture, place)
-        table = _values(self.mean, self.deviation)
-        values = np.empty(self.shape, np.float32)
-        for channel in range(len(table)):
-            np.take(table[channel], pixels[channel], out=values[channel], mode="clip")  # "raise" would copy
-        return torch.from_numpy(values)
+        if pixels.dtype == np.uint8 and self.mean_image is None:
+            table = _values(self.mean, self.deviation)
+            values = np.empty(self.shape, np.float32)
+            for channel in range(len(table)):
+                np.take(
+                    table[channel], pixels[channel], out=values[channel], mode="clip"
+                )  # "raise" would copy
+            return torch.from_numpy(values)
+        greys = torch.from_numpy(np.ascontiguousarray(pixels)).float()
+        return self.normalised(greys.div(255) if pixels.dtype == np.uint8 else greys, place)
+
+    def normalised(self, pixels: Tensor, place: Place = CENTRE) -> Tensor:
+        """Pixels (..., channels, height, width), 1 as white, less the mean, over the deviation.
+
+        A mean image is subtracted where they are of the input's size; of others its mean in each channel.
+        """
+        return (pixels - self._mean(pixels, place)) / _upright(self.deviation, pixels)
+
+    def _mean(self, like: Tensor, place: Place) -> Tensor:
+        if self.mean_image is None or tuple(like.shape[-2:]) != (self.height, self.width):
+            return _upright(self.mean, like)
+        return self._part(torch.from_numpy(self.mean_image.values).to(like), place)
 
     def crop(self, picture: Image.Image, place: Place = CENTRE) -> Image.Image:
         """The part of the picture that the network sees, at its size, RGB, or L of a picture in L.
@@ -80,44 +117,60 @@ class Preprocessing:
         only what lies under it is resized. Raises ImageError for a picture without pixels.
         """
         shown = picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
-        whole = self._resized(shown)
-        if whole is not None:
-            seen = self._part(whole, place).permute(1, 2, 0)
-            return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
-        down, across = self._size(shown)
-        top, left = self._corner(down, across, place)
-        columns = left * shown.width / across, (left + self.width) * shown.width / across
-        rows = top * shown.height / down, (top + self.height) * shown.height / down
-        return self._resize_part(shown, rows, columns)
+        seen = self._cropped(shown, place)
+        return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
 
-    def resized(self, picture: Image.Image) -> Tensor | None:
-        """The whole picture as `crop` resizes it, uint8 (channels, height, width); None of a long thin one."""
-        return self._resized(self._coloured(picture))
+    def resized(self, picture: Decoded) -> Tensor | None:
+        """The whole picture as `apply` resizes it, (channels, height, width), uint8 or float32; None: long and thin."""
+        return self._resized(self._source(picture))
 
-    def _pixels(self, picture: Image.Image | Tensor, place: Place) -> npt.NDArray[np.uint8]:
-        """What `crop` takes of a picture, (channels, height, width)."""
-        whole = picture if isinstance(picture, Tensor) else self.resized(picture)
-        if whole is not None:
-            found: npt.NDArray[np.uint8] = self._part(whole, place).numpy()
+    def _pixels(self, picture: Decoded | Tensor, place: Place) -> _Values:
+        """What the network sees of a picture before it is normalised, (channels, height, width)."""
+        if isinstance(picture, Tensor):
+            found: _Values = self._part(picture, place).numpy()
             return found
-        assert isinstance(picture, Image.Image)
-        return np.atleast_3d(np.asarray(self.crop(self._coloured(picture), place))).transpose(2, 0, 1)
+        return self._cropped(self._source(picture), place).transpose(2, 0, 1)
 
-    def _resized(self, shown: Image.Image) -> Tensor | None:
-        down, across = self._size(shown)
+    def _source(self, picture: Decoded) -> _Source:
+        """The picture in the channels that the network sees."""
+        wanted = len(self.mean)
+        if isinstance(picture, Image.Image) and self.order is None and wanted in (1, 3):
+            mode = "RGB" if wanted == 3 else "L"
+            return picture if picture.mode == mode else picture.convert(mode)
+        own = picture.values if isinstance(picture, Bands) else np.asarray(picture.convert("RGB"))
+        there = own.shape[2]
+        if self.order is not None and max(self.order) < there:
+            return own[..., list(self.order)]
+        if self.order is not None or there != wanted:
+            needs = f"takes {wanted}" if self.order is None else f"is to see channel {max(self.order)} of it"
+            raise ImageError(
+                f"it has {there} channels ({own.shape[0]} x {own.shape[1]} x {there}) and the network {needs}; give "
+                "pictures of its own channels, as .npy, TIFF of a page per band, or a file per band"
+            )
+        return own
+
+    def _cropped(self, source: _Source, place: Place) -> _Values:
+        """What is seen, (height, width, channels)."""
+        whole = self._resized(source)
+        if whole is not None:
+            found: _Values = self._part(whole, place).permute(1, 2, 0).numpy()
+            return found
+        wide, high = _sides(source)
+        down, across = self._size(wide, high)
+        top, left = self._corner(down, across, place)
+        columns = left * wide / across, (left + self.width) * wide / across
+        rows = top * high / down, (top + self.height) * high / down
+        return np.concatenate([self._resize_part(band, rows, columns) for band in _pictures(source)], axis=2)
+
+    def _resized(self, source: _Source) -> Tensor | None:
+        down, across = self._size(*_sides(source))
         if down * across > _WHOLE * self.height * self.width:
             return None
-        pixels = torch.from_numpy(np.atleast_3d(np.array(shown))).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.atleast_3d(np.array(source))).permute(2, 0, 1)[None]
         return F.interpolate(pixels, (down, across), mode=self.interpolation, antialias=True)[0]
 
-    def _coloured(self, picture: Image.Image) -> Image.Image:
-        """In as many channels as the network sees."""
-        mode = "RGB" if len(self.mean) == 3 else "L"
-        return picture if picture.mode == mode else picture.convert(mode)
-
-    def _size(self, picture: Image.Image) -> tuple[int, int]:
-        """Height and width of the picture as a whole, resized."""
-        width, height = picture.size
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        """Height and width of a picture as a whole, resized."""
         if not width * height:
             raise ImageError(f"{width} x {height}: it has no pixels; leave it out")
         if self.squash:
@@ -126,6 +179,11 @@ class Preprocessing:
         covering = max(self.width / width, self.height / height)
         scale = max(covering, (self.resize or 0) / min(width, height))
         return max(self.height, int(height * scale + 1e-9)), max(self.width, int(width * scale + 1e-9))
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Height and width of a square picture as a whole, resized."""
+        return self._size(self.height, self.height)
 
     def _corner(self, down: int, across: int, place: Place) -> tuple[int, int]:
         return round((down - self.height) * place[0]), round((across - self.width) * place[1])
@@ -136,7 +194,7 @@ class Preprocessing:
 
     def _resize_part(
         self, shown: Image.Image, rows: tuple[float, float], columns: tuple[float, float]
-    ) -> Image.Image:
+    ) -> _Values:
         """From where to where it is seen. Columns, then rows: bicubic clips what overshoots in between."""
         margin = math.ceil(_REACH * max(1.0, (rows[1] - rows[0]) / self.height)) + 1
         first, last = max(0, math.floor(rows[0]) - margin), min(shown.height, math.ceil(rows[1]) + margin)
@@ -144,14 +202,65 @@ class Preprocessing:
         strip = shown.crop((0, first, shown.width, last))
         strip = strip.resize((self.width, last - first), kind, box=(columns[0], 0, end, last - first))
         below = min(rows[1] - first, last - first)
-        return strip.resize((self.width, self.height), kind, box=(0, rows[0] - first, self.width, below))
+        return np.atleast_3d(
+            np.asarray(
+                strip.resize((self.width, self.height), kind, box=(0, rows[0] - first, self.width, below))
+            )
+        )
+
+    # -------------------------------------------------------------- shown
 
     def picture(self, values: Tensor) -> npt.NDArray[np.uint8]:
         """The input (channels, height, width) as the pixels it came from, (height, width, channels) in 0..255."""
-        pixels = values.detach().float().cpu().permute(1, 2, 0)
-        pixels = pixels * torch.tensor(self.deviation) + torch.tensor(self.mean)
-        shown: npt.NDArray[np.uint8] = pixels.mul(255).round().clamp(0, 255).byte().numpy()
+        like = values.detach().float().cpu()
+        pixels = like * _upright(self.deviation, like) + self._mean(like, CENTRE)
+        return self._levels(pixels.permute(1, 2, 0))
+
+    def _levels(self, pixels: Tensor) -> npt.NDArray[np.uint8]:
+        """What lies in the range shown, in 0..255."""
+        low, high = self.shown_range
+        levels = pixels if (low, high) == (0.0, 1.0) else (pixels - low) / (high - low)
+        shown: npt.NDArray[np.uint8] = levels.mul(255).round().clamp(0, 255).byte().numpy()
         return shown
+
+    def seen(self, picture: Decoded) -> Image.Image:
+        """The part of a picture that the network sees, RGB, as one panel."""
+        if isinstance(picture, Image.Image) and self.shown is None and len(self.mean) in (1, 3):
+            return self.crop(picture.convert("L" if len(self.mean) == 1 else "RGB")).convert("RGB")
+        pixels = self._pixels(picture, CENTRE).transpose(1, 2, 0)
+        greys = torch.from_numpy(np.ascontiguousarray(pixels)).float()
+        levels = self.one(self._levels(greys.div(255) if pixels.dtype == np.uint8 else greys))
+        return Image.fromarray(levels.squeeze(2) if levels.shape[2] == 1 else levels).convert("RGB")
+
+    def one(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values (height, width, channels of the input), of a picture or a signal, as one panel, of 1 or 3 channels."""
+        return mixed(values, self.shown, self.order)
+
+    @property
+    def words(self) -> str:
+        """What is said of the channels that `each` shows; "" of a picture's own colours."""
+        return words_of(self.shown, self.order, len(self.mean))
+
+    def each(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """As `one`, but where channels are shown in grey, a panel for each, side by side and row by row."""
+        return panels_of(values, self.shown, self.order)
+
+
+def _upright(numbers: tuple[float, ...], like: Tensor) -> Tensor:
+    """One number for each channel, (channels, 1, 1)."""
+    return torch.tensor(numbers, dtype=like.dtype, device=like.device)[:, None, None]
+
+
+def _sides(source: _Source) -> tuple[int, int]:
+    """Width and height."""
+    return source.size if isinstance(source, Image.Image) else (source.shape[1], source.shape[0])
+
+
+def _pictures(source: _Source) -> list[Image.Image]:
+    """As what Pillow resizes: the picture itself, or one of each channel."""
+    if isinstance(source, Image.Image):
+        return [source]
+    return [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(source, 2, 0)]
 
 
 @lru_cache(16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,14 @@ class Options:
     channels: int | None = None  #: of the input
     width: float | None = None  #: factor on the number of filters
     input_size: int | tuple[int, int] | None = None  #: height and width of the input, in pixels
-    mean: tuple[float, ...] | None = None  #: subtracted from each channel; one number for all of them
+    mean: tuple[float, ...] | str | None = (
+        None  #: subtracted from each channel; one number for all; the file of an image
+    )
     deviation: tuple[float, ...] | None = None  #: what the channels are then divided by
     white: float | None = None  #: the brightest value of a picture before that; None: 1
-
+    order: tuple[int, ...] | None = None  #: which channel of a picture each of the input is; (2, 1, 0): BGR
+    shown: tuple[int, ...] | Literal["grey"] | None = None  #: channels of the input that are shown
+    shown_range: tuple[float, float] | None = None  #: the values of a picture shown as black and white
     trust: bool = False  #: whether code in a file of torch.export.save may be executed; no study remembers it
 
     @classmethod
@@ -33,7 +37,7 @@ class Options:
 
     def about(self) -> dict[str, object]:
         """What a training says of it: what came to be said later only where something is said."""
-        later = ("mean", "deviation", "white", "trust")
+        later = ("mean", "deviation", "white", "order", "shown", "shown_range", "trust")
         return {name: value for name, value in asdict(self).items() if name not in later or value}
 
 

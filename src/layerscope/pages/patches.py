@@ -19,7 +19,7 @@ from layerscope.network.network import Network
 from layerscope.network.views import view_of
 from layerscope.pages.panels import Layout
 from layerscope.pages.shown import Key, key_of
-from layerscope.pages.views import ZERO, seen, views_of
+from layerscope.pages.views import ZERO, views_of
 from layerscope.progress import Count, Told
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
@@ -76,7 +76,7 @@ def _fill(
     order, view = sorted(wanted), views_of(study)[network.name]
     done = Count(progress, "cutting patches", sum(map(len, wanted.values())), "patches")
     places = find_pictures(study, images, order)
-    read = read_again(study, images, places, order, lambda picture: np.asarray(seen(view, picture)))
+    read = read_again(study, images, places, order, lambda picture: np.asarray(view.seen(picture)))
     with closing(read):
         for picture, pixels in read:
             for one, rank in wanted[picture]:

@@ -14,8 +14,9 @@ from PIL import Image
 from layerscope.disk.tables import json_bytes, read_json
 from layerscope.drawing.encoding import encode_jpeg
 from layerscope.drawing.render import Pixels
+from layerscope.images.bands import Decoded
 from layerscope.images.sets import ImageSet
-from layerscope.pages.views import ZERO, View, in_square, seen, views_of
+from layerscope.pages.views import ZERO, View, in_square, views_of
 from layerscope.progress import Count, Told
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
@@ -164,9 +165,9 @@ class _Drawer:
         places = find_pictures(self.study, self.images, wanted)
         return read_again(self.study, self.images, places, wanted, prepare)
 
-    def _small(self, picture: Image.Image) -> list[Pixels]:
-        return [in_square(seen(view, picture), self.sheets.side) for view in self.views]
+    def _small(self, picture: Decoded) -> list[Pixels]:
+        return [in_square(view.seen(picture), self.sheets.side) for view in self.views]
 
-    def _large(self, picture: Image.Image) -> list[bytes]:
-        shown = [seen(view, picture) for view in self.views]
+    def _large(self, picture: Decoded) -> list[bytes]:
+        shown = [view.seen(picture) for view in self.views]
         return [encode_jpeg(one, quality_of(np.asarray(one)), fine=True) for one in shown]

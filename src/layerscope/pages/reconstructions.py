@@ -133,12 +133,12 @@ class _Drawer:
         yield files[-1], encode_sprite(self._strip(squares), ".jpg", whites, quality=_STRIP_QUALITY)
 
     def _signals(self, values: Tensor) -> Iterator[Signal]:
-        """Of each layer, (height, width, channels)."""
-        names = [layer.name for layer in self.layers]
+        """Of each layer, (height, width, channels shown)."""
+        names, shown = [layer.name for layer in self.layers], self.network.preprocessing.one
         room = max(1, _BYTES // (8 * prod(values.shape)))
         for some in (names[i : i + room] for i in range(0, len(names), room)):
             found = reconstruct(self.network, values[None], some, rule=self.rule)
-            yield from (found[name][0].permute(1, 2, 0).numpy() for name in some)
+            yield from (shown(found[name][0].permute(1, 2, 0).numpy()) for name in some)
 
     def _strip(self, squares: Sequence[Pixels]) -> Pixels:
         rows = -(-len(squares) // self.columns)

@@ -26,15 +26,10 @@ def views_of(study: Study) -> Mapping[str, View]:
 
 def _view(known: Mapping[str, Any]) -> View:
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items()}
+    given.pop("mean_image", None)
     plain = Preprocessing(**given)
     channels = len(plain.mean)
     return replace(plain, mean=(0.0,) * channels, deviation=(1.0,) * channels)
-
-
-def seen(view: View, picture: Image.Image) -> Image.Image:
-    """What a network sees of a picture, in its colours, as RGB of the size of its input."""
-    grey = len(view.mean) == 1
-    return view.crop(picture.convert("L" if grey else "RGB")).convert("RGB")
 
 
 def in_square(image: Image.Image, side: int) -> Pixels:

@@ -50,7 +50,7 @@ def crop_patches(
     wanted, starts = np.unique(pictures[by_picture], return_index=True)
     parts = np.split(by_picture, starts)[1:]
     places = find_pictures(study, images, wanted.tolist())
-    read = read_again(study, images, places, wanted.tolist(), lambda picture: _shown(network, picture))
+    read = read_again(study, images, places, wanted.tolist(), network.preprocessing.seen)
     done = Count(progress, "cutting patches", len(into), "patches")
     with closing(read):
         for own, (_, shown) in zip(parts, read, strict=True):
@@ -70,12 +70,6 @@ def _check(pictures: Numbers, boxes: Numbers, into: Pixels) -> None:
         )
     if (boxes[:, 2:] <= boxes[:, :2]).any():
         raise DisplayError("a box holds no pixel; a layer that sees nothing of the picture has no patches")
-
-
-def _shown(network: Network, picture: Image.Image) -> Image.Image:
-    """The part of a picture that the network sees, in its colours, as RGB."""
-    grey = len(network.preprocessing.mean) == 1
-    return network.preprocessing.crop(picture.convert("L" if grey else "RGB")).convert("RGB")
 
 
 # ------------------------------------------------------------------ one patch

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from layerscope.disk.tables import publish_content
 from layerscope.drawing.canvas import Page, save_figure
-from layerscope.errors import ImageError, printable
-from layerscope.images.decoding import load_image
+from layerscope.errors import ImageError, printable, shown
+from layerscope.images.decoding import load_picture
 from layerscope.images.finding import find_images
 from layerscope.network.network import Network
 from layerscope.plane.nearest import nearest
@@ -72,7 +72,7 @@ def place_files(
     names, loaded, bad = [], [], []
     for path in find_images(list(places)):
         try:
-            loaded.append(network.preprocessing.apply(load_image(path)))
+            loaded.append(_loaded(network, path))
             names.append(printable(str(path)))
         except ImageError as error:
             bad.append(str(error))
@@ -85,6 +85,14 @@ def place_files(
     short = [Path(name).name for name in names]
     page = show_placed(space, placed, short if len(set(short)) == len(short) else names)
     return (table, *save_figure(page, stem)), tuple(bad)
+
+
+def _loaded(network: Network, path: Path) -> Tensor:
+    picture = load_picture(path)
+    try:
+        return network.preprocessing.apply(picture)
+    except ImageError as error:
+        raise ImageError(f"{shown(path)}: {error}") from error
 
 
 def _vectors(

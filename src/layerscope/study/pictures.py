@@ -6,10 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from typing import TypeVar
 
-from PIL import Image
-
 from layerscope.errors import StudyError
 from layerscope.images.ahead import Ready, read_ahead
+from layerscope.images.bands import Decoded
 from layerscope.images.sets import ImageSet
 from layerscope.study.folder import Study
 
@@ -38,7 +37,7 @@ def read_again(
     images: ImageSet,
     places: Mapping[int, int],
     wanted: Iterable[int],
-    prepare: Callable[[Image.Image], T],
+    prepare: Callable[[Decoded], T],
 ) -> Generator[tuple[int, T], None, None]:
     """Pictures of a study, read ahead in threads and prepared, with their index in the study, in the order wanted.
 

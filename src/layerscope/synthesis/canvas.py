@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError
@@ -134,9 +133,9 @@ def results_of(network: Network, inputs: Tensor, operations: Sequence[int]) -> d
 
 
 def inputs_of(network: Network, pictures: Tensor) -> Tensor:
-    """Pictures (rows, channels, height, width) in [0, 1] as the network takes them, by its preprocessing."""
-    mean, deviation = (
-        torch.tensor(values, device=network.device, dtype=network.dtype)[:, None, None]
-        for values in (network.preprocessing.mean, network.preprocessing.deviation)
+    """Pictures (rows, channels, height, width), 0 and 1 what is shown black and white, as the network takes them."""
+    low, high = network.preprocessing.shown_range
+    pixels = pictures.to(network.device, network.dtype)
+    return network.preprocessing.normalised(
+        pixels if (low, high) == (0.0, 1.0) else low + (high - low) * pixels
     )
-    return (pictures.to(network.device, network.dtype) - mean) / deviation

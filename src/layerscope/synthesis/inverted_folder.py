@@ -70,7 +70,13 @@ def make_inverted(
             for number, network in enumerate(networks):
                 place = f"{name}/{places[number]}"
                 told = of(f"{name}, {network.name}", progress)
-                found, part = _invert_one(shelf, place, network, chosen[number], read.image, options, told)
+                try:
+                    found, part = _invert_one(
+                        shelf, place, network, chosen[number], read.image, options, told
+                    )
+                except ImageError as error:
+                    bad.append(BadImage(read.path, str(error)))
+                    break
                 rows.extend({"picture": name, "network": network.name, **row} for row in found)
                 grid.extend(part)
         if not rows:
@@ -103,10 +109,12 @@ def _invert_one(
 ) -> tuple[list[dict[str, Any]], list[Row]]:
     """All layers of one picture: rows of the table, and of the page."""
     values = network.preprocessing.apply(image)
-    picture = as_rgb(network.preprocessing.picture(values))
+    pixels = network.preprocessing.picture(values)
+    picture = as_rgb(network.preprocessing.each(pixels))
     files = folders(layer.name for layer in network.layers)
     names = {(layer, n): f"{place}/{files[layer]}-{n + 1}" for layer in layers for n in range(options.starts)}
-    shared = key_of(network.graph.digest, astuple(options), picture.tobytes())
+    whole = () if pixels.shape[2] in (1, 3) else (pixels.tobytes(),)
+    shared = key_of(network.graph.digest, astuple(options), picture.tobytes(), *whole)
     found = {key: shelf.about(name, shared, key) for key, name in names.items()}
     missing = [layer for layer in layers if any(found[layer, n] is None for n in range(options.starts))]
     for layer in missing:
@@ -119,7 +127,7 @@ def _invert_one(
                 "psnr": one.psnr,
                 "ssim": one.ssim,
             }
-            found[key] = shelf.put(names[key], one.pixels, about, shared, key)
+            found[key] = shelf.put(names[key], network.preprocessing.each(one.pixels), about, shared, key)
     rows = [{**(about or {}), "file": f"{names[key]}.png"} for key, about in found.items()]
     inverted = {key: shelf.read(name) for key, name in names.items()}
     return rows, list(_rows(network, layers, values, picture, rows, inverted, options.starts))
@@ -135,11 +143,11 @@ def _rows(
     starts: int,
 ) -> Iterator[Row]:
     """The input and the deconvnet's reconstructions, and beneath a row for each start."""
-    able = reversible(network.graph, DECONVNET)
+    able, shown = reversible(network.graph, DECONVNET), network.preprocessing.each
     kept = [layer for layer in layers if network.layer(layer).result in able]
     signals = reconstruct(network, values[None], kept)
     deconvnet: list[Cell | None] = [
-        Cell(show_signal(signals[layer][0].permute(1, 2, 0).numpy()).pixels, layer, "deconvnet")
+        Cell(show_signal(shown(signals[layer][0].permute(1, 2, 0).numpy())).pixels, layer, "deconvnet")
         if layer in kept
         else None
         for layer in layers

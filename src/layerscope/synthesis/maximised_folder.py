@@ -59,7 +59,8 @@ def make_maximised(
         have = [place for place in range(len(seeds)) if all((place, n) in found for n in range(options.each))]
         for place, one in stream_maximised(network, seeds, options=options, have=have, progress=progress):
             name = names[place][one.number]
-            found[place, one.number] = shelf.put(name, one.pixels, about_picture(network, one), *parts[place])
+            shown = network.preprocessing.each(one.pixels)
+            found[place, one.number] = shelf.put(name, shown, about_picture(network, one), *parts[place])
         rows = [
             {**found[place, number], "file": f"{name}.png"}
             for place, several in enumerate(names)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from layerscope.ahead import made_ahead
 from layerscope.errors import ImageError, TrainingError
+from layerscope.images.bands import Decoded
 from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import CENTRE, Preprocessing
@@ -83,7 +83,7 @@ class Batches:
         values = self.preprocessing.apply(picture, (float(down), float(across)))
         return values.flip(2) if self.mirror and mirrored < 0.5 else values
 
-    def _read(self, index: int) -> Tensor | Image.Image:
+    def _read(self, index: int) -> Tensor | Decoded:
         if (known := self._resized.get(index)) is not None:
             return known
         picture = self.images.load(index).image

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.errors import NetworkError
+from layerscope.network.mean_image import read_mean_image
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.network.showing import check_shown
 from layerscope.network.source import Options
 
 _GREY_MEAN, _GREY_DEVIATION = (0.449,), (0.226,)  # ImageNet's, over the three colours
@@ -75,28 +77,61 @@ def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
 
 
 def stated(preprocessing: Preprocessing, options: Options) -> Preprocessing:
-    """The same with the mean and deviation that the options say. Raises NetworkError where they do not fit."""
+    """The same with what the options say of pictures. Raises NetworkError where that does not fit the network."""
+    channels, order, white = (
+        len(preprocessing.mean),
+        options.order,
+        1.0 if options.white is None else options.white,
+    )
+    if order is not None and (len(order) != channels or min(order) < 0):
+        raise NetworkError(
+            f"order names {len(order)} channels for the {channels} of the input; name one of a picture's for each"
+        )
+    check_shown(options.shown, channels)
+    if white <= 0:
+        raise NetworkError("white must be above 0")
+    low, high = options.shown_range or (0.0, white)
+    if not low < high:
+        raise NetworkError(
+            f"{low:g} is to be shown as black and {high:g} as white; name the lower value first"
+        )
+    kept = replace(
+        preprocessing,
+        order=order or preprocessing.order,
+        shown=options.shown or preprocessing.shown,
+        shown_range=(low / white, high / white) if options.shown_range else preprocessing.shown_range,
+    )
+    return _normalised(kept, options, white)
+
+
+def _normalised(preprocessing: Preprocessing, options: Options, white: float) -> Preprocessing:
+    """The same with the mean and deviation that the options say."""
     if all(said is None for said in (options.mean, options.deviation, options.white)):
         return preprocessing
     if options.white is None and (options.mean is None or options.deviation is None):
         raise NetworkError(
             "mean and deviation go together; give both, or white too, without which they are 0 and 1"
         )
-    white, channels = options.white or 1.0, len(preprocessing.mean)
-    mean, deviation = options.mean or (0.0,), options.deviation or (1.0,)
-    for what, values in (("mean", mean), ("deviation", deviation)):
-        if len(values) not in (1, channels):
-            raise NetworkError(
-                f"{what} has {len(values)} values for {channels} channels; give one, or one for each"
-            )
-    if min(*deviation, white, 1.0) <= 0:
+    channels = len(preprocessing.mean)
+    deviation = _each("deviation", options.deviation or (1.0,), channels)
+    if min(deviation) <= 0:
         raise NetworkError("deviation and white must be above 0")
-    each = {"mean": mean, "deviation": deviation}
-    scaled = {
-        what: tuple(value / white for value in values) * (channels // len(values))
-        for what, values in each.items()
-    }
-    return replace(preprocessing, mean=scaled["mean"], deviation=scaled["deviation"])
+    scaled = replace(preprocessing, deviation=tuple(value / white for value in deviation), mean_image=None)
+    if isinstance(options.mean, str):
+        sizes = (preprocessing.shape[1:], preprocessing.whole)
+        image = read_mean_image(options.mean, channels, sizes, preprocessing.order, white)
+        return replace(scaled, mean=image.mean, mean_image=image)
+    mean = _each("mean", options.mean or (0.0,), channels)
+    return replace(scaled, mean=tuple(value / white for value in mean))
+
+
+def _each(what: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One for each channel."""
+    if len(values) not in (1, channels):
+        raise NetworkError(
+            f"{what} has {len(values)} values for {channels} channels; give one, or one for each"
+        )
+    return values * (channels // len(values))
 
 
 @contextmanager

@@ -80,10 +80,14 @@ def load_network(
         network = _with_state(_stated(found.blueprint, options), found.state, found.source)
     if isinstance(spec, str):
         kept = str(Path(chosen).absolute()) if _is_file(chosen) else chosen if weights else None
-        network = replace(
-            network, loading=Loading(factories.anchored(spec), kept, replace(options, trust=False))
-        )
+        network = replace(network, loading=Loading(factories.anchored(spec), kept, _anchored(options)))
     return network.to(device, dtype)
+
+
+def _anchored(options: Options) -> Options:
+    """As they are kept: files by their whole paths, and no word of whom to trust."""
+    mean = str(Path(options.mean).absolute()) if isinstance(options.mean, str) else options.mean
+    return replace(options, mean=mean, trust=False)
 
 
 def _is_file(weights: str) -> bool:

@@ -8,7 +8,6 @@ from math import exp
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from layerscope.compare.alignment import NEAR
 from layerscope.compare.chosen import Choice, choose_pictures, named_pictures
@@ -22,6 +21,7 @@ from layerscope.drawing.canvas import Page
 from layerscope.drawing.render import Panel
 from layerscope.gallery.figure import PictureRows, Row, Truth, reconstruction_figure
 from layerscope.gallery.folder import FIGURE_PICTURES, Look, exhibit
+from layerscope.images.bands import Decoded
 from layerscope.network.network import Network
 from layerscope.progress import Count
 
@@ -118,7 +118,7 @@ class _Rows:
                 self._made(number, picture, image)
                 done()
 
-    def _made(self, number: int, picture: int, image: Image.Image | None = None) -> Arrays:
+    def _made(self, number: int, picture: int, image: Decoded | None = None) -> Arrays:
         def make() -> Arrays:
             assert image is not None
             return _reconstructed(self._ways[number].network, image, self._looks[number])
@@ -146,9 +146,9 @@ class _Rows:
             f"{network.name}: {network.weights}" for network in networks if network.weights
         )
         meaning = str(self._made(0, self._choice.pictures[0])["rule"])
-        return "; ".join(
-            (_CAPTIONS[alignment.name], self._subject.options.rule.name, *weights, f"{meaning}.")
-        )
+        shown = dict.fromkeys(filter(None, (network.preprocessing.words for network in networks)))
+        rule = self._subject.options.rule.name
+        return "; ".join((_CAPTIONS[alignment.name], rule, *weights, *shown, f"{meaning}."))
 
     def _rows(self, alignment: Alignment, picture: int) -> Iterator[Row]:
         for place, way in enumerate(alignment.ways):
@@ -178,7 +178,7 @@ def _wanted(way: Way, alignments: Sequence[Alignment]) -> tuple[str, ...]:
     return tuple(layer.name for layer in way.layers if layer.name in shown)
 
 
-def _itself(image: Image.Image) -> Image.Image:
+def _itself(image: Decoded) -> Decoded:
     return image
 
 
@@ -186,7 +186,7 @@ def _key(number: int, picture: int) -> str:
     return f"{number}-{picture}"
 
 
-def _reconstructed(network: Network, image: Image.Image, look: Look) -> Arrays:
+def _reconstructed(network: Network, image: Decoded, look: Look) -> Arrays:
     found = exhibit(network, image, look)
     names, panels = zip(*found.row.panels, strict=True)
     return {
