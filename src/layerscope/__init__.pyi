@@ -24,6 +24,7 @@ from .explorer.notebook import explore as explore
 from .gallery.folder import show_reconstructions as show_reconstructions
 from .gallery.overview import show_architecture as show_architecture
 from .images.decoding import load_image as load_image
+from .images.decoding import load_picture as load_picture
 from .images.sets import open_images as open_images
 from .network.layers import Layer as Layer
 from .network.network import Network as Network

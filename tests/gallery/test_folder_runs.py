@@ -332,7 +332,7 @@ def test_a_wrong_look_is_refused_before_any_work(
 def test_what_a_network_cannot_show_is_refused(network: Network, tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="own has none of the layers c1; name one of its own too"):
         show_reconstructions([network, own()], [], Look(("c1",)))
-    with pytest.raises(ImageError, match="it has 3 channels .* and the network takes 2"):
+    with pytest.raises(ImageError, match=r"it has 3 channels .* and the network takes 2"):
         show_reconstructions(small_network(channels=2), [picture(tmp_path / "a.png")])
     with pytest.raises(UnsupportedOperationError, match="deconvnet has no rule for hardtanh in '2'"):
         show_reconstructions(own(nn.Hardtanh()), [])

@@ -245,17 +245,17 @@ class TestAFileForEachBand:
             (
                 "{scene}/{band}.tif",
                 "*/{B04,B03,B08,QA}.tif",
-                ("s1/{B04,B03,B08,QA}.tif", "s2/{B04,B03,B08,QA}.tif"),
+                ("s1", "s2"),
             ),
             (
                 "{scene}_{band}.png",
                 "*_{B04,B03,B08,QA}.png",
-                ("s1_{B04,B03,B08,QA}.png", "s2_{B04,B03,B08,QA}.png"),
+                ("s1", "s2"),
             ),
             (
                 "{band}/{scene}.png",
                 "{B04,B03,B08,QA}/*.png",
-                ("{B04,B03,B08,QA}/s1.png", "{B04,B03,B08,QA}/s2.png"),
+                ("s1.png", "s2.png"),
             ),
         ],
     )

@@ -32,6 +32,7 @@ _PREPARED = (
     "shown_range",
 )  # options of how pictures are prepared
 
+NATIVE = "native"  #: for the input size: that of each picture
 Command = Callable[..., Any]
 
 
@@ -100,8 +101,8 @@ def refuse_useless(needs: str, *names: str) -> None:
 
 
 def _input_size(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    if value is None:
-        return None
+    if value is None or value.lower() == NATIVE:
+        return value and NATIVE
     numbers = value.lower().split("x")
     if len(numbers) > 2 or not all(n.isdecimal() and 0 < int(n) <= _LARGEST for n in numbers):
         raise click.BadParameter(
@@ -206,7 +207,12 @@ WEIGHTS_HELP = (
 )
 building = together(
     click.option("--classes", type=click.IntRange(1), help="Number of classes."),
-    click.option("--input-size", callback=_input_size, metavar="N|HxW", help="Input size in pixels."),
+    click.option(
+        "--input-size",
+        callback=_input_size,
+        metavar="N|HxW|native",
+        help="Input size in pixels. native: each picture as it is, cropped to the stride (`reconstruct` alone).",
+    ),
     click.option(
         "--input-channels",
         "channels_in",
@@ -435,6 +441,11 @@ def build_options(options: dict[str, Any]) -> Options:
     """How to build a network; takes its own out of ``options``."""
     from layerscope.network.source import Options
 
+    if options["input_size"] == NATIVE:
+        raise click.UsageError(
+            "--input-size native is of `layerscope reconstruct` alone: all else sums up positions and boxes of inputs "
+            "of one size; give a size"
+        )
     named: Mapping[str, str] = {
         "classes": "classes",
         "channels": "channels_in",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope.cli.options import (
+    NATIVE,
     SOME_SKIPPED,
     building,
     class_named,
@@ -27,7 +28,7 @@ from layerscope.cli.progress import progress_bar
 from layerscope.errors import one_line
 
 if TYPE_CHECKING:
-    from layerscope.gallery.folder import Gallery, Look
+    from layerscope.gallery.folder import Gallery, Look, Native
     from layerscope.images.decoding import BadImage
     from layerscope.network.network import Network
 
@@ -87,13 +88,28 @@ def reconstruct(
     from layerscope.images.finding import find_images
 
     files = find_images(images)
+    native = options["input_size"] == NATIVE
+    options["input_size"] = None if native else options["input_size"]
     read = load_networks(names, options.pop("weight_names"), options)
-    gallery = Gallery(out, read, _look(read, options))
+    gallery = Gallery(out, read, _look(read, options), _native(read) if native else None)
     with progress_bar() as progress:
         made, bad = make_gallery(gallery, files, progress=progress, report=_report_bad)
     _summarise(gallery, files, made, bad)
     if bad:
         sys.exit(1 if strict else SOME_SKIPPED)
+
+
+def _native(networks: Sequence[Network]) -> Native:
+    """The networks for pictures of a size, read once for each."""
+    from functools import lru_cache
+
+    from layerscope.zoo.native import native_network
+
+    @lru_cache(4)
+    def sized(sides: tuple[int, int]) -> tuple[Network, ...]:
+        return tuple(native_network(network, sides) for network in networks)
+
+    return sized
 
 
 def _look(networks: Sequence[Network], options: dict[str, Any]) -> Look:

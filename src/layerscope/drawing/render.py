@@ -134,6 +134,11 @@ def show_signal(
     return Panel(how.paint(levels), high, display, low, f"{display}: {how.words.format(white)}")
 
 
+def is_norm(display: str) -> bool:
+    """Whether a display shows one number of all channels, however many there are."""
+    return _display_named(display).measure is _norm
+
+
 def _display_named(display: str) -> _Display:
     if display not in _DISPLAYS:
         raise DisplayError(f"no display is called {display!r}; choose one of {', '.join(DISPLAYS)}")

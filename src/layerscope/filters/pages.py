@@ -49,7 +49,7 @@ class FilterDrawn:
 class LayerDrawn:
     """What a page says of its layer. ``patches``: at most, of a filter; ``size``: of a panel, ``field``: the field.
 
-    ``rule``: None: patches alone.
+    ``rule``: None: patches alone. ``shown``: which channels are, if that needs words.
     """
 
     network: str
@@ -61,6 +61,7 @@ class LayerDrawn:
     pictures: int
     rule: str | None
     display: str
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def _caption(layer: LayerDrawn, sheet: Sheet) -> str:
         f"{left} {layer.patches} patches ({field} pixels{larger}) that excite the filter most, of {layer.pictures} "
         f"pictures, at most one of each, row by row from the strongest. {_way(layer, sheet)}"
         "Above: channel, strongest activation. Striped: not seen, outside the picture."
+        + (f" Shown in {layer.shown}." if layer.shown else "")
     )
 
 

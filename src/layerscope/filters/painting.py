@@ -15,7 +15,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from layerscope.choices import PATCHES_ALONE
-from layerscope.drawing.render import Pixels, Signal, as_rgb, show_signal
+from layerscope.drawing.render import Pixels, Signal, as_rgb, is_norm, show_signal
 from layerscope.drawing.sprites import draw_sprite
 from layerscope.errors import StudyError
 from layerscope.filters.top_filters import Filter
@@ -151,7 +151,7 @@ def paint_with(
             ):
                 (number, rank, _), view = pictures.units[place], pictures.views[place]
                 panels = unfinished.setdefault(number, {})
-                signal = _signal(sitting.network, found, view)
+                signal = _signal(sitting, found, view)
                 panels[rank] = draw(block[number], view, pictures.crops.pop(place), signal)
                 if len(panels) == len(block[number].patches):
                     del unfinished[number]
@@ -177,11 +177,11 @@ def cut(
             yield block[number], panels
 
 
-def _signal(network: Network, found: UnitReconstruction, view: View) -> Signal:
+def _signal(sitting: Sitting, found: UnitReconstruction, view: View) -> Signal:
     """What a unit keeps of the pixels that it sees, (height, width, channels shown)."""
     down, across = within(found.box, view.seen)
-    signal: Signal = network.preprocessing.one(found.signal[:, down, across].permute(1, 2, 0).numpy())
-    return signal
+    signal: Signal = found.signal[:, down, across].permute(1, 2, 0).numpy()
+    return signal if is_norm(sitting.drawing.display) else sitting.network.preprocessing.one(signal)
 
 
 class _Pictures:

@@ -115,6 +115,7 @@ def _pages(
         pictures=good,
         rule=None if step.options["rule"] == PATCHES_ALONE else str(step.options["rule"]),
         display=str(step.options["display"]),
+        shown=network.preprocessing.words(each=False),
     )
     drawn = [
         FilterDrawn(

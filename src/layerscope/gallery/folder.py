@@ -23,9 +23,10 @@ from layerscope.disk.locks import lock
 from layerscope.disk.names import gallery_folders, numbered, panel_file, picture_names
 from layerscope.disk.whole import folder_written_whole, remove_partials, written, written_whole
 from layerscope.drawing.canvas import Page, save_figure
-from layerscope.drawing.render import Panel, as_rgb, is_whole_png, read_png, show_signal, write_png
+from layerscope.drawing.render import Panel, as_rgb, is_norm, is_whole_png, read_png, show_signal, write_png
 from layerscope.errors import ImageError, NetworkError
 from layerscope.gallery.figure import PictureRows, Row, reconstruction_figure
+from layerscope.images.band_files import plain_name
 from layerscope.images.bands import Decoded
 from layerscope.images.decoding import BadImage, encoded_files, load_picture, read_images
 from layerscope.network.network import Network, Unit
@@ -36,6 +37,9 @@ from layerscope.reconstruction.rules import DECONVNET, Rule
 _ROWS_PER_PAGE = 10
 _FIGURE_FILE = re.compile(r"reconstructions(-\d+)?\.(png|pdf)")
 FIGURE_PICTURES = 60  #: the figure shows at most so many pictures; the panels of all are in the folder
+
+
+Native = Callable[[tuple[int, int]], tuple[Network, ...]]
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,13 @@ def show_reconstructions(
                 for title, network in zip(titles, networks, strict=True)
             ),
         )
-        for name, image in zip(picture_names(paths), images, strict=True)
+        for name, image in zip(picture_names(_plain(paths)), images, strict=True)
     ]
     return _figure(blocks, networks, look)
+
+
+def _plain(paths: Sequence[Path]) -> list[str]:
+    return [plain_name(str(path)) for path in paths]
 
 
 def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Look) -> Page:
@@ -148,13 +156,14 @@ def _figure(blocks: Sequence[PictureRows], networks: Sequence[Network], look: Lo
     without = [
         f"{name} without {out}, which the rule does not go back from" for name, out in missing.items() if out
     ]
-    shown = dict.fromkeys(filter(None, (network.preprocessing.words for network in networks)))
+    shown = dict.fromkeys(filter(None, (network.preprocessing.words() for network in networks)))
     words = (look.rule.name, *weights, *meanings, *shown, *without)
     return reconstruction_figure(blocks, caption="; ".join(words))
 
 
 def _draw(network: Network, signal: Tensor, display: str) -> Panel:
-    return show_signal(network.preprocessing.each(signal.permute(1, 2, 0).numpy()), display)
+    whole = signal.permute(1, 2, 0).numpy()
+    return show_signal(whole if is_norm(display) else network.preprocessing.each(whole), display)
 
 
 def _measure(network: Network, seed: Seed, signal: Tensor, panel: Panel) -> dict[str, Any]:
@@ -180,11 +189,15 @@ def _measure(network: Network, seed: Seed, signal: Tensor, panel: Panel) -> dict
 
 @dataclass(frozen=True)
 class Gallery:
-    """The folder, and what is to be in it. ``names``: the networks' own names, made different."""
+    """The folder, and what is to be in it. ``names``: the networks' own names, made different.
+
+    ``native``: the networks for a picture of a height and width, which they see as it is; None: ``networks`` see all.
+    """
 
     folder: Path
     networks: tuple[Network, ...]
     look: Look
+    native: Native | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -198,7 +211,9 @@ class Gallery:
             return read
         try:
             digest = hashlib.sha256(b"".join(encoded_files(path))).hexdigest()
-            for network, called in zip(self.networks, self.names, strict=True):
+            sides = read.image.height, read.image.width
+            networks = self.networks if self.native is None else self.native(sides)
+            for network, called in zip(networks, self.names, strict=True):
                 key = self._key(network, digest)
                 if self._made(name, called).get("key") != key:
                     shown = exhibit(network, read.image, self.look)
@@ -355,7 +370,7 @@ def make_gallery(
     bad: list[BadImage] = []
     done = Count(progress, "pictures", len(files))
     with gallery.held():
-        for name, path in zip(picture_names(files), files, strict=True):
+        for name, path in zip(picture_names(_plain(files)), files, strict=True):
             fault = gallery.add(name, path)
             if fault is None:
                 good[name] = path

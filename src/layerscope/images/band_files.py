@@ -31,6 +31,17 @@ def band_files(place: str | os.PathLike[str]) -> tuple[Path, ...]:
     return tuple(Path(_with(text, name)) for name in names) or (Path(place),)
 
 
+def plain_name(place: str) -> str:
+    """A place without the bands that it names: ``s1`` for ``s1/{B04,B03}.tif`` and for ``s1_{B04,B03}.tif``."""
+    if not band_names(place):
+        return place
+    *folders, last = place.replace(os.sep, "/").split("/")
+    named = Path(last).stem if "{" in last else last
+    parts = [_BRACES.sub("", part).strip("_-. ") if "{" in part else part for part in (*folders, named)]
+    top = "/" if parts[:1] == [""] and len(parts) > 1 and not folders[0] else ""
+    return (top + "/".join(filter(None, parts))) if any(parts) else last
+
+
 def fixed_folder(place: Path) -> Path:
     """The deepest folder that all pictures lie in which a place with braces stands for."""
     parts = place.parts

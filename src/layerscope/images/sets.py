@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import ImageError, said, shown
-from layerscope.images.band_files import band_files, band_names, fixed_folder
+from layerscope.images.band_files import band_files, band_names, fixed_folder, plain_name
 from layerscope.images.bands import Decoded
 from layerscope.images.datasets import ItemLabels, item_labels, read_item
 from layerscope.images.decoding import decode_files, encoded_files
@@ -224,7 +224,7 @@ def _folder_of(place: Path) -> Path:
 def _files(
     root: str, places: tuple[str, ...], sizes: Sequence[int], labels: _Labelled, description: str
 ) -> ImageSet:
-    names = tuple(map(_name, places))
+    names = tuple(_name(plain_name(place)) for place in places)
     return _Files(names, *labels, description, _digest(names, sizes, labels), root, places)
 
 

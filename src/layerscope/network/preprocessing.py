@@ -236,10 +236,9 @@ class Preprocessing:
         """Values (height, width, channels of the input), of a picture or a signal, as one panel, of 1 or 3 channels."""
         return mixed(values, self.shown, self.order)
 
-    @property
-    def words(self) -> str:
-        """What is said of the channels that `each` shows; "" of a picture's own colours."""
-        return words_of(self.shown, self.order, len(self.mean))
+    def words(self, *, each: bool = True) -> str:
+        """What is said of the channels that `each` shows, or `one`; "" of a picture's own colours."""
+        return words_of(self.shown, self.order, len(self.mean), each=each)
 
     def each(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """As `one`, but where channels are shown in grey, a panel for each, side by side and row by row."""

@@ -51,11 +51,12 @@ def panels_of(values: _Array, shown: Shown, order: Order) -> _Array:
     return np.ascontiguousarray(laid.transpose(0, 2, 1, 3).reshape(down * height, across * width, 1))
 
 
-def words_of(shown: Shown, order: Order, channels: int) -> str:
-    """What is said of such panels, beneath them; nothing where they are in a picture's own colours or its one grey."""
+def words_of(shown: Shown, order: Order, channels: int, *, each: bool = True) -> str:
+    """What is said of panels of `panels_of`, or else of `mixed`; nothing of a picture's own colours or grey."""
     chosen = _chosen(channels, shown, order)
     if chosen is None:
-        return f"channels 0 to {channels - 1}, each in grey, row by row"
+        grid = f"channels 0 to {channels - 1}, each in grey, row by row"
+        return grid if each else f"grey: the mean of {channels} channels"
     if shown is None:
         return ""
     if len(chosen) == 1:

@@ -48,3 +48,12 @@ class Loading:
     spec: str
     weights: str | None = None
     options: Options = field(default_factory=Options)
+
+    def about(self) -> dict[str, Any]:
+        """As a study remembers it: what came to be said later only where it is said."""
+        known = asdict(self)
+        later = ("order", "shown", "shown_range")
+        known["options"] = {
+            name: v for name, v in known["options"].items() if name not in later or v is not None
+        }
+        return known

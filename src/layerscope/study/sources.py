@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 
@@ -23,7 +23,7 @@ def remember_sources(study: Study, networks: Sequence[Network], images: ImageSet
     What was not opened from places, or not loaded by name, is not in it; what was noted of it before stays.
     """
     known = study.steps.get(SOURCES, {"images": [], "networks": {}})
-    loads = {n.name: asdict(n.loading) for n in networks if n.loading is not None}
+    loads = {n.name: n.loading.about() for n in networks if n.loading is not None}
     note = {"images": images.sources or known["images"], "networks": {**known["networks"], **loads}}
     return study.add(SOURCES, {}, options=note)
 

@@ -17,6 +17,7 @@ from layerscope.drawing.depth_charts import Chart, Scale, depth_charts
 from layerscope.drawing.picture_grid import Cell, Row, picture_pages
 from layerscope.drawing.render import Pixels, as_rgb, show_signal
 from layerscope.errors import ImageError
+from layerscope.images.band_files import plain_name
 from layerscope.images.decoding import BadImage, read_images
 from layerscope.network.network import Network
 from layerscope.progress import Told, of
@@ -62,8 +63,9 @@ def make_inverted(
         check_precision(network)
     chosen = [_layers(network, layers) for network in networks]
     places = gallery_folders([network.name for network in networks])
+    names = picture_names([plain_name(str(path)) for path in pictures])
     with open_shelf(Path(out)) as shelf:
-        for name, read in zip(picture_names(pictures), read_images(pictures), strict=True):
+        for name, read in zip(names, read_images(pictures), strict=True):
             if isinstance(read, BadImage):
                 bad.append(read)
                 continue

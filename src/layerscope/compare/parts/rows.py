@@ -146,7 +146,7 @@ class _Rows:
             f"{network.name}: {network.weights}" for network in networks if network.weights
         )
         meaning = str(self._made(0, self._choice.pictures[0])["rule"])
-        shown = dict.fromkeys(filter(None, (network.preprocessing.words for network in networks)))
+        shown = dict.fromkeys(filter(None, (network.preprocessing.words() for network in networks)))
         rule = self._subject.options.rule.name
         return "; ".join((_CAPTIONS[alignment.name], rule, *weights, *shown, f"{meaning}."))
 
