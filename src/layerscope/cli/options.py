@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope import choices
+from layerscope.cli.prepared import PICTURE_OPTIONS, PREPARED
 from layerscope.errors import LayerscopeError, NetworkError, one_line, printable
 
 if TYPE_CHECKING:
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 _LARGEST, _WIDEST = 32768, 64  # beyond these no tensor can be addressed, let alone held
 SOME_SKIPPED = 3  #: exit code of a job that ended, but had to leave something out
-
-_PREPARED = (
-    "mean",
-    "deviation",
-    "white",
-    "order",
-    "shown",
-    "shown_range",
-)  # options of how pictures are prepared
 
 NATIVE = "native"  #: for the input size: that of each picture
 Command = Callable[..., Any]
@@ -111,43 +102,6 @@ def _input_size(context: click.Context, parameter: click.Parameter, value: str |
     return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
 
 
-def _numbers(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[float, ...] | None:
-    try:
-        found = None if value is None else tuple(float(part) for part in value.split(","))
-    except ValueError:
-        found = (math.nan,)
-    if found is not None and not all(map(math.isfinite, found)):
-        raise click.BadParameter(f"{value}: numbers with commas, one for each channel or one for all")
-    return found
-
-
-def _mean(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[float, ...] | str | None:
-    """Numbers, or the name of a file."""
-    return value if value is not None and Path(value).is_file() else _numbers(context, parameter, value)
-
-
-def _channels_named(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    """Numbers of channels, or one of the words that stand for some."""
-    words: Mapping[str, Any] = {"bgr": (2, 1, 0)} if parameter.name == "order" else {"grey": "grey"}
-    if value is None or value.lower() in words:
-        return value and words[value.lower()]
-    parts = [part.strip() for part in value.split(",")]
-    if not all(map(str.isdecimal, parts)):
-        raise click.BadParameter(f"{value}: {next(iter(words))}, or numbers of channels with commas, from 0")
-    return tuple(map(int, parts))
-
-
-def _range(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    found = _numbers(context, parameter, value)
-    if found is not None and len(found) != 2:
-        raise click.BadParameter(f"{value}: two numbers, the value shown as black and that as white")
-    return found
-
-
 def _width(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     if value is not None and not 0 < value <= _WIDEST:  # which not-a-number is not either
         raise click.BadParameter(f"{value:g}: a factor above 0, at most {_WIDEST}")
@@ -222,43 +176,7 @@ building = together(
     click.option(
         "--width", type=float, callback=_width, help="Factor on the number of filters (alexcnn, vggcnn)."
     ),
-    click.option(
-        "--mean",
-        callback=_mean,
-        metavar="A,B,C|FILE",
-        help="What is subtracted from each channel of a picture, or one number; or a mean image, .npy or a picture; "
-        "the network's own unless given.",
-    ),
-    click.option(
-        "--deviation", callback=_numbers, metavar="A,B,C", help="What the channels are then divided by."
-    ),
-    click.option(
-        "--white",
-        type=click.FloatRange(0, min_open=True),
-        help="Brightest value of a picture, before that: 1 unless given; 255 for mean and deviation in 0..255, which "
-        "are then 0 and 1 unless given.",
-    ),
-    click.option(
-        "--order",
-        callback=_channels_named,
-        metavar="BGR|2,1,0",
-        help="Which channel of a picture each channel of the input is, from 0; as they come unless given.",
-    ),
-    click.option(
-        "--show-channels",
-        "shown",
-        callback=_channels_named,
-        metavar="A,B,C|A|grey",
-        help="Channels of the input to show as red, green and blue, or one in grey, from 0; grey: each in grey, as "
-        "unless given where there are not 3.",
-    ),
-    click.option(
-        "--show-range",
-        "shown_range",
-        callback=_range,
-        metavar="LOW,HIGH",
-        help="Values of a picture to show as black and white, as --mean counts them: 0 and the brightest unless given.",
-    ),
+    *PICTURE_OPTIONS,
     click.option(
         "--trust", is_flag=True, help="Let a file of torch.export.save (.pt2) execute code that it holds."
     ),
@@ -450,7 +368,7 @@ def build_options(options: dict[str, Any]) -> Options:
         "classes": "classes",
         "channels": "channels_in",
         "width": "width",
-        **{name: name for name in ("input_size", "trust", *_PREPARED)},
+        **{name: name for name in ("input_size", "trust", *PREPARED)},
     }
     return Options(**{name: options.pop(option) for name, option in named.items()})
 

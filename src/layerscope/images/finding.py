@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from layerscope.errors import ImageError, one_line, said, shown
-from layerscope.images.band_files import band_names, expand_bands
+from layerscope.images.band_files import band_names, expand_bands, fixed_folder
 from layerscope.images.bands import SUFFIX
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +38,13 @@ def find_images(paths: Sequence[str | Path]) -> tuple[Path, ...]:
         for picture in _pictures_at(path):
             found.setdefault(os.path.realpath(picture), picture)
     return tuple(found.values())
+
+
+def folder_of(place: Path) -> Path:
+    """The folder that all pictures of a place lie in."""
+    if band_names(place):
+        return fixed_folder(place)
+    return place if place.is_dir() else place.parent
 
 
 def _pictures_at(path: Path) -> tuple[Path, ...]:

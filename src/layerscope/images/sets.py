@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import ImageError, said, shown
-from layerscope.images.band_files import band_files, band_names, fixed_folder, plain_name
+from layerscope.images.band_files import band_files, band_names, plain_name
 from layerscope.images.bands import Decoded
 from layerscope.images.datasets import ItemLabels, item_labels, read_item
 from layerscope.images.decoding import decode_files, encoded_files
-from layerscope.images.finding import find_images
+from layerscope.images.finding import find_images, folder_of
 from layerscope.images.tar_shards import Span, expand_shards, read_span, shard_samples
 
 __all__ = ["ImageSet", "Loaded", "open_images"]
@@ -207,18 +207,11 @@ class _Files(ImageSet):
 def _found_images(places: Sequence[str], *, by_folder: bool) -> ImageSet:
     """Named below the deepest folder that all places share, so that a new picture renames no other."""
     anchored = [Path.cwd() / place for place in places]
-    root = _common_root([_folder_of(place) for place in anchored])
+    root = _common_root([folder_of(place) for place in anchored])
     found = find_images(anchored)
     below = tuple(str(path)[len(root) :] for path in found)
-    labels = _folder_labels(_folder_of(anchored[0]), below) if by_folder else _NO_LABELS
+    labels = _folder_labels(folder_of(anchored[0]), below) if by_folder else _NO_LABELS
     return _files(root, below, [_size(path) for path in found], labels, _described(places))
-
-
-def _folder_of(place: Path) -> Path:
-    """The folder that all pictures of a place lie in."""
-    if band_names(place):
-        return fixed_folder(place)
-    return place if place.is_dir() else place.parent
 
 
 def _files(
