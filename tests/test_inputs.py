@@ -16,7 +16,7 @@ from layerscope import StudyOptions, load_network, make_study, open_images, reco
 from layerscope.cli.main import main
 from layerscope.drawing.render import read_png
 from layerscope.drawing.sprites import read_sprite
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import ImageError, NetworkError, StudyError
 from layerscope.filters import FilterOptions
 from layerscope.gallery.folder import Gallery, Look, make_gallery
 from layerscope.images.bands import bands_of
@@ -173,6 +173,16 @@ class TestStudies:
         np.save(tmp_path / "p" / "4.npy", np.zeros((5, 5, 3), np.float32))
         study = self.made(tmp_path, nets)
         assert study.bad["reason"].to_pylist()[0].startswith("it has 3 channels (5 x 5 x 3)")
+
+    def test_networks_of_other_channels_are_not_studied_together(self, tmp_path: Path, nets: str) -> None:
+        arrays(tmp_path / "p")
+        three = load_network(f"{nets}:conv", options=Options(input_size=16))
+        options = StudyOptions([TopPatches(2)], SweepOptions(batch=2, shard=4))
+        both = [network_of_four(nets), three]
+        with pytest.raises(
+            StudyError, match=r"0\.npy is read by some of the networks alone: it has 4 channels"
+        ):
+            make_study(both, open_images(str(tmp_path / "p")), tmp_path / "study", options=options)
 
     def test_another_order_is_another_network(self, tmp_path: Path, nets: str) -> None:
         arrays(tmp_path / "p")

@@ -211,7 +211,12 @@ class _Making:
         for name in now:
             differ |= before[name] != now[name]
         if differ.any():
-            name = self.images.names[int(differ.argmax())]
+            place = int(differ.argmax())
+            name, why = self.images.names[place], str(before["reason"][place] or now["reason"][place])
+            if why:
+                raise StudyError(
+                    f"{name} is read by some of the networks alone: {why}; or study the networks apart"
+                )
             raise StudyError(
                 f"{name} changed while the study was made: {network.name} was given another picture than the "
                 f"network before; begin anew in another folder"
