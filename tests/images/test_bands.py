@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from layerscope.images.decoding import BadImage, load_image, load_picture, read_
 from layerscope.images.finding import find_images
 from layerscope.images.sets import open_images
 from tests.support.image_sources import Items, fault, shard
-from tests.support.pictures import noise, saved, written
+from tests.support.pictures import noise, saved, tiff, written
 
 
 def values(*shape: int, kind: str = "uint8", seed: int = 0) -> npt.NDArray[np.generic]:
@@ -298,6 +299,14 @@ class TestAFileForEachBand:
         saved(Image.fromarray(deep[..., 1]), tmp_path / "b.npy.tif")
         found = bands(tmp_path / "{a.npy,b.npy.tif}").values
         assert np.array_equal(found, deep.astype(np.float32) / np.float32(65535))
+
+    def test_where_white_is_zero_the_numbers_are_turned_round(self, tmp_path: Path) -> None:
+        entry = (struct.pack("<HHII", 262, 4, 1, kind) for kind in (1, 0))
+        black = tiff(16, struct.pack("<HH", 0, 60_000))
+        written(tmp_path / "a.tif", black)
+        written(tmp_path / "b.tif", black.replace(*entry))
+        found = bands(tmp_path / "{a,b}.tif").values * 65535
+        assert np.allclose(found, [[[0, 65_535], [60_000, 5_535]]])
 
     def test_a_file_of_that_very_name_is_itself(self, tmp_path: Path) -> None:
         path = saved(noise(4, 4), tmp_path / "{a,b}.png")

@@ -129,9 +129,9 @@ class TestOrder:
         torch.manual_seed(0)
         rgb = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3)).double()
         caffe = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3)).double()
-        caffe.load_state_dict(rgb.state_dict())
         deviation = torch.tensor(IMAGENET.deviation, dtype=torch.float64)[None, :, None, None]
-        caffe[0].weight.data = (rgb[0].weight.data / (255 * deviation)).flip(1)  # type: ignore[operator]
+        state = rgb.state_dict()
+        caffe.load_state_dict({**state, "0.weight": (state["0.weight"] / (255 * deviation)).flip(1)})
         options = Options(
             input_size=32,
             mean=tuple(255 * m for m in IMAGENET.mean[::-1]),

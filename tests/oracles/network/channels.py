@@ -1,6 +1,7 @@
 """What a network sees of a picture's channels, pixel by pixel, and how its channels are shown."""
 
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ def normalised(
     return found
 
 
-def side_by_side(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def side_by_side(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Each channel in grey, in rows as near a square as can be."""
     height, width, channels = values.shape
     across = ceil(sqrt(channels))
