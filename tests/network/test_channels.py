@@ -301,7 +301,7 @@ class TestOptions:
             (Options(order=(0, 1)), "order names 2 channels for the 3 of the input"),
             (Options(shown=(0, 1)), "cannot be shown"),
             (Options(shown_range=(1.0, 1.0)), "1 is to be shown as black and 1 as white"),
-            (Options(white=0.0), "white must be above 0"),
+            (Options(white=0.0), "deviation and white must be above 0"),
         ):
             assert why in refused(lambda options=options: stated(IMAGENET, options))  # type: ignore[misc]
         with pytest.raises(NetworkError):

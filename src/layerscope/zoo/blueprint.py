@@ -89,7 +89,7 @@ def stated(preprocessing: Preprocessing, options: Options) -> Preprocessing:
         )
     check_shown(options.shown, channels)
     if white <= 0:
-        raise NetworkError("white must be above 0")
+        raise NetworkError("deviation and white must be above 0")
     low, high = options.shown_range or (0.0, white)
     if not low < high:
         raise NetworkError(
