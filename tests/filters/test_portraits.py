@@ -39,6 +39,7 @@ from layerscope.study.sources import images_of, network_of, remember_sources
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.filters import portraits as oracle
+from tests.support.image_sources import picture_of
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
 OPTIONS = Options(width=0.05, input_size=64, classes=7)
@@ -114,7 +115,7 @@ def test_portraits_equal_the_naive_crops(study: Study, photos: Path, monkeypatch
     crossed = 0
     for row in (row for row in rows(made) if not row["dead"]):
         units = [
-            (images.load(p).image, Unit(row["layer"], row["channel"], r, c))
+            (picture_of(images, p), Unit(row["layer"], row["channel"], r, c))
             for p, r, c in zip(row["pictures"], row["rows"], row["columns"], strict=True)
         ]
         boxes = [network.box(unit) for _, unit in units]
@@ -139,7 +140,7 @@ def test_a_large_field_shows_the_picture_and_jpeg_stays_close(study: Study, phot
     assert row["file"].endswith(".jpg")
     sprite = read_sprite(made.path / "alexcnn" / row["file"])
     place = zip(row["pictures"], row["rows"], row["columns"], strict=True)
-    units = [(images.load(p).image, Unit("c5", 0, r, c)) for p, r, c in place]
+    units = [(picture_of(images, p), Unit("c5", 0, r, c)) for p, r, c in place]
     expected = oracle.sprite(network, units).astype(float)
     assert np.abs(sprite - expected).mean() < 8
     assert np.abs(sprite[:, ::-1] - expected).mean() > 20

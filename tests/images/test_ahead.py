@@ -14,6 +14,7 @@ from PIL import Image
 
 from layerscope.errors import DisplayError, ImageError, NetworkError
 from layerscope.images.ahead import Ready, read_ahead
+from layerscope.images.bands import Decoded
 from layerscope.images.decoding import load_image
 from layerscope.images.sets import ImageSet, Loaded, open_images
 from tests.support.pictures import LOG, noise, saved, written
@@ -38,7 +39,7 @@ def numbered(amount: int = 100, before: Callable[[int], object] = str) -> Number
     return Numbered(tuple(map(str, range(amount))), None, None, "numbered", "0", before)
 
 
-def width(image: Image.Image) -> int:
+def width(image: Decoded) -> int:
     return image.width
 
 
@@ -104,12 +105,12 @@ def test_bad_pictures_come_as_their_reason(tmp_path: Path) -> None:
     assert d.reason is None
 
 
-def load_nothing(image: Image.Image) -> None:
-    assert image.mode == "RGB"
+def load_nothing(image: Decoded) -> None:
+    assert getattr(image, "mode", "") == "RGB"
 
 
 def test_what_cannot_be_prepared_is_a_bad_picture_if_it_says_so() -> None:
-    def narrow(image: Image.Image) -> int:
+    def narrow(image: Decoded) -> int:
         if image.width > 1:
             raise ImageError("too wide; cut it")
         return image.width
@@ -121,7 +122,7 @@ def test_what_cannot_be_prepared_is_a_bad_picture_if_it_says_so() -> None:
     "error", [OverflowError("too long"), ValueError("no such\nsize"), ZeroDivisionError("by 0")]
 )
 def test_what_a_picture_makes_of_its_preparation_is_its_reason(error: Exception) -> None:
-    def fail(image: Image.Image) -> int:
+    def fail(image: Decoded) -> int:
         if image.width == 2:
             raise error
         return image.width
@@ -135,7 +136,7 @@ def test_what_a_picture_makes_of_its_preparation_is_its_reason(error: Exception)
     "error", [NetworkError("2 channels"), DisplayError("no"), KeyError("x"), MemoryError()]
 )
 def test_other_errors_go_up(error: Exception) -> None:
-    def fail(image: Image.Image) -> int:
+    def fail(image: Decoded) -> int:
         if image.width == 3:
             raise error
         return image.width

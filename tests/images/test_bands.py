@@ -301,10 +301,10 @@ class TestAFileForEachBand:
         assert np.array_equal(found, deep.astype(np.float32) / np.float32(65535))
 
     def test_where_white_is_zero_the_numbers_are_turned_round(self, tmp_path: Path) -> None:
-        entry = (struct.pack("<HHII", 262, 4, 1, kind) for kind in (1, 0))
+        one, zero = (struct.pack("<HHII", 262, 4, 1, kind) for kind in (1, 0))
         black = tiff(16, struct.pack("<HH", 0, 60_000))
         written(tmp_path / "a.tif", black)
-        written(tmp_path / "b.tif", black.replace(*entry))
+        written(tmp_path / "b.tif", black.replace(one, zero))
         found = bands(tmp_path / "{a,b}.tif").values * 65535
         assert np.allclose(found, [[[0, 65_535], [60_000, 5_535]]])
 

@@ -21,7 +21,7 @@ from layerscope.images import datasets
 from layerscope.images.decoding import MAX_BYTES, MAX_PIXELS, check_pixels, decode_image
 from layerscope.images.sets import open_images
 from layerscope.images.tar_shards import Span, read_span
-from tests.support.image_sources import Items, encoded, fault, folder, pixels, shard, shows
+from tests.support.image_sources import Items, encoded, fault, folder, picture_of, pixels, shard, shows
 from tests.support.pictures import noise, saved, written
 
 
@@ -181,7 +181,7 @@ class TestDatasets:
         assert images.load(0).digest == ""
 
     def test_greys_become_rgb(self) -> None:
-        image = open_images(Items([noise().convert("L")])).load(0).image
+        image = picture_of(open_images(Items([noise().convert("L")])), 0)
         assert image.mode == "RGB"
 
     def test_targets(self, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from tests.oracles.pages import panels as oracle
+from tests.support.image_sources import picture_of
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
 
@@ -110,7 +111,7 @@ def test_what_is_drawn_is_what_reconstruct_gives(study: Study, photos: Path) -> 
     rows = made.network("alexcnn").table("pages/reconstructions").to_pylist()
     assert [(row["picture"], row["layer"]) for row in rows] == [(p, name) for p in (0, 2) for name in layers]
     for row in rows:
-        signal = signal_of(network, images.load(row["picture"]).image, row["layer"])
+        signal = signal_of(network, picture_of(images, row["picture"]), row["layer"])
         panel, square = show_signal(signal), in_square(signal, 96)
         assert row["white"] == pytest.approx(panel.scale, rel=1e-6)
         assert row["black"] == -row["white"]

@@ -25,6 +25,7 @@ from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
 from layerscope.sweep.making import sweep_study
 from layerscope.sweep.patch_sample import PatchSample
+from tests.support.image_sources import picture_of
 from tests.support.studies import SETTINGS, write_pictures
 
 
@@ -108,7 +109,7 @@ def test_fields_larger_than_the_picture_show_the_picture(study: Study, photos: P
     into = np.zeros((len(pictures), 24, 24, 3), np.uint8)
     crop_patches(study, net, images, pictures, boxes, into)
     for picture, found in zip(pictures.tolist(), into, strict=True):
-        assert np.array_equal(found, np.asarray(net.preprocessing.crop(images.load(picture).image)))
+        assert np.array_equal(found, np.asarray(net.preprocessing.crop(picture_of(images, picture))))
 
 
 def test_grey_networks_see_grey(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from layerscope.study.folder import Study
 from layerscope.sweep.one_pass import SweepOptions, sweep_images
 from layerscope.sweep.patch_sample import PatchSample, Where
 from tests.oracles.space.patches import every_patch, lies_inside
+from tests.support.image_sources import picture_of
 from tests.support.spaces import begin
 from tests.support.studies import SETTINGS, pictures, small, write_pictures
 
@@ -69,7 +70,7 @@ def check(found: Patches, network: Network, layer: str, images: ImageSet, where:
     expected = {
         (picture, *place): seen
         for picture in shown
-        for place, seen in every_patch(network, layer, images.load(picture).image).items()
+        for place, seen in every_patch(network, layer, picture_of(images, picture)).items()
         if where == "all" or lies_inside(seen, *network.input_shape[1:])
     }
     assert drawn == set(expected)

@@ -22,6 +22,7 @@ from layerscope.space.space import Space
 from layerscope.study.folder import Study
 from tests.oracles.plane.regions import nearest
 from tests.oracles.space.patches import every_patch
+from tests.support.image_sources import picture_of
 from tests.support.spaces import PLAN, textured, undrawn, with_tsne
 from tests.support.studies import small
 
@@ -83,7 +84,7 @@ def test_each_patch_is_the_twins(study: Study, images: ImageSet) -> None:
     maps = small().representations(new[None], ["c2"])["c2"][0].numpy()
     inside = [
         place
-        for place, seen in every_patch(small(), "c2", images.load(picture).image).items()
+        for place, seen in every_patch(small(), "c2", picture_of(images, picture)).items()
         if min(seen.box) >= 0 and max(seen.box) <= 64
     ]
     assert [(row["row"], row["column"]) for row in placed] == inside

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch.utils.data import Dataset
 
 from layerscope.errors import ImageError
@@ -31,6 +32,13 @@ def encoded(seed: int, kind: str = "PNG") -> bytes:
 
 def pixels(images: ImageSet, index: int) -> np.ndarray:
     return np.asarray(images.load(index).image)
+
+
+def picture_of(images: ImageSet, index: int) -> Image.Image:
+    """A picture of a set that is RGB."""
+    image = images.load(index).image
+    assert isinstance(image, Image.Image)
+    return image
 
 
 def shows(images: ImageSet, seeds: Sequence[int]) -> None:

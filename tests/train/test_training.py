@@ -34,6 +34,7 @@ from layerscope.train.training import CHECKPOINT, STEPS, WEIGHTS, train_network
 from layerscope.zoo.loading import build_module
 from layerscope.zoo.trained import described
 from tests.oracles.train.loop import train as plainly
+from tests.support.image_sources import picture_of
 
 SIDE = 16
 RECIPE = Recipe("test", epochs=3, batch=4, rate=0.05, schedule=one_cycle, smoothing=0.1)
@@ -94,7 +95,7 @@ def test_the_weights_are_those_of_the_plain_loop(images: ImageSet, tmp_path: Pat
     steps = RECIPE.epochs * (len(images) // RECIPE.batch)
     expected = plainly(
         module,
-        [images.load(i).image for i in range(len(images))],
+        [picture_of(images, i) for i in range(len(images))],
         list(images.labels or ()),
         SIDE,
         RECIPE.batch,

@@ -68,7 +68,10 @@ def add_maximised(
         ):
             if (place, one.number) in missing:
                 about = about_picture(network, one)
-                step.put(names[place, one.number], encode_sprite(as_rgb(one.pixels), ".png", about))
+                step.put(
+                    names[place, one.number],
+                    encode_sprite(as_rgb(network.preprocessing.one(one.pixels)), ".png", about),
+                )
         made.finish(step, set(names.values()))
     return Study.open(study.path)
 
