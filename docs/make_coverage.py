@@ -40,7 +40,7 @@ SIDES = (64, 96, 128, 160)  #: tried before the size that a network is made for
 SECONDS = 240  #: for one network
 KEPT, PAGE = Path("build/networks"), Path("docs/coverage.md")
 OPEN = frozenset(
-    {"relu6", "hardtanh", "clamp", "clamp_min", "hardswish", "threshold"}
+    {"relu6", "hardtanh", "clamp", "clamp_min", "hardswish", "hardsigmoid", "threshold"}
 )  #: saturate: hand everything on
 PRODUCTS = frozenset({"scaled_dot_product_attention", "matmul", "bmm", "einsum"})
 
@@ -230,7 +230,9 @@ def measure(network: Network) -> str:
         seen = (gradient[0] != 0).any(0)
         (rows,), (columns,) = (seen.any(axis).nonzero(as_tuple=True) for axis in (1, 0))
         box = network.geometry.seen(layer.result, [row], [column])
-        edges = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else ()
+        edges = (0, 0, 0, 0)  # a position in what was padded sees nothing
+        if len(rows):
+            edges = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
         right += edges == (box.top, box.left, box.bottom, box.right)
     return f"{right} of {len(chosen)}"
 
@@ -268,8 +270,17 @@ def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Ten
             return source.mean(operation.arguments["dim"], operation.arguments["keepdim"])
         return F.adaptive_avg_pool2d(source, operation.arguments["output_size"])
     arguments = {name: graph.with_tensors(a) for name, a in operation.arguments.items()}
+    if operation.kind in ("softmax", "scaled_dot_product_attention"):  # of large values all but one are zero
+        values = {i: tame(values[i]) for i in operation.inputs}
     made: Tensor = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
     return made
+
+
+def tame(values: Any) -> Any:
+    """No value larger than 1."""
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        return values
+    return values / values.detach().abs().max().clamp(min=1)
 
 
 # ------------------------------------------------------------------ all of them

@@ -236,6 +236,52 @@ def test_what_moves_positions_in_ways_geometry_does_not_know_has_no_field(forwar
         network.geometry.seen(network.graph.output, [0], [0])
 
 
+def _space_to_depth(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x)
+    y = y.view(y.size(0), 4, 4, 2, 4, 2).permute(0, 3, 5, 1, 2, 4).contiguous().view(y.size(0), 16, 4, 4)
+    return torch.nn.functional.conv2d(y, s.w, padding=1)
+
+
+def _blocks_of_many_rows(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x).reshape(-1, 4, 4, 2, 2, 4)
+    return y.permute(0, 2, 4, 1, 3, 5).flatten(3).transpose(1, 3).transpose(2, 3)
+
+
+def _mixed_along_tokens(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x).flatten(2)
+    z: Tensor = y * torch.nn.functional.linear(y, s.t)
+    return z.reshape(-1, 4, 8, 8)
+
+
+def _normalised(s: Any, x: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(s.c(x), dim=1)
+
+
+def _times_a_matrix(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x).permute(0, 2, 3, 1) @ s.t[:4, :6]
+    return y.permute(0, 3, 1, 2)
+
+
+FOLDED: dict[str, tuple[Any, str]] = {
+    "space to depth": (_space_to_depth, "8/2"),
+    "blocks of many rows": (_blocks_of_many_rows, "4x6/2x4"),
+    "mixed along tokens": (_mixed_along_tokens, "8/0"),
+    "normalised along channels": (_normalised, "3/1"),
+    "times a matrix": (_times_a_matrix, "3/1"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_blocks_as_channels_and_sums_over_positions(name: str) -> None:
+    forward, field = FOLDED[name]
+    module = Written(forward, c=conv())
+    module.w = nn.Parameter(torch.rand(2, 16, 3, 3))
+    module.t = nn.Parameter(torch.rand(64, 64))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    check(network, module, [""])
+    assert str(network.geometry.fields[network.graph.output]) == field
+
+
 def test_a_mean_over_channels_keeps_the_field() -> None:
     module = Written(lambda s, x: s.c(x).mean(dim=1, keepdim=True), c=conv())
     network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))

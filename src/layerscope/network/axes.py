@@ -12,7 +12,7 @@ from math import prod
 
 from torch import Tensor
 
-from layerscope.network.graph import Operation
+from layerscope.network.graph import Operation, Ref
 from layerscope.network.layout import (
     CHANNELS,
     COLUMNS,
@@ -24,6 +24,7 @@ from layerscope.network.layout import (
     Axis,
     Layout,
     Part,
+    folded,
     map_layout,
     regrouped,
     vector_layout,
@@ -198,7 +199,8 @@ def _attended(operation: Operation, inputs: Sequence[Operation], lengths: Length
     Positions that stand in the columns are those that attention reads.
     """
     if len(inputs) < 2:
-        return None
+        fixed = bool(inputs) and isinstance(next(iter(operation.arguments.values())), Ref)
+        return _by_source(_linear)(operation, inputs, lengths) if fixed else None  # times a fixed matrix
     first, last = inputs[0].layout, inputs[min(2, len(inputs) - 1)].layout
     if first is None or last is None or len(first.axes) != len(last.axes):
         return None
@@ -223,7 +225,8 @@ def _transpose(operation: Operation, source: Layout, lengths: Lengths) -> Layout
 
 
 def _reshape(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
-    return regrouped(source, lengths)
+    found = regrouped(source, lengths)
+    return None if found is None else folded(found)
 
 
 def _unsqueeze(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
@@ -246,9 +249,12 @@ def _same(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
 
 
 def _linear(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
-    """A weighted sum along the last axis: of channels it makes channels, of anything else nobody knows."""
+    """A weighted sum along the last axis: of channels it makes channels, of positions as many positions.
+
+    Of anything else nobody knows.
+    """
     if not source.along(-1) <= {CHANNELS}:
-        return None
+        return source if source.lengths == lengths else None
     return source.changed(-1, (Part(CHANNELS, lengths[-1]),))
 
 
@@ -263,7 +269,7 @@ def _by_source(rule: Callable[[Operation, Layout, Lengths], Layout | None]) -> R
 
 
 _RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(POINTWISE, _aligned),
+    **dict.fromkeys((*POINTWISE, "expand_as"), _aligned),
     **dict.fromkeys(_MAPPED, _mapped),
     **dict.fromkeys(_KEPT, _by_source(_kept)),
     **dict.fromkeys(REDUCED, _by_source(_reduce)),

@@ -160,6 +160,32 @@ def _word(axis: Axis) -> str:
     return POSITIONS
 
 
+def folded(layout: Layout) -> Layout:
+    """With the pixels of each block as channels, where the finest rows or columns share an axis with channels.
+
+    So is what space-to-depth makes: positions are blocks then. As it is, where those are not the finest, or no other
+    rows and columns are left.
+    """
+    mixed = [
+        n for n, axis in enumerate(layout.axes) if n and CHANNELS in (a := layout.along(n)) and len(a) > 1
+    ]
+    taken = [part for n in mixed for part in layout.axes[n] if part.along != CHANNELS]
+    factors = {name: prod(p.length for p in taken if p.along == name) for name in (ROWS, COLUMNS)}
+    left = [part for n, axis in enumerate(layout.axes) if n not in mixed for part in axis]
+    whole = all(part.along in factors and not part.read for part in taken) and layout.is_sound
+    coarse = all(part.step >= factors[part.along] for part in left if part.along in factors)
+    if not (taken and whole and coarse and {p.along for p in left} >= {ROWS, COLUMNS}):
+        return layout
+    return Layout(
+        tuple(
+            (Part(CHANNELS, length_of(axis)),)
+            if n in mixed
+            else tuple(replace(p, step=p.step // factors.get(p.along, 1)) for p in axis)
+            for n, axis in enumerate(layout.axes)
+        )
+    )
+
+
 # ------------------------------------------------------------------ reshaped
 
 

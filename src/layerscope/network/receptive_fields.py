@@ -110,7 +110,7 @@ def _node(graph: Graph, operation: Operation, seeing: frozenset[int]) -> Node:
     if operation.index not in seeing:
         return Node(size, unknown=f"{operation.place} does not see the picture")
     edges = []
-    for source in dict.fromkeys(operation.inputs):
+    for source in dict.fromkeys(operation.inputs[: 1 if operation.kind == "expand_as" else None]):
         if source not in seeing or _stands_apart(operation, graph.operations[source]):
             continue
         readers = _readers(graph, operation, graph.operations[source])
@@ -220,9 +220,20 @@ def _adaptive(operation: Operation, source: Operation, read: Layout) -> Readers:
 
 def _moved(operation: Operation, source: Operation, read: Layout) -> Readers:
     """Where only the order of axes changes, or how they are cut; into a vector all of the map goes."""
-    if operation.layout is not None and operation.layout.size == read.size:
+    size = size_of(operation)
+    if size == read.size:
         return Window(), Window()
-    return _whole(operation, source)
+    if size == (1, 1) or operation.kind not in _REGROUPED:
+        return _whole(operation, source)
+    rows, columns = (whole // own for whole, own in zip(read.size, size, strict=True))  # blocks, see `folded`
+    return Window(rows, rows), Window(columns, columns)
+
+
+def _linear(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """Along channels each position by itself; along positions, all that differ in those."""
+    if read.along(-1) <= {CHANNELS}:
+        return _moved(operation, source, read)
+    return _mixed(operation, source, read.axes[-1])
 
 
 def _shuffled(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -345,6 +356,7 @@ _BORDERS: Mapping[str, Callable[[int, int], int]] = {
 }  #: the position of a map of this length that a position beyond its edge is a copy of
 
 
+_REGROUPED = frozenset({"flatten", "reshape", "unflatten", "squeeze"})
 _NORMS = frozenset({"layer_norm", "rms_norm", "group_norm", "instance_norm"})
 _NOTHING = 1e-12  # weights below it are rounding
 
@@ -355,7 +367,7 @@ _WINDOWED: Mapping[str, Callable[[Graph, Operation, Operation], Readers]] = {
     "conv_transpose2d": _transposed,
 }
 _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
-    **dict.fromkeys(POINTWISE | ELEMENTWISE, _pointwise),
+    **dict.fromkeys(POINTWISE | ELEMENTWISE | {"expand_as"}, _pointwise),
     **dict.fromkeys(("matmul", "bmm", "scaled_dot_product_attention"), _attended),
     **dict.fromkeys(UPSAMPLING, _upsampled),
     **dict.fromkeys(("adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
@@ -364,9 +376,10 @@ _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
     **dict.fromkeys(REDUCED - {"select"}, _mean),
     "select": _select,
     **dict.fromkeys(
-        "flatten reshape unflatten squeeze unsqueeze transpose swapaxes permute stack unbind getitem linear".split(),
+        "flatten reshape unflatten squeeze unsqueeze transpose swapaxes permute stack unbind getitem".split(),
         _moved,
     ),
+    "linear": _linear,
     **dict.fromkeys(("narrow", "slice"), _narrow),
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "roll": _roll,
