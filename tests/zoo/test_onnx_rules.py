@@ -134,6 +134,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Array]]] = {
     "gather one": ("Gather", {"axis": 1}, [np.array(-1)]),
     "gather some": ("Gather", {"axis": 2}, [np.array([[0, 3], [2, -1]])]),
     "gather first": ("Gather", {"axis": 0}, [np.array([1, 0, 1])]),
+    "scatter": ("ScatterND", {}, [np.array([[0, 1], [1, -1]]), drawn(2, 7, 9)]),
     "expand": ("Expand", {}, [ints(3, 1, 4, 1, 1)]),
     "pad": ("Pad", {}, [ints(0, 0, 1, 2, 0, 0, 0, 3), np.array(0.5, np.float32)]),
     "pad reflect": ("Pad", {"mode": "reflect"}, [ints(0, 0, 1, 2, 0, 0, 0, 3)]),

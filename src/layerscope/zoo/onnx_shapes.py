@@ -137,6 +137,18 @@ def gathered(a: Attributes, x: Value, places: Value) -> Value:
     return as_tensor(x).index_select(axis, index.reshape(-1)).unflatten(axis, index.shape)  # type: ignore[no-untyped-call]
 
 
+def scattered(a: Attributes, x: Value, places: Value, updates: Value) -> Value:
+    """Parts of it set anew: the last axis of ``places`` says where each is, counted from the end where below 0."""
+    if a.get("reduction", b"none") not in (b"none", "none"):
+        raise NetworkError("only without reduction")
+    if known(x, places, updates):
+        made = np.array(x)
+        made[tuple(np.moveaxis(np.asarray(places, np.int64), -1, 0))] = updates
+        return made
+    whole = as_tensor(x)
+    return whole.index_put(as_tensor(places).long().unbind(-1), as_tensor(updates).to(whole.dtype))
+
+
 def cast(a: Attributes, x: Value) -> Value:
     """In another type; numbers known beforehand as they are."""
     if known(x):
