@@ -15,6 +15,7 @@ from torch import nn
 from layerscope import Network, Preprocessing, Unit, load_image
 from layerscope.drawing.sprites import read_sprite
 from layerscope.errors import NetworkError, StudyError
+from layerscope.filters.top_filters import top_filters
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
@@ -25,7 +26,7 @@ from layerscope.sweep.making import sweep_study
 from layerscope.sweep.top_patches import TopPatches
 from layerscope.synthesis import MaximiseOptions, Nature, add_maximised, maximise
 from layerscope.synthesis.canvas import canvas_of, inputs_of, results_of
-from layerscope.synthesis.nature import sorted_features, watched_by
+from layerscope.synthesis.nature import path_likeness, sorted_features, watched_by
 from tests.oracles.synthesis import spread as oracle
 from tests.support.studies import SETTINGS, bytes_of
 
@@ -152,6 +153,47 @@ def test_what_has_no_patches_is_refused(study: Study, images: ImageSet) -> None:
         Nature(study, other, images)
 
 
+def test_paths() -> None:
+    """Pair by pair, with ties, and a picture of which all channels are alike."""
+    generator = torch.Generator().manual_seed(3)
+    shapes = {2: (4, 6, 5, 5), 7: (4, 3)}
+    patches = {at: torch.randn(*shape, generator=generator).relu() for at, shape in shapes.items()}
+    for scale in (1.0, 0.0):
+        picture = {
+            at: scale * torch.randn(1, *shape[1:], generator=generator) for at, shape in shapes.items()
+        }
+        like, natural = path_likeness(patches, picture)
+        own: list[float] = []
+        among: list[float] = []
+        for at, maps in patches.items():
+            rows = [row.reshape(len(row), -1).double().mean(1).tolist() for row in (*maps, picture[at][0])]
+            own.extend(oracle.spearman(rows[-1], row) / 4 for row in rows[:-1])
+            among.extend(
+                oracle.spearman(rows[one], rows[other]) / 12
+                for one in range(4)
+                for other in range(4)
+                if one != other
+            )
+        assert like == pytest.approx(sum(own) / 2)
+        assert natural == pytest.approx(sum(among) / 2)
+    alone = {2: patches[2][:1]}
+    assert path_likeness(alone, alone)[0] == pytest.approx(1)
+    assert path_likeness(alone, alone)[1] is None
+
+
+def test_layers_without_positions(made: tuple[Path, Path], images: ImageSet, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 12 * 12, 3))
+    network = Network.from_module(module, name="small", preprocessing=NETWORK.preprocessing)
+    study = sweep_study([network], images, [TopPatches(3)], tmp_path / "study", settings=SETTINGS)
+    live = next(one.channel for one in top_filters(study, network, ["3"]) if one.patches)
+    found = add_maximised(study, network, images, [Unit("3", live)], options=QUICK)
+    (row,) = rows(found)
+    assert (row["row"], row["layer"]) == (None, "3")
+    assert -1 <= row["path"] <= 1
+    assert check_study(found.path) == ()
+
+
 # ------------------------------------------------------------------ in a study
 
 
@@ -169,6 +211,8 @@ def test_a_study_holds_them(study: Study, images: ImageSet) -> None:
         shown = read_sprite(found.path / "small" / "pages" / row["file"])
         assert np.array_equal(shown, alone.pixels)
         assert row["activation"] == alone.activation
+        canvas = canvas_of(NETWORK, NETWORK.layer(unit.layer), QUICK.margin)
+        assert (row["path"], row["natural_path"]) == nature.path(canvas, unit.channel, alone.pixels)
         assert row["strongest"] == nature.filter(unit).patches[0].value
     sheets = {path.name for path in (found.path / "small" / "maximised").iterdir()}
     assert sheets == {"0.png", "0.pdf", "3.png", "3.pdf"}

@@ -33,6 +33,8 @@ from layerscope.cli.progress import progress_bar
 from layerscope.errors import one_line
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from layerscope.network.network import Network, Unit
     from layerscope.reconstruction.descent import Class
     from layerscope.synthesis import MaximiseOptions, Nature
@@ -175,8 +177,21 @@ def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, option
             )
         results = found.network(network.name)
         rows = results.table("pages/maximised")
-        say(f"{network.name}: {rows.num_rows} picture{'s'[: rows.num_rows != 1]}")
+        say(f"{network.name}: {rows.num_rows} picture{'s'[: rows.num_rows != 1]}{_paths(rows)}")
         say(found.path / results.folder / "maximised")
+
+
+def _paths(rows: pa.Table) -> str:
+    """How like the paths of pictures are to those of patches, in words."""
+    paths = [
+        pair
+        for pair in zip(*(rows[n].to_pylist() for n in ("path", "natural_path")), strict=True)
+        if None not in pair
+    ]
+    if not paths:
+        return ""
+    own, natural = (sum(values) / len(paths) for values in zip(*paths, strict=True))
+    return f"; paths {own:.2f} like those of patches, which are {natural:.2f} like each other"
 
 
 def _with_patches(nature: Nature, units: Sequence[Unit], named: Sequence[str]) -> list[Unit]:

@@ -39,12 +39,11 @@ class Canvas:
 
     def values(self, inputs: Tensor) -> Tensor:
         """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
-        return self.read(result_of(self.network, self.operation.index, inputs))
+        return self.of_unit(arranged(self.operation, result_of(self.network, self.operation.index, inputs)))
 
-    def read(self, result: Tensor) -> Tensor:
-        """Of each channel's unit what the operation has given: (rows, layer channels)."""
-        values = arranged(self.operation, result)
-        return values if self.row is None else values[:, :, self.row, self.column]
+    def of_unit(self, maps: Tensor) -> Tensor:
+        """Of maps (rows, layer channels, ...) what is at the unit: (rows, layer channels)."""
+        return maps if self.row is None else maps[:, :, self.row, self.column]
 
     def seed(self, channel: int) -> Unit | Class:
         """What is excited: a channel's unit, by its position in what the layer makes of the pixels, or a class."""

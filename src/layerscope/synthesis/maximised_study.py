@@ -25,11 +25,13 @@ from layerscope.reconstruction.descent import reversible
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep
+from layerscope.synthesis.canvas import canvas_of
 from layerscope.synthesis.maximised_folder import SCHEMA, about_picture, names_of
-from layerscope.synthesis.maximising import MaximiseOptions, check_seeds, stream_maximised
+from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
 from layerscope.synthesis.nature import Nature
 
 STEP = "pages/maximised"
+_SCHEMA = pa.schema([*SCHEMA, *((name, pa.float64()) for name in ("strongest", "path", "natural_path"))])
 _FORMAT = 1  # of what a picture shows; raised when older ones are to be made anew
 _SHEETS = "maximised"  # the folder of the pages
 _SIDE = 130  # pixels of a picture on a page
@@ -67,7 +69,7 @@ def add_maximised(
             network, units, options=options, nature=made.nature, have=have, progress=progress
         ):
             if (place, one.number) in missing:
-                about = about_picture(network, one)
+                about = {**about_picture(network, one), **made.path(one)}
                 step.put(
                     names[place, one.number],
                     encode_sprite(as_rgb(network.preprocessing.one(one.pixels)), ".png", about),
@@ -98,6 +100,13 @@ class _Made:
         """The name of each layer's folder."""
         return folders(layer.name for layer in self.network.layers)
 
+    def path(self, one: Maximised) -> dict[str, float | None]:
+        """How like its path is to its patches', beside theirs among each other."""
+        assert isinstance(one.seed, Unit)
+        canvas = canvas_of(self.network, self.network.layer(one.seed.layer), self.options.margin)
+        path, natural = self.nature.path(canvas, one.seed.channel, one.pixels) or (None, None)
+        return {"path": path, "natural_path": natural}
+
     def names(self, unit: Unit) -> list[str]:
         """Files of a channel's pictures."""
         return [f"{STEP}/{name}.png" for name in names_of(self.network, unit, self.options.each)]
@@ -114,7 +123,7 @@ class _Made:
         ]
         for layer in sorted(changed):
             step.put_all(self._pages(step, [row for row in rows if row["layer"] == layer]))
-        step.put(STEP, pa.Table.from_pylist(rows, SCHEMA.append(pa.field("strongest", pa.float64()))))
+        step.put(STEP, pa.Table.from_pylist(rows, _SCHEMA))
         step.finish([*(f"pages/{row['file']}" for row in rows), *kept])
 
     def _row(self, step: OpenStep, name: str) -> dict[str, Any]:
@@ -179,7 +188,7 @@ def _lines(
 ) -> Iterator[Row]:
     """A channel's pictures from above, beside its patches and reconstructions."""
     own = [
-        Cell(read_sprite(step.place(f"pages/{row['file']}")), str(channel), f"{row['activation']:.4g}")
+        Cell(read_sprite(step.place(f"pages/{row['file']}")), str(channel), _said(row))
         for row in rows
         if row["channel"] == channel
     ]
@@ -188,9 +197,20 @@ def _lines(
         yield [left, *(panels[number] if number < len(panels) else ())]
 
 
+def _said(row: Mapping[str, Any]) -> str:
+    """What stands beneath a picture."""
+    paths = [
+        f"{row[name]:.2f}".replace("0.", ".", 1) for name in ("path", "natural_path") if row[name] is not None
+    ]
+    return f"{row['activation']:.4g}" + "".join(
+        form.format(path) for form, path in zip(("; {}", " ({})"), paths, strict=False)
+    )
+
+
 def _caption(options: MaximiseOptions) -> str:
     like = " and are like its patches in how features spread" if options.prior == "study" else ""
     return (
         f"Left: pictures that {options.steps} steps have made to excite the channel{like}. Right: the patches that "
-        "excite it most, and beneath what it keeps of them (deconvnet). Beneath each: the activation."
+        "excite it most, and beneath what it keeps of them (deconvnet). Beneath each: the activation; of pictures also "
+        "how like their way through the layers is to the patches', and in brackets theirs to each other, at most 1."
     )

@@ -19,9 +19,9 @@ from layerscope.errors import NetworkError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, top_of
-from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of, results_of
+from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
 from layerscope.synthesis.jitter import drawn_move, neighbours
-from layerscope.synthesis.nature import Aims, Nature
+from layerscope.synthesis.nature import Aims, Nature, maps_of
 from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
 _AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
@@ -206,8 +206,8 @@ class _Climb:
     def loss(self, inputs: Tensor) -> Tensor:
         """Of preprocessed pictures."""
         options, top = self.options, self.canvas.operation.index
-        found = results_of(self.canvas.network, inputs, (*(self.aims.spread if self.aims else ()), top))
-        values = self.canvas.read(found[top])
+        found = maps_of(self.canvas, inputs, (*(self.aims.spread if self.aims else ()), top))
+        values = self.canvas.of_unit(found[top])
         reached = values.gather(1, self.wanted)[:, 0]
         if self.aims is not None:
             reached = reached / self.aims.strongest

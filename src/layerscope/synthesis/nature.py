@@ -12,19 +12,22 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from layerscope.errors import StudyError
 from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.images.sets import ImageSet
+from layerscope.network.axes import arranged
 from layerscope.network.network import Network, Unit
 from layerscope.network.views import box_at
 from layerscope.reconstruction.descent import Class
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
 from layerscope.study.sources import check_network
-from layerscope.synthesis.canvas import Canvas, results_of
+from layerscope.synthesis.canvas import Canvas, inputs_of, results_of
 
 _LAYERS = 5  # whose features are matched, at most
 _GRID = 32  # rows and columns of positions that are sorted, at most
@@ -74,11 +77,30 @@ class Nature:
         spread: dict[int, list[Tensor]] = {index: [] for index in watched}
         with torch.no_grad():
             for own in crops:
-                found = results_of(self.network, own, watched)
+                found = maps_of(canvas, own, watched)
                 for index in watched:
                     spread[index].append(sorted_features(found[index]).mean(0))
         strongest = torch.tensor([one.patches[0].value for one in filters], device=self.network.device)
         return Aims(strongest, {index: torch.stack(rows) for index, rows in spread.items()})
+
+    @torch.no_grad()
+    def path(
+        self, canvas: Canvas, channel: int, pixels: npt.NDArray[np.uint8]
+    ) -> tuple[float, float | None] | None:
+        """How like the path of a channel's picture (height, width, channels) is to its patches', as `path_likeness`.
+
+        None of a channel without patches.
+        """
+        assert canvas.layer is not None
+        one = self.filter(Unit(canvas.layer.name, channel))
+        if not one.patches:
+            return None
+        picture = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        watched = watched_by(canvas)[1:]
+        (crops,) = self._crops(canvas, [one])
+        return path_likeness(
+            maps_of(canvas, crops, watched), maps_of(canvas, inputs_of(self.network, picture), watched)
+        )
 
     def _crops(self, canvas: Canvas, filters: Sequence[Filter]) -> list[Tensor]:
         """As large as the canvas, around each patch, but within the picture: (patches, channels, height, width)."""
@@ -145,8 +167,42 @@ def sorted_features(maps: Tensor) -> Tensor:
 
     Of maps wider or higher than 32 on a grid of at most that: they are as spread there, and sorted sooner.
     """
+    if maps.ndim != 4:
+        return maps.reshape(*maps.shape[:2], -1).sort(dim=2).values
     step = max(1, -(-max(maps.shape[2:]) // _GRID))
     return maps[..., ::step, ::step].flatten(2).sort(dim=2).values
+
+
+def maps_of(canvas: Canvas, inputs: Tensor, watched: Sequence[int]) -> dict[int, Tensor]:
+    """What operations give for preprocessed pictures: (rows, channels, ...), by operation; 0: the pictures."""
+    operations = canvas.network.graph.operations
+    found = results_of(canvas.network, inputs, watched)
+    return {index: arranged(operations[index], found[index]) if index else inputs for index in watched}
+
+
+def path_likeness(patches: Mapping[int, Tensor], picture: Mapping[int, Tensor]) -> tuple[float, float | None]:
+    """How like the path of a picture through a network is to those of patches, and theirs among each other, -1 to 1.
+
+    The mean over operations, (rows, channels, ...) each, and pairs of Spearman's correlation of the channels' means.
+    None for one patch alone. Source: Geirhos et al. 2023, who compare the paths of classes.
+    """
+    own, among = [], []
+    for index, maps in patches.items():
+        ranks = _ranks(torch.cat([maps, picture[index]]))
+        like = ranks @ ranks.T
+        own.append(like[-1, :-1].mean())
+        pairs = like[:-1, :-1][~np.eye(len(maps), dtype=bool)]
+        among.append(pairs.mean() if pairs.size else np.nan)
+    natural = float(np.mean(among))
+    return float(np.mean(own)), None if np.isnan(natural) else natural
+
+
+def _ranks(maps: Tensor) -> npt.NDArray[np.float64]:
+    """Of each row the ranks of its channels' means, about their mean, of length 1; 0 where all are the same."""
+    means = maps.reshape(*maps.shape[:2], -1).double().mean(2).cpu().numpy()
+    ranks = np.stack([_ranked(row) for row in means]) - (means.shape[1] + 1) / 2
+    sizes = np.linalg.norm(ranks, axis=1, keepdims=True)
+    return np.asarray(ranks / np.where(sizes > 0, sizes, 1))
 
 
 def watched_by(canvas: Canvas) -> tuple[int, ...]:
@@ -157,3 +213,10 @@ def watched_by(canvas: Canvas) -> tuple[int, ...]:
     chosen = [index for index in before if operations[index].axes is not None and operations[index].carries]
     count = min(_LAYERS, len(chosen))
     return (0, *(chosen[place * len(chosen) // count] for place in range(count)), top)
+
+
+def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Ranks from 1; of equal values the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks

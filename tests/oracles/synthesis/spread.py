@@ -33,3 +33,15 @@ def distance(found: list[Maps], patches: list[list[Maps]], grid: int) -> float:
                 off, size = off + (value - aim) ** 2, size + aim**2
         shares.append(off / size)
     return sum(shares) / len(shares)
+
+
+def spearman(one: list[float], other: list[float]) -> float:
+    """Of two lists; 0 where one of them is all the same."""
+    ranks = [
+        [sum(b < a for b in values) + (sum(b == a for b in values) + 1) / 2 for a in values]
+        for values in (one, other)
+    ]
+    mean = (len(one) + 1) / 2
+    product = sum((a - mean) * (b - mean) for a, b in zip(*ranks, strict=True))
+    sizes = [sum((a - mean) ** 2 for a in values) ** 0.5 for values in ranks]
+    return product / (sizes[0] * sizes[1]) if all(sizes) else 0.0
