@@ -130,6 +130,11 @@ EXACT: dict[str, Callable[[], nn.Module]] = {
     "sum": lambda: Function(lambda x: x.sum((2, 3))),
     "select, unsqueeze": lambda: Function(lambda x: x[:, 2].unsqueeze(1)),
     "squeeze": lambda: Function(lambda x: x[:, :, :1].squeeze(2)),
+    "part set": lambda: Function(lambda x: torch.slice_scatter(x, 2 * x[:, 1:3], 1, 2)),
+    "channel set": lambda: Function(lambda x: torch.select_scatter(x, -x[:, 2], 1, 0)),
+    "part set in place": lambda: Function(
+        lambda x, c: (y := c(x), y[:, :2].copy_(x[:, 2:] * 3), y + 0)[2], nn.Conv2d(4, 4, 1, bias=False)
+    ),
     "expand": lambda: Function(lambda x: x[:, 1:2].expand(-1, 5, -1, -1)),
     "dropout at inference": lambda: nn.Dropout(0.5),
 }  #: of a picture 4x9x7
