@@ -31,8 +31,8 @@ from layerscope.train.plan import TrainOptions
 from layerscope.train.recipes import RECIPES
 from layerscope.train.training import STEPS, train_network
 from tests.compare.test_similarity import made, related
+from tests.support.classes import write_classes
 from tests.support.studies import SETTINGS, bytes_of, every_reducer
-from tests.train.test_training import write_classes
 
 ONLY = CompareOptions(parts=("training",), filters=5)
 RECIPE = replace(RECIPES["short"], epochs=3, batch=4)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -99,3 +100,20 @@ def test_a_long_thin_picture_costs_no_more_than_what_is_seen_of_it(size: tuple[i
 def test_a_picture_without_pixels_is_refused() -> None:
     with pytest.raises(ImageError, match="0 x 5: it has no pixels; leave it out"):
         IMAGENET.apply(Image.new("RGB", (0, 5)))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_many_at_once_are_to_the_bit_what_each_is(kind: type[np.generic], channels: int) -> None:
+    random = np.random.default_rng(0)
+    own = tuple(random.random(channels).tolist()), tuple((0.1 + random.random(channels)).tolist())
+    preprocessing = Preprocessing(None, 5, 7, *own)
+    for count in (1, 4):
+        pixels = (random.random((count, channels, 5, 7)) * 255).astype(kind)
+        found = preprocessing.values_of_many(pixels)
+        each = torch.stack([preprocessing.values(one) for one in pixels])
+        assert torch.equal(found, each)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        greys = torch.from_numpy(pixels).float() / (255 if kind is np.uint8 else 1)
+        mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in own)
+        assert torch.equal(each, (greys - mean) / deviation)

@@ -7,15 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -23,20 +20,19 @@ from layerscope import load_network
 from layerscope.choices import RECIPES as NAMES
 from layerscope.cli.main import main
 from layerscope.errors import TrainingError
-from layerscope.images.sets import ImageSet, Loaded, open_images
+from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
 from layerscope.progress import Progress
-from layerscope.train.batches import Batches
 from layerscope.train.plan import TrainOptions
 from layerscope.train.recipes import RECIPES, Recipe, falling, one_cycle
 from layerscope.train.training import CHECKPOINT, STEPS, WEIGHTS, train_network
 from layerscope.zoo.loading import build_module
 from layerscope.zoo.trained import described
 from tests.oracles.train.loop import train as plainly
+from tests.support.classes import SIDE, write_classes
 from tests.support.image_sources import picture_of
 
-SIDE = 16
 RECIPE = Recipe("test", epochs=3, batch=4, rate=0.05, schedule=one_cycle, smoothing=0.1)
 
 
@@ -61,28 +57,6 @@ class Small(nn.Module):
 def small(**options: float | bool) -> Small:
     torch.manual_seed(1)
     return Small(**options)  # type: ignore[arg-type]
-
-
-def write_classes(folder: Path, each: int = 6, classes: int = 3, side: int = 20) -> Path:
-    random = np.random.default_rng(0)
-    for name in range(classes):
-        (folder / f"class{name}").mkdir(parents=True)
-        for index in range(each):
-            values = random.normal(70 + 50 * name, 20, (side, side, 3))
-            Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(
-                folder / f"class{name}" / f"{index}.png"
-            )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_classes(tmp_path_factory.mktemp("train") / "classes")
-
-
-@pytest.fixture(scope="module")
-def images(folder: Path) -> ImageSet:
-    return open_images(folder, labels="folders")
 
 
 def options(**changes: object) -> TrainOptions:
@@ -194,66 +168,6 @@ def test_two_processes_reach_the_result_of_one(tmp_path: Path, monkeypatch: pyte
     assert all((one[name] - start[name]).abs().max() > 1e-3 for name in start)
     for name in start:
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-4)
-
-
-def test_pictures_follow_from_seed_epoch_and_index(images: ImageSet) -> None:
-    batches = Batches(images, Small.preprocessing, 4, seed=3)
-    whole = list(batches.epoch(1))
-    assert len(whole) == batches.count == 4
-    for first in range(4):
-        for a, b in zip(whole[first:], batches.epoch(1, first), strict=True):
-            assert torch.equal(a.pictures, b.pictures)
-            assert torch.equal(a.labels, b.labels)
-    halves = [list(replace(batches, part=part, parts=2).epoch(1)) for part in range(2)]
-    for batch, one, other in zip(whole, *halves, strict=True):
-        assert torch.equal(batch.pictures[0::2], one.pictures)
-        assert torch.equal(batch.pictures[1::2], other.pictures)
-    assert not torch.equal(whole[0].pictures, next(batches.epoch(0)).pictures)
-    assert not torch.equal(whole[0].pictures, next(replace(batches, seed=4).epoch(1)).pictures)
-
-
-def test_pictures_are_not_mirrored_where_the_recipe_says_so(images: ImageSet) -> None:
-    """Cropped at the only place there is, a picture is itself or its mirror image."""
-    whole = Preprocessing(resize=SIDE, height=SIDE, width=SIDE)
-    for mirror, sorts in ((True, {False, True}), (False, {False})):
-        batches = Batches(images, whole, 4, seed=0, mirror=mirror)
-        found = set()
-        for batch, index in zip(
-            batches.epoch(0), np.random.default_rng((0, 0)).permutation(18)[::4], strict=False
-        ):
-            own = whole.apply(images.load(int(index)).image)
-            assert torch.equal(batch.pictures[0], own) != torch.equal(batch.pictures[0], own.flip(2))
-            found.add(torch.equal(batch.pictures[0], own.flip(2)))
-        assert found == sorts
-
-
-def test_pictures_stay_decoded_where_there_is_room(
-    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    once = train_network(small(), images, tmp_path / "once", options=options())
-    loaded: list[int] = []
-    load = type(images).load
-
-    def counted(self: ImageSet, index: int) -> Loaded:
-        loaded.append(index)
-        return load(self, index)
-
-    monkeypatch.setattr(type(images), "load", counted)
-    for room, times in ((1 << 20, 1), (0, 3)):
-        monkeypatch.setattr("layerscope.train.batches._ROOM", room)
-        loaded.clear()
-        made = train_network(small(), images, tmp_path / str(room), options=options())
-        assert made.weights.read_bytes() == once.weights.read_bytes()
-        assert max(Counter(loaded).values()) == times
-
-
-def test_centred_batches_have_every_picture_once(images: ImageSet) -> None:
-    batches = Batches(images, Small.preprocessing, 7, seed=0)
-    found = list(batches.centred())
-    assert [len(batch.labels) for batch in found] == [7, 7, 4]
-    assert torch.cat([batch.labels for batch in found]).tolist() == list(images.labels or ())
-    expected = Small.preprocessing.apply(images.load(8).image)
-    assert torch.equal(found[1].pictures[1], expected)
 
 
 def test_weights_say_what_they_are(folder: Path, images: ImageSet, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -85,17 +84,31 @@ class Preprocessing:
         ``picture``: also what `resized` made of one. ``place``: as `crop` takes it. Raises ImageError for a picture
         of another number of channels than the input has or ``order`` asks for.
         """
-        pixels = self._pixels(picture, place)
-        if pixels.dtype == np.uint8 and self.mean_image is None:
-            table = _values(self.mean, self.deviation)
-            values = np.empty(self.shape, np.float32)
-            for channel in range(len(table)):
-                np.take(
-                    table[channel], pixels[channel], out=values[channel], mode="clip"
-                )  # "raise" would copy
-            return torch.from_numpy(values)
-        greys = torch.from_numpy(np.ascontiguousarray(pixels)).float()
-        return self.normalised(greys.div(255) if pixels.dtype == np.uint8 else greys, place)
+        return self.values(self.pixels(picture, place), place)
+
+    def values(self, pixels: npt.NDArray[Any], place: Place = CENTRE) -> Tensor:
+        """What `pixels` found, (channels, height, width), as the network's input of this shape, float32."""
+        found = np.empty(pixels.shape, np.float32)
+        found[...] = pixels
+        if pixels.dtype == np.uint8:
+            found /= 255
+        values = torch.from_numpy(found)
+        found -= self._mean(values, place).numpy()
+        found /= _upright(self.deviation, values).numpy()
+        return values
+
+    def values_of_many(self, pixels: npt.NDArray[Any]) -> Tensor:
+        """The same of (pictures, channels, height, width) at once, channels last in memory; there is no mean image."""
+        count, channels, height, width = pixels.shape
+        last = np.empty((count, height, width, channels), pixels.dtype)
+        for channel in range(channels):
+            last[..., channel] = pixels[:, channel]
+        rows = last.reshape(count * height, width * channels).astype(np.float32)
+        if pixels.dtype == np.uint8:
+            rows /= 255
+        rows -= np.tile(np.array(self.mean, np.float32), width)
+        rows /= np.tile(np.array(self.deviation, np.float32), width)
+        return torch.from_numpy(rows.reshape(last.shape)).permute(0, 3, 1, 2)
 
     def normalised(self, pixels: Tensor, place: Place = CENTRE) -> Tensor:
         """Pixels (..., channels, height, width), 1 as white, less the mean, over the deviation.
@@ -124,8 +137,11 @@ class Preprocessing:
         """The whole picture as `apply` resizes it, (channels, height, width), uint8 or float32; None: long and thin."""
         return self._resized(self._source(picture))
 
-    def _pixels(self, picture: Decoded | Tensor, place: Place) -> _Values:
-        """What the network sees of a picture before it is normalised, (channels, height, width)."""
+    def pixels(self, picture: Decoded | Tensor, place: Place = CENTRE) -> _Values:
+        """What the network sees of a picture before it is normalised, (channels, height, width).
+
+        uint8, or float32 with 1 as white. ``picture`` and ``place`` as `apply` takes them.
+        """
         if isinstance(picture, Tensor):
             found: _Values = self._part(picture, place).numpy()
             return found
@@ -227,7 +243,7 @@ class Preprocessing:
         """The part of a picture that the network sees, RGB, as one panel."""
         if isinstance(picture, Image.Image) and self.shown is None and len(self.mean) in (1, 3):
             return self.crop(picture.convert("L" if len(self.mean) == 1 else "RGB")).convert("RGB")
-        pixels = self._pixels(picture, CENTRE).transpose(1, 2, 0)
+        pixels = self.pixels(picture).transpose(1, 2, 0)
         greys = torch.from_numpy(np.ascontiguousarray(pixels)).float()
         levels = self.one(self._levels(greys.div(255) if pixels.dtype == np.uint8 else greys))
         return Image.fromarray(levels.squeeze(2) if levels.shape[2] == 1 else levels).convert("RGB")
@@ -260,16 +276,6 @@ def _pictures(source: _Source) -> list[Image.Image]:
     if isinstance(source, Image.Image):
         return [source]
     return [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(source, 2, 0)]
-
-
-@lru_cache(16)
-def _values(mean: tuple[float, ...], deviation: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """What each grey becomes in each channel, (channels, 256)."""
-    greys = torch.arange(256).float().div(255)[:, None]
-    values: npt.NDArray[np.float32] = (
-        ((greys - torch.tensor(mean)) / torch.tensor(deviation)).T.contiguous().numpy()
-    )
-    return values
 
 
 IMAGENET = Preprocessing()  #: what torchvision's ImageNet weights expect

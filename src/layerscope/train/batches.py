@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,13 @@ from layerscope.errors import ImageError, TrainingError
 from layerscope.images.bands import Decoded
 from layerscope.images.decoding import DECODING
 from layerscope.images.sets import ImageSet
-from layerscope.network.preprocessing import CENTRE, Preprocessing
+from layerscope.network.preprocessing import CENTRE, Place, Preprocessing
 
 _AHEAD = 2  # batches that wait while others are being made
 _ROOM = 1 << 29  # bytes of resized pictures that are kept for the next epoch
+_Draws = npt.NDArray[
+    np.float64
+]  # of each picture in an epoch: where it is cropped, down and across, and mirrored below .5
 
 
 @dataclass(frozen=True)
@@ -60,28 +64,23 @@ class Batches:
         kept = order[: self.count * self.batch].reshape(self.count, self.batch)[
             first:, self.part :: self.parts
         ]
-        yield from self._made(list(kept), number)
+        draws = np.random.default_rng((self.seed, number, 1)).random((len(self.images), 3))
+        yield from self._made(list(kept), draws)
 
     def centred(self) -> Generator[Batch, None, None]:
         """All pictures in their order, each by its centre alone; the last batch may be smaller."""
         places = np.arange(len(self.images))
         yield from self._made(np.array_split(places, range(self.batch, len(places), self.batch)), None)
 
-    def _made(self, rows: Sequence[npt.NDArray[np.int64]], epoch: int | None) -> Generator[Batch, None, None]:
+    def _made(
+        self, rows: Sequence[npt.NDArray[np.int64]], draws: _Draws | None
+    ) -> Generator[Batch, None, None]:
         def make(row: npt.NDArray[np.int64]) -> Batch:
-            return self._batch(row.tolist(), epoch)
+            return self._batch(row.tolist(), draws)
 
         with DECODING, closing(made_ahead(make, rows, self.workers, self.workers + _AHEAD)) as made:
             for _, batch in made:
                 yield batch
-
-    def _picture(self, index: int, epoch: int | None) -> Tensor:
-        picture = self._read(index)
-        if epoch is None:
-            return self.preprocessing.apply(picture, CENTRE)
-        down, across, mirrored = np.random.default_rng((self.seed, epoch, index)).random(3)
-        values = self.preprocessing.apply(picture, (float(down), float(across)))
-        return values.flip(2) if self.mirror and mirrored < 0.5 else values
 
     def _read(self, index: int) -> Tensor | Decoded:
         if (known := self._resized.get(index)) is not None:
@@ -90,22 +89,39 @@ class Batches:
         whole = self.preprocessing.resized(picture)
         if whole is None:
             return picture
-        if self.images.sources and len(self._resized) * whole.numel() < _ROOM:
+        if self.images.sources and len(self._resized) * whole.nbytes < _ROOM:
             self._resized[index] = whole
         return whole
 
-    def _batch(self, indices: Sequence[int], epoch: int | None) -> Batch:
+    def _batch(self, indices: Sequence[int], draws: _Draws | None) -> Batch:
         assert self.images.labels is not None
-        good, labels, bad = list[Tensor](), list[int](), list[str]()
+        good, bad = dict[int, _Seen](), list[str]()
         for index in indices:
+            place = CENTRE if draws is None else (float(draws[index, 0]), float(draws[index, 1]))
+            mirrored = self.mirror and draws is not None and bool(draws[index, 2] < 0.5)
             try:
-                good.append(self._picture(index, epoch))
-                labels.append(self.images.labels[index])
+                good[index] = _Seen(self.preprocessing.pixels(self._read(index), place), place, mirrored)
             except ImageError as error:
                 bad.append(f"{self.images.names[index]}: {error}")
-        pictures = torch.stack(good) if good else torch.empty(0, *self.preprocessing.shape)
-        pictures = pictures.to(memory_format=torch.channels_last)
-        return Batch(pictures, torch.tensor(labels, dtype=torch.int64), tuple(bad))
+        labels = torch.tensor([self.images.labels[index] for index in good], dtype=torch.int64)
+        return Batch(self._inputs(list(good.values())), labels, tuple(bad))
+
+    def _inputs(self, seen: Sequence[_Seen]) -> Tensor:
+        """All at once where all are prepared alike: one by one takes as long as a small network computes with them."""
+        if not seen:
+            return torch.empty(0, *self.preprocessing.shape)
+        if self.preprocessing.mean_image is None and len({one.pixels.dtype for one in seen}) == 1:
+            turned = [one.pixels[:, :, ::-1] if one.mirrored else one.pixels for one in seen]
+            return self.preprocessing.values_of_many(np.stack(turned))
+        made = [(self.preprocessing.values(one.pixels, one.place), one.mirrored) for one in seen]
+        found = torch.stack([values.flip(2) if mirrored else values for values, mirrored in made])
+        return found.contiguous(memory_format=torch.channels_last)
+
+
+class _Seen(NamedTuple):
+    pixels: npt.NDArray[Any]
+    place: Place
+    mirrored: bool
 
 
 def check_labels(images: ImageSet, classes: int | None = None) -> int:

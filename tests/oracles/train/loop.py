@@ -31,11 +31,9 @@ def train(
     for step, rate in enumerate(rates):
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng((seed, epoch)).permutation(len(pictures))
+        draws = np.random.default_rng((seed, epoch, 1)).random((len(pictures), 3))
         chosen = order[place * batch : (place + 1) * batch]
-        inputs = [
-            prepared(pictures[i], side, tuple(np.random.default_rng((seed, epoch, int(i))).random(3)))
-            for i in chosen
-        ]
+        inputs = [prepared(pictures[i], side, tuple(draws[i])) for i in chosen]
         scores = module(torch.stack(inputs))
         loss = torch.zeros(())
         for row, i in enumerate(chosen):
