@@ -70,6 +70,7 @@ bench: .venv/.dev web
 	$(BIN)/python benchmarks/units.py
 	$(BIN)/python benchmarks/space.py
 	$(BIN)/python benchmarks/explorer.py
+	$(BIN)/python benchmarks/synthesis.py
 	$(BIN)/python benchmarks/layers.py resnet50
 	$(BIN)/python benchmarks/layers.py
 
