@@ -18,6 +18,8 @@ from tests.support.descent import Function, noise
 
 
 def _pruned() -> nn.Module:
+    if torch.__version__.startswith("2.9."):
+        pytest.skip("torch 2.9 does not export what the hook of a pruning sets")
     conv = nn.Conv2d(3, 4, 3)
     prune.random_unstructured(conv, "weight", amount=0.5)  # type: ignore[no-untyped-call]
     return conv

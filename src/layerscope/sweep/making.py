@@ -215,7 +215,8 @@ class _Making:
             name, why = self.images.names[place], str(before["reason"][place] or now["reason"][place])
             if why:
                 raise StudyError(
-                    f"{name} is read by some of the networks alone: {why}; or study the networks apart"
+                    f"{name} was read for one network and not for another: {why}; if it did not change meanwhile, "
+                    "study the networks apart, else begin anew in another folder"
                 )
             raise StudyError(
                 f"{name} changed while the study was made: {network.name} was given another picture than the "
