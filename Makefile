@@ -52,10 +52,10 @@ coverage: .venv/.dev
 	$(BIN)/pip install --quiet --editable '.[timm]'
 	$(ALONE) $(BIN)/python docs/make_coverage.py 60
 
-branches: .venv/.dev
+branches: .venv/.dev web
 	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow and not full" --cov --cov-report=term:skip-covered --cov-report=html:build/branches
 
-lowest: .venv-lowest/.ready
+lowest: .venv-lowest/.ready web
 	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow and not full" --ignore tests/test_docs.py
 
 bench: .venv/.dev web
