@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
-from layerscope.zoo.loading import load_network, read_architecture
+from layerscope.zoo.loading import build_module, load_network, read_architecture
 from layerscope.zoo.paper import alexcnn, vggcnn
 
 ALEXCNN = (
@@ -124,6 +126,19 @@ def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone() 
     assert unsaid.weights == "random, seed 0"
     assert torch.equal(unsaid.graph.tensors["c1.weight"], one.graph.tensors["c1.weight"])
     assert float(one.graph.tensors["c1.weight"].std()) > 0
+
+
+def test_random_weights_are_the_same_whatever_other_threads_load() -> None:
+    """torch has one generator for all threads."""
+    options = Options(width=0.25, classes=3, input_size=64)
+
+    def weights(_: int) -> Tensor:
+        module, _ = build_module("alexcnn", options=options)
+        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+    alone = weights(0)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(torch.equal(found, alone) for found in threads.map(weights, range(8)))
 
 
 def test_scores_are_plain_and_the_reading_of_them_is_the_papers() -> None:

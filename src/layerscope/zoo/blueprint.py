@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from layerscope.network.mean_image import read_mean_image
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.showing import check_shown
 from layerscope.network.source import Options
+
+_ONE_SEEDS = threading.RLock()
 
 _GREY_MEAN, _GREY_DEVIATION = (0.449,), (0.226,)  # ImageNet's, over the three colours
 
@@ -136,7 +139,10 @@ def _each(what: str, values: tuple[float, ...], channels: int) -> tuple[float, .
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """Random weights are the same in every run, and the caller's random numbers are as they were."""
-    with torch.random.fork_rng(devices=[]):
+    """Random weights are the same in every run, and the caller's random numbers are as they were.
+
+    One thread at a time: torch has one generator for all.
+    """
+    with _ONE_SEEDS, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
