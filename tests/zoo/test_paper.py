@@ -133,7 +133,7 @@ def test_random_weights_are_the_same_whatever_other_threads_load() -> None:
     options = Options(width=0.25, classes=3, input_size=64)
 
     def weights(_: int) -> Tensor:
-        module, _ = build_module("alexcnn", options=options)
+        module, _preparation = build_module("alexcnn", options=options)
         return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 
     alone = weights(0)
