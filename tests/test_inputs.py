@@ -180,7 +180,7 @@ class TestStudies:
         options = StudyOptions([TopPatches(2)], SweepOptions(batch=2, shard=4))
         both = [network_of_four(nets), three]
         with pytest.raises(
-            StudyError, match=r"0\.npy was read for one network and not for another: it has 4 channels"
+            StudyError, match=r"0\.npy is read by some of the networks alone: it has 4 channels"
         ):
             make_study(both, open_images(str(tmp_path / "p")), tmp_path / "study", options=options)
 

@@ -353,7 +353,7 @@ def test_a_picture_that_changes_between_networks(tmp_path: Path) -> None:
             (folder / "002.png").unlink(missing_ok=True)
 
     with pytest.raises(
-        StudyError, match=r"002.png was read for one network and not for another: cannot be opened"
+        StudyError, match=r"002.png changed while the study was made: vggcnn was given another"
     ):
         make(tmp_path / "out", folder, networks=[small(n) for n in NETWORKS], reducers=[Sums(spoil=change)])
     assert not (tmp_path / "out" / "study.json").exists()

@@ -21,7 +21,7 @@ import torch
 from layerscope.disk.locks import LOCK, lock
 from layerscope.disk.names import network_folder
 from layerscope.disk.whole import remove_partials, written
-from layerscope.errors import NetworkWarning, StudyError, said
+from layerscope.errors import ImageError, NetworkWarning, StudyError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
@@ -213,10 +213,9 @@ class _Making:
         if differ.any():
             place = int(differ.argmax())
             name, why = self.images.names[place], str(before["reason"][place] or now["reason"][place])
-            if why:
+            if why and self._is_there(place):
                 raise StudyError(
-                    f"{name} was read for one network and not for another: {why}; if it did not change meanwhile, "
-                    "study the networks apart, else begin anew in another folder"
+                    f"{name} is read by some of the networks alone: {why}; or study the networks apart"
                 )
             raise StudyError(
                 f"{name} changed while the study was made: {network.name} was given another picture than the "
@@ -227,6 +226,14 @@ class _Making:
                 f"none of the {len(self.images)} pictures can be read; the first, {self.images.names[0]}: "
                 f"{now['reason'][0]}"
             )
+
+    def _is_there(self, place: int) -> bool:
+        """Whether a picture can be decoded: if so, what a network made of it is no change of its file."""
+        try:
+            self.images.load(place)
+        except ImageError:
+            return False
+        return True
 
     def _write_manifest(self, begun: Begun, files: Mapping[str, Any], *, bad: int) -> None:
         about = {
