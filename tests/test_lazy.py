@@ -65,7 +65,7 @@ def test_every_name_at_the_top_is_there_and_every_error() -> None:
     for name in names:
         assert getattr(layerscope, name) is not None
     errors = {kind.__name__ for kind in _errors(layerscope.LayerscopeError)}
-    assert {error for error in errors if not error.startswith("_")} <= set(names)
+    assert errors <= set(names)
 
 
 def _errors(kind: type[Exception]) -> set[type[Exception]]:

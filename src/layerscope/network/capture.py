@@ -80,7 +80,7 @@ def _graph_of(program: ExportedProgram) -> Graph:
         return _Tidier(functional(program)).graph()
 
 
-class _ChangedViewError(NetworkError):
+class _ChangedViewError(Exception):
     """Part of a tensor, or a view of one, is changed that is read again later."""
 
 
