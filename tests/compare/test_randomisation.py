@@ -21,12 +21,12 @@ from layerscope.compare.randomisation import (
     shown_layers,
     similarities,
 )
-from layerscope.compare.ranks import correlate_ranks
 from layerscope.compare.reinitialised import reinitialise
 from layerscope.compare.subject import CompareOptions
 from layerscope.errors import ComparisonError
 from layerscope.images.decoding import load_image
 from layerscope.images.sets import open_images
+from layerscope.kernels.ranks import correlate_ranks
 from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from layerscope.compare.parts.sparsity import deeper, falls, rises
-from layerscope.compare.ranks import rank_correlation
 from layerscope.compare.sparsity import Zeros, show_sparsity, sparsity_table, strongest_tenth
 from layerscope.images.decoding import load_image
 from layerscope.images.sets import open_images
+from layerscope.kernels.ranks import rank_correlation
 from layerscope.study.folder import NetworkResults, Study
 from layerscope.sweep.channel_statistics import Sparsity
 from layerscope.sweep.making import sweep_study

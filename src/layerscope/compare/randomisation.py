@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from layerscope.compare.ranks import correlate_ranks
+from layerscope.kernels.ranks import correlate_ranks
 from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network

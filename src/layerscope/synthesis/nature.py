@@ -20,6 +20,7 @@ from torch import Tensor
 from layerscope.errors import StudyError
 from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.images.sets import ImageSet
+from layerscope.kernels.ranks import centred_ranks
 from layerscope.network.axes import arranged
 from layerscope.network.network import Network, Unit
 from layerscope.network.views import box_at
@@ -200,7 +201,7 @@ def path_likeness(patches: Mapping[int, Tensor], picture: Mapping[int, Tensor]) 
 def _ranks(maps: Tensor) -> npt.NDArray[np.float64]:
     """Of each row the ranks of its channels' means, about their mean, of length 1; 0 where all are the same."""
     means = maps.reshape(*maps.shape[:2], -1).double().mean(2).cpu().numpy()
-    ranks = np.stack([_ranked(row) for row in means]) - (means.shape[1] + 1) / 2
+    ranks = np.stack([centred_ranks(row) for row in means])
     sizes = np.linalg.norm(ranks, axis=1, keepdims=True)
     return np.asarray(ranks / np.where(sizes > 0, sizes, 1))
 
@@ -213,10 +214,3 @@ def watched_by(canvas: Canvas) -> tuple[int, ...]:
     chosen = [index for index in before if operations[index].axes is not None and operations[index].carries]
     count = min(_LAYERS, len(chosen))
     return (0, *(chosen[place * len(chosen) // count] for place in range(count)), top)
-
-
-def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Ranks from 1; of equal values the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[places]
-    return ranks

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from layerscope.compare.layer_pairs import LayersOfTwo
 from layerscope.compare.part import Finding, Made, Part, Shown
-from layerscope.compare.ranks import rank_correlation
 from layerscope.compare.similarity import LARGE_SHARE
 from layerscope.compare.subject import Subject
 from layerscope.drawing.heat import best_of
 from layerscope.errors import LayerscopeError
+from layerscope.kernels.ranks import rank_correlation
 
 IN_ORDER = 0.8  #: Spearman's correlation from which best matches are said to follow depth
 _LEAST = 4  # pictures

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from layerscope.compare.part import Finding, Made, Part, Shown
-from layerscope.compare.ranks import rank_correlation
 from layerscope.compare.sparsity import Measured, Zeros, show_silence
 from layerscope.compare.subject import Subject
+from layerscope.kernels.ranks import rank_correlation
 
 
 def _why_not(subject: Subject) -> str | None:

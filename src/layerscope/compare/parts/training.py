@@ -15,11 +15,11 @@ from layerscope.compare.matched import MATCHED
 from layerscope.compare.part import Finding, Made, Part, Shown, nulls
 from layerscope.compare.parts.filters import panels_of, why_not_matched
 from layerscope.compare.parts.similarity import IN_ORDER
-from layerscope.compare.ranks import rank_correlation
 from layerscope.compare.subject import Subject
 from layerscope.compare.training import Course, State, states_of
 from layerscope.drawing.step_charts import Lines, StepChart, step_charts
 from layerscope.errors import LayerscopeError
+from layerscope.kernels.ranks import rank_correlation
 
 
 def _why_not(subject: Subject) -> str | None:

@@ -17,13 +17,13 @@ def rank_correlation(values: Values) -> float:
 
 def correlate_ranks(one: Values, other: Values) -> float:
     """Spearman's correlation of as many values as others, each set flattened; as `rank_correlation`."""
-    ranks, others = _ranks(one), _ranks(other)
+    ranks, others = centred_ranks(one), centred_ranks(other)
     scale = np.sqrt((ranks @ ranks) * (others @ others))
     return float(ranks @ others / scale) if scale > 0 else 0.0
 
 
-def _ranks(values: Values) -> npt.NDArray[np.float64]:
-    """The rank of each value, less the mean rank."""
+def centred_ranks(values: Values) -> npt.NDArray[np.float64]:
+    """The rank of each value, flattened, less the mean rank; equals share their mean."""
     flat = np.asarray(values, np.float64).ravel()
     _, places, counts = np.unique(flat, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts + 1) / 2
