@@ -18,6 +18,7 @@ from layerscope.drawing.picture_grid import Cell, Row, picture_pages
 from layerscope.drawing.render import Pixels, as_rgb, show_signal
 from layerscope.errors import ImageError
 from layerscope.images.band_files import plain_name
+from layerscope.images.bands import Decoded
 from layerscope.images.decoding import BadImage, read_images
 from layerscope.network.network import Network
 from layerscope.progress import Told, of
@@ -56,31 +57,23 @@ def make_inverted(
     what `invert` does, ImageError if no picture can be read, OutputError.
     """
     options = options or InvertOptions()
-    rows: list[dict[str, Any]] = []
-    grid: list[Row] = []
-    bad: list[BadImage] = []
+    rows, grid, bad = list[dict[str, Any]](), list[Row](), list[BadImage]()
     for network in networks:
         check_precision(network)
     chosen = [_layers(network, layers) for network in networks]
-    places = gallery_folders([network.name for network in networks])
+    sides = list(zip(networks, chosen, gallery_folders([n.name for n in networks]), strict=True))
     names = picture_names([plain_name(str(path)) for path in pictures])
     with open_shelf(Path(out)) as shelf:
         for name, read in zip(names, read_images(pictures), strict=True):
             if isinstance(read, BadImage):
                 bad.append(read)
                 continue
-            for number, network in enumerate(networks):
-                place = f"{name}/{places[number]}"
-                told = of(f"{name}, {network.name}", progress)
-                try:
-                    found, part = _invert_one(
-                        shelf, place, network, chosen[number], read.image, options, told
-                    )
-                except ImageError as error:
-                    bad.append(BadImage(read.path, str(error)))
-                    break
-                rows.extend({"picture": name, "network": network.name, **row} for row in found)
-                grid.extend(part)
+            try:
+                for found, part in _invert_one(shelf, name, read.image, sides, options, progress):
+                    rows.extend(found)
+                    grid.extend(part)
+            except ImageError as error:
+                bad.append(BadImage(read.path, str(error)))
         if not rows:
             raise ImageError(f"none of {len(bad)} pictures can be read; {bad[0].path}: {bad[0].reason}")
         title = f"What layers of {', '.join(n.name for n in networks)} keep, by inversion"
@@ -102,10 +95,25 @@ def _layers(network: Network, which: str | Sequence[str]) -> list[str]:
 
 def _invert_one(
     shelf: Shelf,
+    name: str,
+    image: Decoded,
+    sides: Sequence[tuple[Network, Sequence[str], str]],
+    options: InvertOptions,
+    progress: Told | None,
+) -> Iterator[tuple[list[dict[str, Any]], list[Row]]]:
+    """One picture by each network, its layers and its folder: rows of the table, and of the page."""
+    for network, layers, folder in sides:
+        told = of(f"{name}, {network.name}", progress)
+        found, part = _invert_by(shelf, f"{name}/{folder}", network, layers, image, options, told)
+        yield [{"picture": name, "network": network.name, **row} for row in found], part
+
+
+def _invert_by(
+    shelf: Shelf,
     place: str,
     network: Network,
     layers: Sequence[str],
-    image: Any,
+    image: Decoded,
     options: InvertOptions,
     progress: Told | None,
 ) -> tuple[list[dict[str, Any]], list[Row]]:
