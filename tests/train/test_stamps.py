@@ -11,7 +11,9 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "stamps"))
 
-import stamps  # noqa: E402  it lies among the examples
+import folds  # noqa: E402  they lie among the examples
+import report  # noqa: E402
+import stamps  # noqa: E402
 
 
 def test_the_list_has_eight_classes_in_four_folds_that_share_no_group() -> None:
@@ -63,3 +65,56 @@ def test_validation_shows_other_stamps_and_other_places(root: Path) -> None:
 def test_missing_packages_are_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="apt-get install tuxpaint-stamps-default"):
         stamps.Stamps(0, False, 8, root=tmp_path)
+
+
+def test_folds_are_trained_and_reported_and_gone_on_with(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        str(tmp_path / "out"),
+        "alexcnn",
+        "--epochs",
+        "2",
+        "--pictures",
+        "30",
+        "--batch",
+        "4",
+        "--validation",
+        "16",
+    ]
+    words += ["--width", "0.03", "--root", str(root), "--folds"]
+    folds.main([*words, "1"])
+    first = tmp_path / "out/alexcnn-fold1-seed0/errors.csv"
+    before = first.read_bytes()
+    folds.main([*words, "0", "1"])
+    assert first.read_bytes() == before
+    rows = report.read_rows(tmp_path / "out")
+    assert {(row.fold, row.done) for row in rows} == {(f, 1.0) for f in (0, 1)} | {
+        (f, round(share, 4)) for f in (0, 1) for share in folds.LOOKS
+    }
+    fold_of = {(s.kind, s.group, s.file): s.fold for s in stamps.listed()}
+    assert all((fold_of[row.stamp] == row.fold) == row.held_out for row in rows)
+    capsys.readouterr()
+    report.main(tmp_path / "out")
+    assert "alexcnn, 2 trainings: of 32 stamps never seen" in capsys.readouterr().out
+    assert (tmp_path / "out/errors.png").stat().st_size > 10_000
+
+
+def test_an_interval_is_over_groups_and_not_over_stamps() -> None:
+    """Twenty stamps of one kind that all go the same way are one witness."""
+    kinds = {
+        ("bird", str(group), str(number)): float(group < 5) for group in range(10) for number in range(20)
+    }
+    alone = {("bird", f"{group} {number}", "0"): error for (_, group, number), error in kinds.items()}
+    together, apart = report.over_groups(kinds), report.over_groups(alone)
+    assert together.mean == apart.mean == 0.5
+    assert 0.15 < together.low < 0.25  # the binomial's .2 and .8 of ten
+    assert 0.75 < together.high < 0.85
+    assert 0.42 < apart.low < 0.44  # .43 and .57 of two hundred
+    assert 0.56 < apart.high < 0.58
+
+
+def test_pairs_are_of_the_stamps_that_both_have() -> None:
+    one = {("bird", "a", "1"): 0.5, ("bird", "b", "2"): 1.0, ("bird", "c", "3"): 1.0}
+    other = {("bird", "a", "1"): 0.25, ("bird", "b", "2"): 0.75}
+    assert report.in_pairs(one, other) == (0.25, 0.25, 0.25)
