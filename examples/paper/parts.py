@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import sets
 from folder import copied, figures_of, findings_of, saved, saved_table
 from section import File, Made, Section
 from studies import SPACES, Room
-from verdicts import ALIKE, BETTER, Verdict, about, background_verdicts, judged, sparsity_verdicts
+from verdicts import (
+    ALIKE,
+    BETTER,
+    BETTER_BY_STAMP,
+    Verdict,
+    about,
+    background_verdicts,
+    judged,
+    sparsity_verdicts,
+)
 from words import ABOUT, PICTURES, TABLES
 
 from layerscope import Network, Space, load_image, show_architecture, show_placed, show_reconstructions
@@ -88,6 +100,54 @@ def errors(room: Room) -> Made:
     ]
     chart = copied(room.folder, study, "evaluation/errors", "errors", "Errors, with 95 % intervals.")
     return Made(found, verdicts, [chart])
+
+
+def stamps(room: Room) -> Made:
+    """The pair trained at the paper's size: errors by stamp, what is kept of four pictures, zeros and background."""
+    networks = " and ".join(one.name for one in room.stamps_pair)
+    numbers = json.loads((room.stamps_trained / "errors.json").read_text("utf-8"))
+    findings, seeds = by_stamp(numbers)
+    lot = f"{1 - 1 / room.stamps_pair[0].layers[-1].channels:.1%} by lot"
+    count = int(findings[0].numbers["stamps"])
+    verdicts = [judged(BETTER_BY_STAMP, findings[0], f"{networks}, stamps", count, lot, seeds=seeds)]
+    shutil.copyfile(room.stamps_trained / "errors.png", room.folder / "figures" / "stamps-errors.png")
+    figures = [File("figures/stamps-errors", "Errors on the way, with 95 % intervals.")]
+    masked = {"masks": room.stamps_masks, "layers": _MEASURED}
+    for part, options in (("rows", {"pictures": 4}), ("sparsity", {}), ("background", masked)):
+        compared = room.compared("stamps", part, **options)
+        found = findings_of(compared, part)
+        findings += found
+        figures += figures_of(room.folder, compared, part, f"stamps-{part}")
+        if part == "sparsity":
+            verdicts += sparsity_verdicts(compared, found, findings_of(room.control("stamps"), part))
+        if part == "background":
+            verdicts += background_verdicts(compared, found)
+    return Made(findings, verdicts, figures)
+
+
+def by_stamp(numbers: Mapping[str, Any]) -> tuple[list[Finding], int]:
+    """Which of the two networks errs less on stamps that it never saw; and over how many seeds of each."""
+    deep, flat = (numbers["networks"][name] for name in ("vggcnn", "alexcnn"))
+    (pair,) = numbers["pairs"]  # AlexCNN's less VGGCNN's
+    change, high, low = (-100 * value for value in pair["change"])
+    errors = {
+        f"{whose}{name}": value
+        for whose, one in (("", deep), ("other_", flat))
+        for name, value in zip(("error", "least", "most"), one["error"], strict=True)
+    }
+    found = Finding.of(
+        "VGGCNN takes {error:.1%} of the pictures of a stamp that it never saw for another class ({least:.1%} to "
+        "{most:.1%}), AlexCNN {other_error:.1%} ({other_least:.1%} to {other_most:.1%}), over {stamps} stamps and "
+        "{trainings} trainings of each: {change:+.1f} points ({low:+.1f} to {high:+.1f}).",
+        holds=None if low < 0 < high else change < 0,
+        stamps=pair["stamps"],
+        trainings=pair["trainings"],
+        change=change,
+        low=low,
+        high=high,
+        **errors,
+    )
+    return [found], deep["seeds"]
 
 
 # ------------------------------------------------------------------ spaces
@@ -263,6 +323,7 @@ def figure7(room: Room) -> Made:
 PARTS: Mapping[str, Callable[[Room], Made]] = {
     "tables": tables,
     "errors": errors,
+    "stamps": stamps,
     "figure1": figure1,
     "figure3": figure3,
     "figure4": figure4,
@@ -271,3 +332,4 @@ PARTS: Mapping[str, Callable[[Room], Made]] = {
     "figure6": figure6,
     "figure7": figure7,
 }
+LONG = ("stamps",)  # parts that take hours, and are made only when they are asked for

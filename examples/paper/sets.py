@@ -26,6 +26,9 @@ OF_DEBIAN = (
 FIVE = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
+FOLDS = ("vggcnn", "alexcnn", "--dtype", "bfloat16")  # what examples/stamps/folds.py trains, and how
+
+
 class MissingError(Exception):
     """Pictures that cannot be made ready; the text says why, and what to install."""
 
@@ -72,6 +75,23 @@ def objects(folder: Path, count: int, masked: int) -> tuple[Path, Path]:
 
     _whole(folder, make)
     return folder / "list.csv", folder / "some"
+
+
+def stamps(folder: Path, count: int) -> tuple[Path, Path]:
+    """So many stamps over photographs that networks trained on the other folds never saw, ``pictures``/CLASS/0000.png,
+    and the mask of each."""
+    _whole(folder, lambda: _run("stamps/stamps.py", folder, count))
+    return folder / "pictures", folder / "masks"
+
+
+def trained_on_stamps(folder: Path) -> Path:
+    """Both networks of the paper trained on the stamps, once for each fold, and what came out, ``errors.json`` and
+    ``errors.png``. Takes hours; goes on where it stopped."""
+    for script, *words in (("folds.py", *FOLDS), ("report.py",)):
+        command = [sys.executable, str(EXAMPLES / "stamps" / script), str(folder), *words]
+        if subprocess.run(command, check=False).returncode:  # it says how far it is
+            raise MissingError(f"examples/stamps/{script} ended early; see above, and run this again")
+    return folder
 
 
 def one_of_each(pictures: Path, folder: Path) -> list[Path]:

@@ -27,13 +27,15 @@ Networks = tuple[Network, ...]
 @dataclass(frozen=True)
 class Amounts:
     """How much is looked at. ``crops``: of each photograph; ``objects``: pictures of cut-outs, ``masked`` of them with
-    a mask; ``clothes``: pictures of Fashion-MNIST but for the error rates, which are of all; ``patches``: of each
-    space; ``filters``: portrayed of each layer; ``control``: pictures through random weights."""
+    a mask; ``clothes``: pictures of Fashion-MNIST but for the error rates, which are of all; ``stamps``: pictures of
+    stamps that were never seen; ``patches``: of each space; ``filters``: portrayed of each layer; ``control``:
+    pictures through random weights."""
 
     crops: int = 16
     objects: int = 120
     masked: int = 16
     clothes: int = 1000
+    stamps: int = 160
     patches: int = 3000
     perplexity: float = 30.0
     filters: int = 8
@@ -61,6 +63,18 @@ class Room:
         """VGGCNN and AlexCNN, whole, trained on Fashion-MNIST."""
         alexcnn, vggcnn = self.trained
         return load_network("vggcnn", vggcnn), load_network("alexcnn", alexcnn)
+
+    @cached_property
+    def stamps_trained(self) -> Path:
+        """The trainings on stamps, of every fold."""
+        return sets.trained_on_stamps(self.folder / "stamps")
+
+    @cached_property
+    def stamps_pair(self) -> Networks:
+        """VGGCNN and AlexCNN, whole, trained on all stamps but those of the first fold."""
+        names = "vggcnn", "alexcnn"
+        files = (self.stamps_trained / f"{name}-fold0-seed0" / "weights.safetensors" for name in names)
+        return tuple(load_network(name, file) for name, file in zip(names, files, strict=True))
 
     # ------------------------------------------------------------------ pictures
 
@@ -110,6 +124,20 @@ class Room:
         folder = self.folder / "pictures" / "objects"
         return sets.objects(folder, self.amounts.objects, self.amounts.masked)
 
+    @cached_property
+    def stamps(self) -> ImageSet:
+        """Stamps of the first fold, a folder for each class."""
+        return open_images(self._stamps[0], labels="folders")
+
+    @property
+    def stamps_masks(self) -> Path:
+        """Of all of them."""
+        return self._stamps[1]
+
+    @cached_property
+    def _stamps(self) -> tuple[Path, Path]:
+        return sets.stamps(self.folder / "pictures" / "stamps", self.amounts.stamps)
+
     def images(self, name: str) -> ImageSet:
         """The pictures of a set of this name."""
         found: ImageSet = getattr(self, name)
@@ -131,6 +159,11 @@ class Room:
     def of_clothes(self) -> Study:
         """The trained pair over some of the test set."""
         return self._study("clothes", self.pair, self.clothes)
+
+    @cached_property
+    def of_stamps(self) -> Study:
+        """The pair trained on stamps over some that it never saw."""
+        return self._study("stamps", self.stamps_pair, self.stamps)
 
     def control(self, name: str) -> Study:
         """The zeros of the networks of a study, built as they are, with random weights, over some of its pictures."""
@@ -179,7 +212,9 @@ class Room:
     def _whose(self, name: str) -> tuple[Study, Networks, ImageSet]:
         """A study as it is now, its networks and its pictures."""
         made: Study = getattr(self, f"of_{name}")
-        return Study.open(made.path), self.pair if name == "clothes" else self.trunks, self.images(name)
+        pairs = {"clothes": "pair", "stamps": "stamps_pair"}
+        networks: Networks = getattr(self, pairs.get(name, "trunks"))
+        return Study.open(made.path), networks, self.images(name)
 
 
 def built(network: Network) -> Options | None:

@@ -78,6 +78,12 @@ BETTER = Claim(
     frozenset({"other_alone"}),
     "{error:.1%} against {other_error:.1%}, p = {p:.2g}",
 )
+BETTER_BY_STAMP = Claim(
+    BETTER.text,
+    BETTER.place,
+    frozenset({"stamps"}),
+    "{error:.1%} against {other_error:.1%} of stamps: {change:+.1f} points, {low:+.1f} to {high:+.1f}",
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ An error is that of a stamp, the share of its pictures that are wrong, over its 
 over groups, since pictures of one stamp, and stamps of one kind, are no independent witnesses. Run:
 
     python examples/stamps/report.py FOLDER
+
+which also writes FOLDER/errors.png, .pdf and .json.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ from __future__ import annotations
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from stamps import class_names
 
+from layerscope.disk.tables import publish_json
 from layerscope.drawing.canvas import INK, Page, save_figure
 from layerscope.drawing.charts import COLOURS
 
 DRAWS = 2000
+CHANCE = 1 - 1 / len(class_names())
 Named = tuple[str, str, str]  # class, group, stamp
 
 
@@ -88,36 +92,59 @@ def in_pairs(one: Mapping[Named, float], other: Mapping[Named, float]) -> Errors
     return over_groups({stamp: one[stamp] - other[stamp] for stamp in one.keys() & other.keys()})
 
 
-def lines(rows: list[Row]) -> Iterable[str]:
+def networks_of(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """Of each network, at the end of its trainings: how many, over how many stamps, and its errors."""
+    found = {}
+    for name in sorted({row.network for row in rows}):
+        own = [row for row in rows if row.network == name and row.done == 1]
+        never = over_seeds(row for row in own if row.held_out)
+        found[name] = {
+            "trainings": len({(row.fold, row.seed) for row in own}),
+            "seeds": len({row.seed for row in own}),
+            "stamps": len(never),
+            "error": over_groups(never),
+            "learned": over_groups(over_seeds(row for row in own if not row.held_out)),
+            "classes": by_class(never),
+        }
+    return found
+
+
+def pairs_of(rows: list[Row]) -> Iterator[dict[str, Any]]:
+    """How much more often one network errs than another, over the stamps and trainings that both have."""
+    last = [row for row in rows if row.done == 1 and row.held_out]
+    for one, other in combinations(sorted({row.network for row in last}), 2):
+        trained = [{(row.fold, row.seed) for row in last if row.network == name} for name in (one, other)]
+        both = set.intersection(*trained)
+        kept = [row for row in last if (row.fold, row.seed) in both]
+        errors = [over_seeds(row for row in kept if row.network == name) for name in (one, other)]
+        if both:
+            yield {
+                "of": [one, other],
+                "trainings": len(both),
+                "stamps": len(errors[0]),
+                "change": in_pairs(*errors),
+            }
+
+
+def lines(networks: Mapping[str, Mapping[str, Any]], pairs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """What came out, in words."""
-    last = [row for row in rows if row.done == 1]
-    networks = sorted({row.network for row in rows})
-    held_out = {name: over_seeds(r for r in last if r.network == name and r.held_out) for name in networks}
-    for name in networks:
-        own = [row for row in last if row.network == name]
-        trained = len({(row.fold, row.seed) for row in own})
-        seen = over_groups(over_seeds(row for row in own if not row.held_out))
+    for name, found in networks.items():
         yield (
-            f"{name}, {trained} trainings: of {len(held_out[name])} stamps never seen {over_groups(held_out[name])} "
-            f"wrong, of those learned from {seen}; by chance {1 - 1 / len(class_names()):.1%}"
+            f"{name}, {found['trainings']} trainings: of {found['stamps']} stamps never seen {found['error']} wrong, "
+            f"of those learned from {found['learned']}; by chance {CHANCE:.1%}"
         )
-        yield "  by class: " + ", ".join(f"{kind} {error:.0%}" for kind, error in by_class(held_out[name]))
-    for one, other in combinations(networks, 2):
-        both = {(row.fold, row.seed) for row in last if row.network == one}
-        both &= {(row.fold, row.seed) for row in last if row.network == other}
-        kept = [row for row in last if row.held_out and (row.fold, row.seed) in both]
-        if kept:
-            pair = [over_seeds(row for row in kept if row.network == name) for name in (one, other)]
-            yield (
-                f"{one} less {other}, over the {len(pair[0])} stamps of {len(both)} trainings of each: "
-                f"{in_pairs(*pair)}"
-            )
+        yield "  by class: " + ", ".join(f"{kind} {error:.0%}" for kind, error in found["classes"].items())
+    for pair in pairs:
+        yield (
+            f"{pair['of'][0]} less {pair['of'][1]}, over {pair['stamps']} stamps and {pair['trainings']} trainings of "
+            f"each: {pair['change']}"
+        )
 
 
-def by_class(errors: Mapping[Named, float]) -> list[tuple[str, float]]:
+def by_class(errors: Mapping[Named, float]) -> dict[str, float]:
     """Mean errors, the least first."""
     means = {kind: float(np.mean([e for s, e in errors.items() if s[0] == kind])) for kind in class_names()}
-    return sorted(means.items(), key=lambda one: one[1])
+    return dict(sorted(means.items(), key=lambda one: one[1]))
 
 
 def curves(rows: list[Row]) -> Page:
@@ -141,9 +168,8 @@ def curves(rows: list[Row]) -> Page:
             axes.fill_between(
                 done, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0
             )
-    chance = 1 - 1 / len(class_names())
-    axes.axhline(chance, color="#8a8a8a", linewidth=0.8, linestyle="--")
-    axes.annotate("chance", (0, chance), (0, 3), textcoords="offset points", size=7, color="#6b6b6b")
+    axes.axhline(CHANCE, color="#8a8a8a", linewidth=0.8, linestyle="--")
+    axes.annotate("chance", (0, CHANCE), (0, 3), textcoords="offset points", size=7, color="#6b6b6b")
     percent: Callable[[float, object], str] = lambda value, _: f"{value:.0%}"  # noqa: E731
     axes.xaxis.set_major_formatter(percent)
     axes.yaxis.set_major_formatter(percent)
@@ -159,12 +185,14 @@ def curves(rows: list[Row]) -> Page:
 
 
 def main(folder: Path) -> None:
-    """Say it, and draw it."""
+    """Say it, draw it, and keep the numbers."""
     rows = read_rows(folder)
     if not rows:
         sys.exit(f"{folder} holds no finished training; examples/stamps/folds.py makes some")
-    print("\n".join(lines(rows)))
+    networks, pairs = networks_of(rows), list(pairs_of(rows))
+    print("\n".join(lines(networks, pairs)))
     save_figure(curves(rows), folder / "errors")
+    publish_json(folder / "errors.json", {"networks": networks, "pairs": pairs})
 
 
 if __name__ == "__main__":

@@ -3,12 +3,17 @@
 ``stamps.csv`` says which of the cut-outs of Debian's tuxpaint-stamps-default (GPL-2) belong to which class, and to
 which of four folds: those of one group (a species, a kind) are all in one. Pictures are composed when they are asked
 for, each a pure function of the set's seed and its index: a fixed set is learned by heart. Places are photographs of
-scikit-image and Debian's wallpapers without objects of the classes, those of validation apart.
+scikit-image and Debian's wallpapers without objects of the classes, those of validation apart. Run:
+
+    python examples/stamps/stamps.py FOLDER COUNT
+
+to write so many of the first fold's, pictures/CLASS/0000.png, and the mask of each object, masks/CLASS/0000.png.
 """
 
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -46,6 +51,7 @@ class Stamp:
     file: str
 
 
+@cache
 def listed() -> tuple[Stamp, ...]:
     """All stamps of the list, in its order."""
     with LIST.open(newline="") as lines:
@@ -54,6 +60,7 @@ def listed() -> tuple[Stamp, ...]:
         )
 
 
+@cache
 def class_names() -> tuple[str, ...]:
     """In the order of the labels."""
     return tuple(sorted({stamp.kind for stamp in listed()}))
@@ -113,13 +120,16 @@ class Stamps:
         return own[int(order[turn % len(own)])]
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return self.composed(index)[0], index % len(self.classes)
+
+    def composed(self, index: int) -> tuple[Image.Image, Image.Image]:
+        """The picture, and the mask of its object, 255 where it hides the place. Raises IndexError past the last."""
         if not 0 <= index < self.count:
             raise IndexError(index)
         stamp, places = self.stamp(index), self.places
         random = np.random.default_rng((self.seed, self.fold, index, self.validation))
         place = places[int(random.integers(len(places)))]
-        picture = pasted(cut_out(self.root / STAMPS / stamp.file), part_of(place, random), random)
-        return picture, self.classes.index(stamp.kind)
+        return pasted(cut_out(self.root / STAMPS / stamp.file), part_of(place, random), random)
 
 
 @cache
@@ -152,13 +162,31 @@ def part_of(path: Path, random: np.random.Generator) -> Image.Image:
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else part
 
 
-def pasted(stamp: Image.Image, background: Image.Image, random: np.random.Generator) -> Image.Image:
-    """The stamp anywhere on the background, whole, then both in other colours."""
+def pasted(
+    stamp: Image.Image, background: Image.Image, random: np.random.Generator
+) -> tuple[Image.Image, Image.Image]:
+    """The stamp anywhere on the background, whole, then both in other colours; and where it is."""
     drawn = scaled(stamp, random.uniform(*LONG) * SIDE / max(stamp.size))
     left, top = (int(random.integers(0, SIDE - length + 1)) for length in drawn.size)
     background.paste(drawn, (left, top), drawn)
+    mask = Image.new("L", background.size)
+    mask.paste(drawn.getchannel("A"), (left, top))
     kinds: Sequence[type[ImageEnhance.Brightness | ImageEnhance.Contrast | ImageEnhance.Color]]
     kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
     for kind in kinds:
         background = kind(background).enhance(1 + random.uniform(-COLOUR, COLOUR))
-    return background
+    return background, mask
+
+
+def main(folder: Path, count: int) -> None:
+    """Write pictures and masks."""
+    data = Stamps(0, True, count)
+    for index in range(count):
+        for name, image in zip(("pictures", "masks"), data.composed(index), strict=True):
+            path = folder / name / data.stamp(index).kind / f"{index:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
