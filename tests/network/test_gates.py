@@ -40,7 +40,7 @@ def found(graph: Graph, operation: Operation) -> set[str]:
     return kinds
 
 
-SQUASHES = {"sigmoid", "hardsigmoid", "softmax", "tanh", "relu", "relu6", "silu", "gelu", "clamp"}
+SQUASHES = {"sigmoid", "hardsigmoid", "softmax", "tanh", "relu", "relu6", "silu", "gelu", "clamp", "hardtanh"}
 
 
 class _ECA(nn.Module):
@@ -99,6 +99,8 @@ GATED: dict[str, tuple[Callable[[], nn.Module], list[set[str]]]] = {
         lambda: Function(lambda x, a: F.silu((y := a(x))[:, :2]) * y[:, 2:], one()), [{"silu"}]),
     "GLU of GELU on a map cut apart": (
         lambda: Function(lambda x, a, b: b(x) * F.gelu(a(x)), one(), one()), [{"gelu"}]),
+    "GLU of a ReLU clipped at six, as StarNet's": (
+        lambda: Function(lambda x, a, b: F.hardtanh(a(x), 0, 6) * b(x), one(), one()), [{"hardtanh"}]),
     "the gate of a gate": (
         lambda: Function(lambda x, a, b: x * (a(x) * b(x).sigmoid()).sigmoid(), one(), one()),
         [{"sigmoid"}, {"sigmoid"}]),

@@ -64,6 +64,9 @@ RECTIFIERS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "quick GELU": (lambda x: x * torch.sigmoid(1.702 * x), math.inf),
     "hard-swish written out": (lambda x: x * F.relu6(x + 3) / 6, math.inf),
     "Mish written out": (lambda x: x * torch.tanh(F.softplus(x)), math.inf),
+    "squared ReLU": (lambda x: F.relu(x) ** 2, math.inf),
+    "squared ReLU, by square": (lambda x: F.relu(x).square(), math.inf),
+    "a ReLU to a power": (lambda x: x.clamp(min=0) ** 1.5, math.inf),
 }
 
 
@@ -91,6 +94,10 @@ def test_the_gradient_of_rectifiers_is_the_derivative(name: str) -> None:
         (lambda x: x.clamp(max=0), "clamp"),
         (lambda x: F.threshold(x, 0.1, 0), "threshold"),
         (lambda x: F.threshold(x, 0, -1), "threshold"),
+        (lambda x: x**2, "pow"),
+        (lambda x: x * x, "mul"),
+        (lambda x: F.silu(x) ** 2, "pow"),
+        (lambda x: (F.relu(x) + 1) ** -1, "pow"),
         (torch.sigmoid, "sigmoid"),
         (torch.tanh, "tanh"),
     ],

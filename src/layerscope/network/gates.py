@@ -139,8 +139,8 @@ def _strength_of(graph: Graph, operation: Operation) -> int:
     kind = operation.kind
     if kind in _CLIPS and _is_hard_sigmoid(graph, operation):
         return _STRENGTH["hardsigmoid"]
-    if kind in _STRENGTH:
-        return _STRENGTH[kind]
+    if kind in _STRENGTH or operation.rectifies:
+        return _STRENGTH.get(kind, _STRENGTH["relu"])
     if kind == "div" and _is_share(graph, operation):
         return _STRENGTH["rsqrt"]
     if rectified(graph, operation) is not None:

@@ -18,6 +18,7 @@ from layerscope.network.graph import Graph, Operation
 from layerscope.reconstruction.reversible import Reversal, Reversible, Rule
 
 SMOOTH = frozenset("silu gelu hardswish mish elu selu celu leaky_relu rrelu prelu softplus".split())
+_POWERS = frozenset({"pow", "square"})  #: of a ReLU's result: still a rectifier
 _LARGE = 1e4  # as far above zero as half precisions go
 
 
@@ -27,7 +28,16 @@ def _passes(graph: Graph, operation: Operation, rule: Rule) -> bool:
         return rule.clamp
     if operation.kind in ("relu", "relu6"):
         return True
+    if operation.kind in _POWERS:
+        return rule.clamp and _is_power_of_a_relu(graph, operation)
     return operation.rectifies and (rule.clamp or operation.kind == "hardtanh")
+
+
+def _is_power_of_a_relu(graph: Graph, operation: Operation) -> bool:
+    """Whether it is a ReLU's result to a power: squared ReLU (So et al. 2021), StarReLU (Yu et al. 2022)."""
+    exponent = operation.arguments.get("exponent", 2)
+    rectified = graph.operations[operation.inputs[0]].rectifies
+    return rectified and isinstance(exponent, (int, float)) and exponent > 0
 
 
 def _mask(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Tensor | None:
@@ -70,5 +80,5 @@ def slope_of(graph: Graph, operation: Operation) -> float | Tensor:
 RECTIFIER = Reversal(_back, _mask, _passes, rectifies=True)
 WRITTEN_OUT = Reversal(_written_back, _mask, _is_written_out, rectifies=True)
 REVERSALS: Mapping[str, Reversal] = dict.fromkeys(
-    SMOOTH | {"relu", "relu6", "hardtanh", "clamp", "clamp_min", "threshold"}, RECTIFIER
+    SMOOTH | {"relu", "relu6", "hardtanh", "clamp", "clamp_min", "threshold"} | _POWERS, RECTIFIER
 )
