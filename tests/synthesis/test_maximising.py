@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from layerscope import Network, Preprocessing, Unit, load_network
-from layerscope.errors import NetworkError, OutputError
+from layerscope.errors import NetworkError, OutputError, UnsupportedOperationError
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
-from layerscope.synthesis import MaximiseOptions, make_maximised, maximise
+from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
 from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, inputs_of
 from layerscope.synthesis.jitter import Move, drawn_move, neighbours
 from layerscope.synthesis.maximising import measured
@@ -235,6 +235,21 @@ def test_what_cannot_be_excited() -> None:
     with pytest.raises(NetworkError, match="bfloat16, whose steps are too coarse; use float32"):
         maximise(network.to(dtype=torch.bfloat16), [Unit("3", 0)])
     assert maximise(network, []) == ()
+
+
+class _Rounds(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values.round()
+
+
+def test_what_has_no_derivative_is_named() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), _Rounds(), nn.Conv2d(2, 2, 1))
+    network = Network.from_module(module, name="rounds", preprocessing=Preprocessing(9, 9, 9))
+    with pytest.raises(UnsupportedOperationError, match="gradient has no rule for round in '1'"):
+        maximise(network, [Unit("2", 0)], options=QUICK)
+    assert maximise(network, [Unit("0", 0)], options=QUICK)
+    with pytest.raises(UnsupportedOperationError, match="round in '1'"):
+        invert(network, torch.rand(3, 9, 9), ["2"])
 
 
 def test_a_dead_channel_stays_dead() -> None:

@@ -267,3 +267,22 @@ def test_a_damaged_picture_is_named(study: Study, images: ImageSet) -> None:
     path.unlink()
     mended = add_maximised(found, NETWORK, images, [Unit("3", 2)], options=QUICK)
     assert check_study(mended.path) == ()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pictures_of_any_channels(channels: int, tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    module = nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU())
+    half = (0.5,) * channels
+    preprocessing = Preprocessing(SIZE, SIZE, SIZE, mean=half, deviation=half)
+    network = Network.from_module(module, name="small", preprocessing=preprocessing)
+    (tmp_path / "bands").mkdir()
+    for number in range(3):
+        bands = np.random.default_rng(number).integers(0, 256, (SIZE, SIZE, channels), np.uint8)
+        np.save(tmp_path / "bands" / f"{number}.npy", bands)
+    images = open_images(tmp_path / "bands")
+    study = sweep_study([network], images, [TopPatches(2)], tmp_path / "study", settings=SETTINGS)
+    remember_sources(study, [network], images)
+    done = add_maximised(study, network, images, [Unit("1", 0), Unit("0", 1)], options=QUICK)
+    assert [(row["layer"], row["channel"]) for row in rows(done)] == [("0", 0), ("0", 1)]  # "1" is its ReLU
+    assert all(row["strongest"] > 0 and row["path"] is not None for row in rows(done))

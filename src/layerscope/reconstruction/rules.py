@@ -42,6 +42,9 @@ _REVERSALS: Mapping[str, Reversal] = {
     **maxima.REVERSALS,
 }
 _NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference
+_FLAT = frozenset(
+    {"round", "floor", "ceil", "trunc", "sign", "sgn", "heaviside"}
+)  #: their derivative is zero
 
 
 # ------------------------------------------------------------------ which way back
@@ -49,7 +52,7 @@ _NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference
 
 def reversal_of(graph: Graph, operation: Operation, rule: Rule) -> Reversal | None:
     """How a signal goes back through an operation by a rule; None where nobody has said."""
-    if not operation.carries or not operation.batch_first or operation.kind in _NEVER:
+    if not operation.carries or not operation.batch_first or operation.kind in _NEVER | _FLAT:
         return None
     stretch = stretch_of(graph, operation)
     if stretch:

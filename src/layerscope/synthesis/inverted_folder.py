@@ -25,7 +25,7 @@ from layerscope.progress import Told, of
 from layerscope.reconstruction.descent import reconstruct, reversible
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.synthesis.inverting import InvertOptions, invert
-from layerscope.synthesis.maximising import check_precision
+from layerscope.synthesis.maximising import check_ways
 from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
@@ -58,9 +58,9 @@ def make_inverted(
     """
     options = options or InvertOptions()
     rows, grid, bad = list[dict[str, Any]](), list[Row](), list[BadImage]()
-    for network in networks:
-        check_precision(network)
     chosen = [_layers(network, layers) for network in networks]
+    for network, own in zip(networks, chosen, strict=True):
+        check_ways(network, (network.layer(name).result for name in own))
     sides = list(zip(networks, chosen, gallery_folders([n.name for n in networks]), strict=True))
     names = picture_names([plain_name(str(path)) for path in pictures])
     with open_shelf(Path(out)) as shelf:

@@ -21,7 +21,7 @@ from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.progress import Count, Told
 from layerscope.synthesis.canvas import inputs_of, result_of
-from layerscope.synthesis.maximising import check_precision
+from layerscope.synthesis.maximising import check_ways
 from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
 _VARIATION = 0.1, 1.0, 10.0  # weights of the total variation in each third of the layers, from below
@@ -72,11 +72,11 @@ def invert(
     """Invert what layers make of a preprocessed picture (channels, height, width): by layer, then by start.
 
     Raises NetworkError for an unknown layer, for one that is not made of the picture or is zero for it, and for a
-    network in less than float32.
+    network in less than float32; UnsupportedOperationError where an operation on the way has no derivative.
     """
     options = options or InvertOptions()
-    check_precision(network)
     chosen = network.select_layers(layers)
+    check_ways(network, (layer.result for layer in chosen))
     given = network.prepare(picture[None])
     aims = [_aim(network, layer, given) for layer in chosen]
     done = Count(progress, "inverting", len(chosen) * options.steps, "steps")

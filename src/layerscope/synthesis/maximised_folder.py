@@ -76,7 +76,10 @@ def make_maximised(
 
 def names_of(network: Network, seed: Unit | Class, each: int) -> list[str]:
     """Of the pictures of one seed, below the folder, without ending."""
-    layer, channel = ("classes", seed.index) if isinstance(seed, Class) else (seed.layer, seed.channel)
+    if isinstance(seed, Class):
+        layer, channel = "classes", seed.index
+    else:
+        layer, channel = network.layer(seed.layer).name, seed.channel
     folder = folders(["classes", *(one.name for one in network.layers)])[layer]
     return [f"{folder}/{channel:04d}" + (f"-{number + 1}" if each > 1 else "") for number in range(each)]
 

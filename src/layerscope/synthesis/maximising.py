@@ -6,7 +6,7 @@ coefficients, colours and small moves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from torch import Tensor
 from layerscope.errors import NetworkError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
-from layerscope.reconstruction.descent import Class, top_of
+from layerscope.reconstruction.descent import Class, top_of, way_down
+from layerscope.reconstruction.rules import GRADIENT
 from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
 from layerscope.synthesis.jitter import drawn_move, neighbours
 from layerscope.synthesis.nature import Aims, Nature, maps_of
@@ -83,8 +84,9 @@ def maximise(
     """Pictures that excite channels, or classes, most, in the order of the seeds; a unit's own position does not count.
 
     ``nature``: the patches that pictures are to be like, for the prior "study". Raises NetworkError for a seed that
-    the network does not have, for a network in less than float32, and for that prior without patches; StudyError for
-    a channel of which the study has none, or a picture that is not the study's.
+    the network does not have, for a network in less than float32, and for that prior without patches;
+    UnsupportedOperationError where an operation on the way has no derivative; StudyError for a channel of which the
+    study has none, or a picture that is not the study's.
     """
     found = list(stream_maximised(network, seeds, options=options, nature=nature, progress=progress))
     return tuple(one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].number)))
@@ -119,9 +121,7 @@ def check_seeds(
     network: Network, seeds: Sequence[Unit | Class], options: MaximiseOptions, nature: Nature | None
 ) -> None:
     """Raise what `maximise` does, before anything is made."""
-    check_precision(network)
-    for seed in seeds:
-        top_of(network, seed)
+    check_ways(network, (top_of(network, seed) for seed in seeds))
     if options.prior == "study":
         if nature is None:
             raise NetworkError(
@@ -130,11 +130,13 @@ def check_seeds(
         nature.check(seeds)
 
 
-def check_precision(network: Network) -> None:
-    """Raise NetworkError for a network that computes too coarsely for small steps."""
+def check_ways(network: Network, tops: Iterable[int]) -> None:
+    """Raise NetworkError for a network that computes too coarsely for small steps, UnsupportedOperationError where an
+    operation between one of these and the pixels has no derivative."""
     if network.dtype.itemsize < torch.float32.itemsize:
         precision = str(network.dtype).removeprefix("torch.")
         raise NetworkError(f"pictures are not made in {precision}, whose steps are too coarse; use float32")
+    way_down(network.graph, tops, GRADIENT)
 
 
 def _batches(

@@ -29,8 +29,8 @@ class ShippedFile:
 
 
 SHIPPED = (
-    ShippedFile("alexcnn", "fashion", "2e1b99285569e16ff739e7b8f3ebe79289be4b421e5000459f27d2d8c1b27b60"),
-    ShippedFile("vggcnn", "fashion", "815e04400337725c9c756eef89d6d81a55367ab6e56e6f461dba8c38fde6ca34"),
+    ShippedFile("alexcnn", "fashion", "396d979c4d5991c638330e60ff9dead92b09b083f09c72143d11ec570007859d"),
+    ShippedFile("vggcnn", "fashion", "5c71ee149c0c20a290adf70b08251123db430a7b7688aee29f31e0bb181f70bb"),
 )
 
 
