@@ -14,7 +14,7 @@ from layerscope.errors import NetworkError, OutputError, UnsupportedOperationErr
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
-from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, inputs_of
+from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, inputs_of, results_of
 from layerscope.synthesis.jitter import Move, drawn_move, neighbours
 from layerscope.synthesis.maximising import measured
 from layerscope.synthesis.pixels import Pixels, eight_bits
@@ -114,6 +114,27 @@ def test_a_canvas_is_a_part_of_a_picture(layer: str, margin: int) -> None:
     assert box.top >= 0
     assert box.bottom <= canvas.height
     assert abs(box.top + box.bottom - canvas.height) <= stride
+
+
+@pytest.mark.parametrize("layer", ["0", "3", "5"])
+@pytest.mark.parametrize("margin", [0, 1, 5, 9, 30])
+def test_no_more_is_run_than_a_unit_sees(layer: str, margin: int) -> None:
+    """The same as from all of the canvas; and nothing outside what is run changes it."""
+    torch.manual_seed(2)
+    module = nn.Sequential(
+        *(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True)),
+        *(nn.Conv2d(4, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, 5, 3, padding=2, dilation=2)),
+    )
+    network = Network.from_module(module.eval(), preprocessing=Preprocessing(75, 75, 75))
+    canvas = canvas_of(network, network.layer(layer), margin)
+    pixels = torch.rand(2, 3, canvas.height, canvas.width)
+    (maps,) = results_of(network, pixels, [canvas.operation.index]).values()
+    torch.testing.assert_close(canvas.values(pixels), canvas.of_unit(maps), rtol=1e-5, atol=1e-6)
+    rows, columns = canvas.seen
+    other = torch.rand(2, 3, canvas.height, canvas.width)
+    other[..., rows, columns] = pixels[..., rows, columns]
+    assert torch.equal(canvas.values(other), canvas.values(pixels))
+    assert margin < 5 or pixels[..., rows, columns].numel() < pixels.numel()
 
 
 def test_a_canvas_is_no_larger_than_the_input() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from layerscope.errors import NetworkError
 from layerscope.network.axes import POINTWISE, arranged, size_of
+from layerscope.network.geometry import ReceptiveField
 from layerscope.network.graph import Operation, Parameter
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network, Unit
@@ -25,7 +26,8 @@ class Canvas:
 
     ``row`` and ``column``: of the unit nearest the middle, in what the layer makes of the pixels; None where there
     are no positions. ``operation``: whose values are raised; ``rectified``: the layer hands on what is above 0 of
-    them. ``layer``: None for classes.
+    them. ``layer``: None for classes. ``seen``: rows and columns of pixels that the unit sees, from a whole step of
+    the layer on; ``before``: positions of the layer above and left of those.
     """
 
     network: Network
@@ -36,13 +38,19 @@ class Canvas:
     column: int | None
     operation: Operation
     rectified: bool
+    seen: tuple[slice, slice] = (slice(None), slice(None))
+    before: tuple[int, int] = (0, 0)
 
     def values(self, inputs: Tensor) -> Tensor:
         """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
-        return self.of_unit(arranged(self.operation, result_of(self.network, self.operation.index, inputs)))
+        found = result_of(self.network, self.operation.index, inputs[..., self.seen[0], self.seen[1]])
+        maps = arranged(self.operation, found)
+        if self.row is None or self.column is None:
+            return maps
+        return maps[:, :, self.row - self.before[0], self.column - self.before[1]]
 
     def of_unit(self, maps: Tensor) -> Tensor:
-        """Of maps (rows, layer channels, ...) what is at the unit: (rows, layer channels)."""
+        """Of maps of all of it (rows, layer channels, ...) what is at the unit: (rows, layer channels)."""
         return maps if self.row is None else maps[:, :, self.row, self.column]
 
     def seed(self, channel: int) -> Unit | Class:
@@ -66,13 +74,27 @@ def canvas_of(network: Network, layer: Layer, margin: int) -> Canvas:
             f"{layer.name} ({layer.operation}) is not made of the picture; choose another layer"
         )
     height, width = full = network.input_shape[1:]
-    if layer.field is not None and layer.has_positions and _is_sizeless(network, operation):
+    rectified = operation.index != layer.result
+    if not layer.has_positions:
+        return Canvas(network, layer, height, width, None, None, operation, rectified)
+    small = layer.field is not None and _is_sizeless(network, operation)
+    if small and layer.field is not None:
         height, width = (
             min(side + 2 * margin, most) for side, most in zip(layer.field.size, full, strict=True)
         )
-    row, column = _middle(network, layer, (height, width)) if layer.has_positions else (None, None)
-    rectified = operation.index != layer.result
-    return Canvas(network, layer, height, width, row, column, operation, rectified)
+    row, column = _middle(network, layer, (height, width))
+    canvas = Canvas(network, layer, height, width, row, column, operation, rectified)
+    return _cut(canvas, layer.field, row, column) if small and layer.field is not None else canvas
+
+
+def _cut(canvas: Canvas, field: ReceptiveField, row: int, column: int) -> Canvas:
+    """The same; of its pixels no more are run than the unit sees, and those before them up to a step of the layer."""
+    box, seen, before = field.box(row, column), list[slice](), list[int]()
+    for start, end, stride in zip((box.top, box.left), (box.bottom, box.right), field.stride, strict=True):
+        steps = max(0, int(start)) // int(stride) if stride else 0
+        seen.append(slice(steps * int(stride), int(end)))
+        before.append(steps)
+    return replace(canvas, seen=(seen[0], seen[1]), before=(before[0], before[1]))
 
 
 def canvas_of_classes(network: Network) -> Canvas:

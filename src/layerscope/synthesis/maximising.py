@@ -207,23 +207,20 @@ class _Climb:
 
     def loss(self, inputs: Tensor) -> Tensor:
         """Of preprocessed pictures."""
-        options, top = self.options, self.canvas.operation.index
-        found = maps_of(self.canvas, inputs, (*(self.aims.spread if self.aims else ()), top))
-        values = self.canvas.of_unit(found[top])
-        reached = values.gather(1, self.wanted)[:, 0]
-        if self.aims is not None:
-            reached = reached / self.aims.strongest
-        lost = options.decay * inputs.square().mean((1, 2, 3)).sum() - reached.clamp(max=self._enough).sum()
-        if self.aims is not None:
-            lost = lost + options.nature * self.aims.distances(found).sum()
+        options, lost = self.options, self.options.decay * inputs.square().mean((1, 2, 3)).sum()
+        if self.aims is None:
+            values = self.canvas.values(inputs)
+            reached = values.gather(1, self.wanted)[:, 0]
+            lost = lost - reached.sum()
+        else:
+            top = self.canvas.operation.index
+            found = maps_of(self.canvas, inputs, (*self.aims.spread, top))
+            values = self.canvas.of_unit(found[top])
+            reached = values.gather(1, self.wanted)[:, 0] / self.aims.strongest
+            lost = lost - reached.clamp(max=_ENOUGH).sum() + options.nature * self.aims.distances(found).sum()
         if options.each > 1:
             lost = lost + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
         return lost
-
-    @property
-    def _enough(self) -> float:
-        """The activation beyond which nothing is gained: with patches to be like, a little above the strongest's."""
-        return float("inf") if self.aims is None else _ENOUGH
 
 
 def _alike(values: Tensor, each: int) -> Tensor:
