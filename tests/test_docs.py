@@ -12,12 +12,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import click
 import duckdb
+import numpy as np
 import pytest
 import skimage
 from click.testing import CliRunner
@@ -90,6 +91,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             tmp_path / f"classes/cat/{place}.png"
         )
         Image.new("RGB", (90, 90), (60, 120 + 9 * place, 40)).save(tmp_path / f"classes/grass/{place}.png")
+    for scene, name in product("ab", ("B02", "B03", "B04", "B08")):
+        (tmp_path / "scenes" / scene).mkdir(parents=True, exist_ok=True)
+        band = np.random.default_rng(ord(scene)).integers(0, 4000, (70, 70), np.uint16)
+        Image.fromarray(band).save(tmp_path / "scenes" / scene / f"{name}.tif")
+    np.save(tmp_path / "mean.npy", np.full((64, 64, 3), 110.0, np.float32))
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "figures").mkdir()
     monkeypatch.chdir(tmp_path)
