@@ -56,12 +56,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
         metavar=("ALEXCNN", "VGGCNN"),
         help="weights of the pair trained on Fashion-MNIST; those that come with layerscope unless given",
     )
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    asked.part = asked.part or [name for name in PARTS if name not in LONG]
+    return asked
 
 
 if __name__ == "__main__":
     asked = arguments(sys.argv[1:])
     with progress_bar() as told:
         place = Room(asked.folder, tuple(asked.trained), progress=told)
-        left_out = main(place, asked.part or [name for name in PARTS if name not in LONG])
+        left_out = main(place, asked.part)
     sys.exit(SOME_MISSING if left_out else 0)

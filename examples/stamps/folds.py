@@ -28,7 +28,7 @@ from layerscope.train import RECIPES, TrainOptions, train_network
 
 EPOCH, VALIDATION = 3000, 640  # pictures
 LOOKS = (1 / 15, 1 / 6, 1 / 3, 2 / 3)  # of a training: when its errors are measured on the way
-SEEN = 1  # seed of the pictures that show the stamps learned from, and are not learned from themselves
+SEEN = 1 << 32  # seed of pictures that show the stamps learned from: no training is of it
 COLUMNS = ("done", "held_out", "class", "group", "stamp", "pictures", "wrong")
 
 
@@ -39,15 +39,26 @@ def train_fold(network: str, out: Path, fold: int, given: argparse.Namespace, se
     images = open_images(Stamps(fold, False, given.pictures * given.epochs, seed, given.root))
     dtype = getattr(torch, given.dtype)
     options = TrainOptions(recipe, build, seed=seed, dtype=dtype, keep=LOOKS)
+    if recipe.batch / len(images) > min(LOOKS):
+        raise SystemExit(
+            f"{len(images)} pictures are too few steps of {recipe.batch} for looks on the way; give more"
+        )
     with progress_bar() as progress:
         trained = train_network(network, images, out, options=options, progress=progress)
     errors = out / "errors.csv"
-    if not errors.exists():
+    if not errors.exists() or _pictures(errors) != given.validation:
         steps = sorted((out / "steps").iterdir())
         looks = [*zip(LOOKS, steps, strict=True), (1.0, trained.weights)]
         with written_whole(errors) as partial, partial.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *_measured(network, looks, fold, given)])
     return errors
+
+
+def _pictures(errors: Path) -> int:
+    """Of how many pictures that were never seen the errors are."""
+    with errors.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    return sum(int(row["pictures"]) for row in rows if row["done"] == "1.0" and row["held_out"] == "1")
 
 
 def _measured(

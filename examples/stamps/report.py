@@ -11,10 +11,11 @@ which also writes FOLDER/errors.png, .pdf and .json.
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,8 +58,10 @@ def read_rows(folder: Path) -> list[Row]:
     """Those of all trainings in a folder that are finished."""
     found = []
     for path in sorted(folder.glob("*/errors.csv")):
-        network, fold, seed = path.parent.name.rsplit("-", 2)
-        where = network, int(fold.removeprefix("fold")), int(seed.removeprefix("seed"))
+        named = re.fullmatch(r"(.+)-fold(\d+)-seed(\d+)", path.parent.name)
+        if named is None:
+            continue
+        where = named[1], int(named[2]), int(named[3])
         with path.open(newline="") as lines:
             for row in csv.DictReader(lines):
                 stamp = row["class"], row["group"], row["stamp"]
@@ -117,11 +120,11 @@ def pairs_of(rows: list[Row]) -> Iterator[dict[str, Any]]:
         both = set.intersection(*trained)
         kept = [row for row in last if (row.fold, row.seed) in both]
         errors = [over_seeds(row for row in kept if row.network == name) for name in (one, other)]
-        if both:
+        if shown := errors[0].keys() & errors[1].keys():
             yield {
                 "of": [one, other],
                 "trainings": len(both),
-                "stamps": len(errors[0]),
+                "stamps": len(shown),
                 "change": in_pairs(*errors),
             }
 
@@ -143,7 +146,8 @@ def lines(networks: Mapping[str, Mapping[str, Any]], pairs: Iterable[Mapping[str
 
 def by_class(errors: Mapping[Named, float]) -> dict[str, float]:
     """Mean errors, the least first."""
-    means = {kind: float(np.mean([e for s, e in errors.items() if s[0] == kind])) for kind in class_names()}
+    kinds = {kind for kind, _, _ in errors}
+    means = {kind: float(np.mean([e for s, e in errors.items() if s[0] == kind])) for kind in kinds}
     return dict(sorted(means.items(), key=lambda one: one[1]))
 
 
@@ -151,7 +155,7 @@ def curves(rows: list[Row]) -> Page:
     """Errors over a training, of stamps never seen and of those learned from, with intervals."""
     page = Page(figsize=(5.6, 3.2), dpi=200, facecolor="white")
     axes = page.subplots()
-    for colour, name in zip(COLOURS, sorted({row.network for row in rows}), strict=False):
+    for colour, name in zip(cycle(COLOURS), sorted({row.network for row in rows}), strict=False):
         for held_out, style, words in ((True, "-", "stamps never seen"), (False, ":", "stamps learned from")):
             own = [row for row in rows if row.network == name and row.held_out == held_out]
             done = sorted({row.done for row in own})

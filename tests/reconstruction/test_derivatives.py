@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layerscope.errors import UnsupportedOperationError
+from layerscope.network.capture import capture
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
-from layerscope.reconstruction.descent import reconstruct
-from layerscope.reconstruction.rules import GRADIENT
+from layerscope.reconstruction.descent import reconstruct, way_down
+from layerscope.reconstruction.rules import DECONVNET, GRADIENT, GUIDED, Rule
+from tests.support.descent import Function
 from tests.support.small_networks import Written
 
 SIDE, STEP = 7, 1e-6
@@ -113,3 +115,43 @@ def test_the_gradient_is_that_of_finite_differences(name: str, channels_last: bo
         assert expected.norm() > 0
         for found in (together, reconstruct(network, picture, unit, rule=GRADIENT)):
             torch.testing.assert_close(found[unit][0], expected, rtol=1e-5, atol=1e-7)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    return torch.div(x, 0.1, rounding_mode="floor")
+
+
+FLAT = [
+    torch.round,
+    torch.floor,
+    torch.ceil,
+    torch.trunc,
+    torch.fix,
+    torch.sign,
+    _rounded,
+    lambda x: x // 0.1,
+]
+
+
+@pytest.mark.parametrize("rule", [DECONVNET, GUIDED, GRADIENT], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("function", FLAT)
+def test_what_has_no_derivative_is_refused_by_every_rule(
+    function: Callable[[Tensor], Tensor], rule: Rule
+) -> None:
+    graph = capture(Function(lambda x: function(x + 1) * 2).eval(), (4, 8, 8))
+    with pytest.raises(UnsupportedOperationError, match="ask only for layers that come before it"):
+        way_down(graph, [graph.output], rule)
+
+
+def test_a_sign_beside_a_way_that_has_a_derivative() -> None:
+    """The signed square root, which bilinear networks take."""
+    module = Function(lambda x: x.sign() * (x.abs() + 1e-3).sqrt()).eval()
+    picture = torch.randn(1, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+    network = Network.from_module(
+        module, preprocessing=Preprocessing(5, 5, 5, mean=(0.0,) * 4, deviation=(1.0,) * 4)
+    )
+    (layer,) = {network.layers[-1].name}
+    seen = picture.clone().requires_grad_()
+    (expected,) = torch.autograd.grad((module(seen) * module(picture)).sum(), seen)
+    made = reconstruct(network, picture, [layer], rule=GRADIENT)[layer]
+    torch.testing.assert_close(made[0], expected[0])

@@ -108,18 +108,6 @@ def test_what_is_no_rectifier_is_refused(function: Callable[[Tensor], Tensor], k
         way_down(graph, [graph.output], DECONVNET)
 
 
-@pytest.mark.parametrize("rule", [DECONVNET, GUIDED, GRADIENT], ids=lambda rule: rule.name)
-@pytest.mark.parametrize("function", [torch.round, torch.floor, torch.ceil, torch.trunc, torch.sign])
-def test_what_has_no_derivative_is_refused_by_every_rule(
-    function: Callable[[Tensor], Tensor], rule: Rule
-) -> None:
-    graph = captured(Function(function), noise(1, *SHAPE))
-    with pytest.raises(
-        UnsupportedOperationError, match=f"^{rule.name} has no rule for .*ask only for layers"
-    ):
-        way_down(graph, [graph.output], rule)
-
-
 # --- what is linear once something is held constant -------------------------------------------------------------
 
 Twin = Callable[..., Tensor]  #: of a picture, and of the one at which all is held constant

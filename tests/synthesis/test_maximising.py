@@ -137,6 +137,27 @@ def test_no_more_is_run_than_a_unit_sees(layer: str, margin: int) -> None:
     assert margin < 5 or pixels[..., rows, columns].numel() < pixels.numel()
 
 
+@pytest.mark.parametrize("margin", [1, 2, 16])
+def test_branches_that_round_sizes_differently(margin: int) -> None:
+    """As on all of the canvas: one rounds down, one up."""
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+            self.down, self.up = nn.Conv2d(4, 4, 2, stride=2), nn.Conv2d(4, 4, 1, stride=2)
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            first = self.first(pictures)
+            return self.last(self.down(first) + self.up(first))  # type: ignore[no-any-return]
+
+    network = Network.from_module(Branches().eval(), preprocessing=Preprocessing(64, 64, 64))
+    canvas = canvas_of(network, network.layer("last"), margin)
+    pixels = torch.rand(1, 3, canvas.height, canvas.width)
+    (maps,) = results_of(network, pixels, [canvas.operation.index]).values()
+    torch.testing.assert_close(canvas.values(pixels), canvas.of_unit(maps), rtol=1e-5, atol=1e-6)
+
+
 def test_a_canvas_is_no_larger_than_the_input() -> None:
     network = small()
     canvas = canvas_of(network, network.layer("3"), 100)
@@ -266,7 +287,7 @@ class _Rounds(nn.Module):
 def test_what_has_no_derivative_is_named() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), _Rounds(), nn.Conv2d(2, 2, 1))
     network = Network.from_module(module, name="rounds", preprocessing=Preprocessing(9, 9, 9))
-    with pytest.raises(UnsupportedOperationError, match="gradient has no rule for round in '1'"):
+    with pytest.raises(UnsupportedOperationError, match="derivative of round in '1' is zero"):
         maximise(network, [Unit("2", 0)], options=QUICK)
     assert maximise(network, [Unit("0", 0)], options=QUICK)
     with pytest.raises(UnsupportedOperationError, match="round in '1'"):

@@ -100,6 +100,42 @@ def test_folds_are_trained_and_reported_and_gone_on_with(
     assert (tmp_path / "out/errors.png").stat().st_size > 10_000
 
 
+def test_stamps_learned_from_are_measured_in_pictures_that_are_not_learned(root: Path) -> None:
+    for seed in range(3):
+        learned, measured = (stamps.Stamps(0, False, 9, seed=of, root=root) for of in (seed, folds.SEEN))
+        assert not any(learned[place][0].tobytes() == measured[place][0].tobytes() for place in range(9))
+
+
+def test_what_is_no_training_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/errors.csv").write_text("mine\n")
+    assert report.read_rows(tmp_path) == []
+    with pytest.raises(SystemExit, match=r"folds\.py makes some"):
+        report.main(tmp_path)
+
+
+def test_a_class_without_stamps_is_left_out() -> None:
+    assert report.by_class({("bird", "a", "1"): 0.5, ("tool", "b", "2"): 0.25}) == {"tool": 0.25, "bird": 0.5}
+
+
+def test_too_few_steps_for_looks_on_the_way(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="too few steps"):
+        folds.main(
+            [
+                str(tmp_path),
+                "alexcnn",
+                "--folds",
+                "0",
+                "--epochs",
+                "1",
+                "--pictures",
+                "64",
+                "--root",
+                str(root),
+            ]
+        )
+
+
 def test_an_interval_is_over_groups_and_not_over_stamps() -> None:
     """Twenty stamps of one kind that all go the same way are one witness."""
     kinds = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -43,8 +44,8 @@ _REVERSALS: Mapping[str, Reversal] = {
 }
 _NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference
 _FLAT = frozenset(
-    {"round", "floor", "ceil", "trunc", "sign", "sgn", "heaviside"}
-)  #: their derivative is zero
+    "round floor ceil trunc fix sign sgn heaviside floor_divide".split()
+)  #: their derivative is zero wherever there is one
 
 
 # ------------------------------------------------------------------ which way back
@@ -52,7 +53,7 @@ _FLAT = frozenset(
 
 def reversal_of(graph: Graph, operation: Operation, rule: Rule) -> Reversal | None:
     """How a signal goes back through an operation by a rule; None where nobody has said."""
-    if not operation.carries or not operation.batch_first or operation.kind in _NEVER | _FLAT:
+    if not operation.carries or not operation.batch_first or operation.kind in _NEVER:
         return None
     stretch = stretch_of(graph, operation)
     if stretch:
@@ -182,6 +183,34 @@ def kept(graph: Graph, operations: Iterable[int]) -> frozenset[int]:
 
 
 # ------------------------------------------------------------------ what has no rule
+
+
+def moved(graph: Graph) -> frozenset[int]:
+    """The operations whose results follow the pixels along some way on which nothing is rounded, or but a sign."""
+    found = {0}
+    for operation in graph.operations[1:]:
+        rounds = operation.kind == "div" and isinstance(operation.target, partial)
+        if (
+            operation.carries
+            and operation.kind not in _FLAT
+            and not rounds
+            and not found.isdisjoint(operation.inputs)
+        ):
+            found.add(operation.index)
+    return frozenset(found)
+
+
+def check_moved(graph: Graph, tops: Iterable[int]) -> None:
+    """Refuse results that no small change of the pixels changes."""
+    found = moved(graph)
+    for top in tops:
+        at = graph.operations[top]
+        while at.index not in found and (below := [i for i in at.inputs if graph.operations[i].carries]):
+            if found.intersection(below):
+                raise UnsupportedOperationError(
+                    f"the derivative of {at.place} is zero; ask only for layers that come before it"
+                )
+            at = graph.operations[below[0]]
 
 
 def check(rule: Rule, graph: Graph, operations: Sequence[int]) -> None:

@@ -77,22 +77,24 @@ def canvas_of(network: Network, layer: Layer, margin: int) -> Canvas:
     rectified = operation.index != layer.result
     if not layer.has_positions:
         return Canvas(network, layer, height, width, None, None, operation, rectified)
-    small = layer.field is not None and _is_sizeless(network, operation)
-    if small and layer.field is not None:
-        height, width = (
-            min(side + 2 * margin, most) for side, most in zip(layer.field.size, full, strict=True)
-        )
+    field = layer.field if _is_sizeless(network, operation) else None
+    if field is not None:
+        height, width = (min(side + 2 * margin, most) for side, most in zip(field.size, full, strict=True))
     row, column = _middle(network, layer, (height, width))
     canvas = Canvas(network, layer, height, width, row, column, operation, rectified)
-    return _cut(canvas, layer.field, row, column) if small and layer.field is not None else canvas
+    return canvas if field is None else _cut(canvas, field, row, column)
 
 
 def _cut(canvas: Canvas, field: ReceptiveField, row: int, column: int) -> Canvas:
-    """The same; of its pixels no more are run than the unit sees, and those before them up to a step of the layer."""
+    """The same; of its pixels no more are run than the unit sees, in whole steps of the layer from both ends: branches
+    round sizes as they do on all of it."""
     box, seen, before = field.box(row, column), list[slice](), list[int]()
-    for start, end, stride in zip((box.top, box.left), (box.bottom, box.right), field.stride, strict=True):
-        steps = max(0, int(start)) // int(stride) if stride else 0
-        seen.append(slice(steps * int(stride), int(end)))
+    ends = (box.top, box.bottom, canvas.height), (box.left, box.right, canvas.width)
+    for (start, end, side), stride in zip(ends, field.stride, strict=True):
+        steps = max(0, start) // stride if stride else 0
+        least = min(side, max(1, end))
+        rest = (side - least) % stride if stride else side - least
+        seen.append(slice(steps * stride, least + rest))
         before.append(steps)
     return replace(canvas, seen=(seen[0], seen[1]), before=(before[0], before[1]))
 
