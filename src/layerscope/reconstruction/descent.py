@@ -29,10 +29,8 @@ from layerscope.reconstruction.rules import (
     Reversible,
     Rule,
     check,
-    check_moved,
     kept,
     make_reversibles,
-    moved,
     overwrites,
     remember,
     reverse,
@@ -225,15 +223,12 @@ def way_down(graph: Graph, tops: Iterable[int], rule: Rule) -> set[int]:
     """Operations from some of them down to the pixels. Raises UnsupportedOperationError where the rule has nothing."""
     if not isinstance(rule, Rule):
         raise NetworkError(f"rule={one_line(repr(rule)):.60} is no rule; give DECONVNET, GUIDED or GRADIENT")
-    above = tuple(tops)
-    reached = set(above)
+    reached = set(tops)
     for operation in reversed(graph.operations):
         if operation.index in reached:
             reached.update(sources(graph, operation, rule))
     reached.discard(0)
     check(rule, graph, sorted(reached))
-    if not rule.clamp:
-        check_moved(graph, above)
     return reached
 
 
@@ -243,8 +238,6 @@ def reversible(graph: Graph, rule: Rule) -> frozenset[int]:
     for operation in graph.operations[1:]:
         if supports(rule, graph, operation) and found.issuperset(sources(graph, operation, rule)):
             found.add(operation.index)
-    if not rule.clamp:
-        found &= moved(graph)
     return frozenset(o.index for o in graph.operations if start_of(graph, o.index) in found)
 
 

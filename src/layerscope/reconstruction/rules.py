@@ -185,24 +185,14 @@ def kept(graph: Graph, operations: Iterable[int]) -> frozenset[int]:
 # ------------------------------------------------------------------ what has no rule
 
 
-def moved(graph: Graph) -> frozenset[int]:
-    """The operations whose results follow the pixels along some way on which nothing is rounded, or but a sign."""
+def check_moved(graph: Graph, tops: Iterable[int]) -> None:
+    """Refuse results that no small change of the pixels changes: all ways to them are rounded, or by a sign alone."""
     found = {0}
     for operation in graph.operations[1:]:
         rounds = operation.kind == "div" and isinstance(operation.target, partial)
-        if (
-            operation.carries
-            and operation.kind not in _FLAT
-            and not rounds
-            and not found.isdisjoint(operation.inputs)
-        ):
+        flat = rounds or operation.kind in _FLAT
+        if operation.carries and not flat and not found.isdisjoint(operation.inputs):
             found.add(operation.index)
-    return frozenset(found)
-
-
-def check_moved(graph: Graph, tops: Iterable[int]) -> None:
-    """Refuse results that no small change of the pixels changes."""
-    found = moved(graph)
     for top in tops:
         at = graph.operations[top]
         while at.index not in found and (below := [i for i in at.inputs if graph.operations[i].carries]):

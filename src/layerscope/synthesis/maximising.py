@@ -19,7 +19,7 @@ from layerscope.errors import NetworkError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, top_of, way_down
-from layerscope.reconstruction.rules import GRADIENT
+from layerscope.reconstruction.rules import GRADIENT, check_moved
 from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
 from layerscope.synthesis.jitter import drawn_move, neighbours
 from layerscope.synthesis.nature import Aims, Nature, maps_of
@@ -132,11 +132,13 @@ def check_seeds(
 
 def check_ways(network: Network, tops: Iterable[int]) -> None:
     """Raise NetworkError for a network that computes too coarsely for small steps, UnsupportedOperationError where an
-    operation between one of these and the pixels has no derivative."""
+    operation between one of these and the pixels has no derivative, or one that is zero."""
     if network.dtype.itemsize < torch.float32.itemsize:
         precision = str(network.dtype).removeprefix("torch.")
         raise NetworkError(f"pictures are not made in {precision}, whose steps are too coarse; use float32")
-    way_down(network.graph, tops, GRADIENT)
+    chosen = tuple(tops)
+    way_down(network.graph, chosen, GRADIENT)
+    check_moved(network.graph, chosen)
 
 
 def _batches(
