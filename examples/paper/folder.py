@@ -25,10 +25,10 @@ def saved(folder: Path, name: str, page: Figure | Sequence[Figure], caption: str
     return File(f"figures/{name}", caption)
 
 
-def copied(folder: Path, study: Study, place: str, name: str, caption: str) -> File:
-    """A figure that a study has, under a name of the paper."""
+def copied(folder: Path, picture: Path, name: str, caption: str) -> File:
+    """A figure that is there already, a PNG, under a name of the paper."""
     with written_whole(folder / "figures" / f"{name}.png") as partial:
-        shutil.copyfile(study.path / f"{place}.png", partial)
+        shutil.copyfile(picture, partial)
     return File(f"figures/{name}", caption)
 
 
@@ -69,9 +69,7 @@ def findings_of(compared: Study, part: str) -> list[Finding]:
 def figures_of(folder: Path, compared: Study, part: str, name: str) -> list[File]:
     """The figures of a part of a comparison, copied."""
     return [
-        copied(
-            folder, compared, picture.removesuffix(".png"), f"{name}-{Path(picture).stem}", figure["caption"]
-        )
+        copied(folder, compared.path / picture, f"{name}-{Path(picture).stem}", figure["caption"])
         for figure in _read(compared, part)["figures"]
         for picture in figure["pictures"]
     ]

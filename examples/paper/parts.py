@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +97,9 @@ def errors(room: Room) -> Made:
         for one in about(BETTER, found)
         if one.numbers["top"] == 1
     ]
-    chart = copied(room.folder, study, "evaluation/errors", "errors", "Errors, with 95 % intervals.")
+    chart = copied(
+        room.folder, study.path / "evaluation" / "errors.png", "errors", "Errors, with 95 % intervals."
+    )
     return Made(found, verdicts, [chart])
 
 
@@ -110,8 +111,8 @@ def stamps(room: Room) -> Made:
     lot = f"{1 - 1 / room.stamps_pair[0].layers[-1].channels:.1%} by lot"
     count = int(findings[0].numbers["stamps"])
     verdicts = [judged(BETTER_BY_STAMP, findings[0], f"{networks}, stamps", count, lot, seeds=seeds)]
-    shutil.copyfile(room.stamps_trained / "errors.png", room.folder / "figures" / "stamps-errors.png")
-    figures = [File("figures/stamps-errors", "Errors on the way, with 95 % intervals.")]
+    curves = room.stamps_trained / "errors.png"
+    figures = [copied(room.folder, curves, "stamps-errors", "Errors on the way, with 95 % intervals.")]
     masked = {"masks": room.stamps_masks, "layers": _MEASURED}
     for part, options in (("rows", {"pictures": 4}), ("sparsity", {}), ("background", masked)):
         compared = room.compared("stamps", part, **options)
@@ -231,11 +232,11 @@ def _purities(space: Space) -> tuple[float, float, float]:
 
 def _plane(room: Room, space: Space, name: str) -> Sequence[File]:
     """The figure of a space; none if no region of it is worth a look."""
-    study, place = space.results.study, f"{space.results.folder}/{space.folder}/figure"
-    if not (study.path / f"{place}.png").exists():
+    picture = space.results.study.path / space.results.folder / space.folder / "figure.png"
+    if not picture.exists():
         return ()
     caption = f"{space.network}, {space.layer}: the plane, parts of it, patches from them, and their filters; {name}."
-    return (copied(room.folder, study, place, f"figure-3-{name}-{space.layer}", caption),)
+    return (copied(room.folder, picture, f"figure-3-{name}-{space.layer}", caption),)
 
 
 def _truth(room: Room, space: Space, name: str) -> File:
@@ -313,9 +314,9 @@ def figure7(room: Room) -> Made:
         rows = network.table("filters").to_pylist()
         layers = list(dict.fromkeys(row["layer"] for row in rows))
         for layer in layers:
-            place = f"{network.folder}/filters/{layer}"
+            picture = study.path / network.folder / "filters" / f"{layer}.png"
             caption = f"{network.name}, {layer}; {name}."
-            figures.append(copied(room.folder, study, place, f"figure-7-{name}-{layer}", caption))
+            figures.append(copied(room.folder, picture, f"figure-7-{name}-{layer}", caption))
         text = "{network}, {name}: {count} filters of {layers} convolutions, {dead} of them dead."
         numbers = {"count": len(rows), "layers": len(layers), "dead": sum(row["dead"] for row in rows)}
         findings.append(Finding.of(text, network=network.name, name=name, **numbers))

@@ -13,6 +13,7 @@ import numpy as np
 import parts
 import pytest
 import sets
+from folder import copied
 from paper import SOME_MISSING, arguments, main
 from parts import PARTS, made_section
 from PIL import Image
@@ -208,6 +209,12 @@ def test_cut_outs_have_a_class_for_each_kind_and_some_a_mask_that_is_found(
     images = open_images([listed])
     assert (images.classes, images.labels) == (("a", "b"), (0, 0, 0, 1, 1, 1))
     assert len(find_masks(images, masks).names) == 4
+
+
+def test_a_figure_is_copied_into_a_new_folder(tmp_path: Path) -> None:
+    picture = noise(tmp_path / "errors.png", 3)
+    file = copied(tmp_path / "paper", picture, "stamps-errors", "Errors.")
+    assert (tmp_path / "paper" / f"{file.place}.png").read_bytes() == picture.read_bytes()
 
 
 def test_one_of_each_class_is_called_after_it(tmp_path: Path) -> None:

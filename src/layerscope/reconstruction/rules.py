@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -189,8 +188,7 @@ def check_moved(graph: Graph, tops: Iterable[int]) -> None:
     """Refuse results that no small change of the pixels changes: all ways to them are rounded, or by a sign alone."""
     found = {0}
     for operation in graph.operations[1:]:
-        rounds = operation.kind == "div" and isinstance(operation.target, partial)
-        flat = rounds or operation.kind in _FLAT
+        flat = operation.kind in _FLAT or linear.rounds(operation)
         if operation.carries and not flat and not found.isdisjoint(operation.inputs):
             found.add(operation.index)
     for top in tops:

@@ -44,14 +44,14 @@ class Canvas:
     def values(self, inputs: Tensor) -> Tensor:
         """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
         found = result_of(self.network, self.operation.index, inputs[..., self.seen[0], self.seen[1]])
-        maps = arranged(self.operation, found)
+        return self.of_unit(arranged(self.operation, found), self.before)
+
+    def of_unit(self, maps: Tensor, before: tuple[int, int] = (0, 0)) -> Tensor:
+        """Of maps (rows, layer channels, ...) of all of it, or without so many rows and columns before, what is at the
+        unit: (rows, layer channels)."""
         if self.row is None or self.column is None:
             return maps
-        return maps[:, :, self.row - self.before[0], self.column - self.before[1]]
-
-    def of_unit(self, maps: Tensor) -> Tensor:
-        """Of maps of all of it (rows, layer channels, ...) what is at the unit: (rows, layer channels)."""
-        return maps if self.row is None else maps[:, :, self.row, self.column]
+        return maps[:, :, self.row - before[0], self.column - before[1]]
 
     def seed(self, channel: int) -> Unit | Class:
         """What is excited: a channel's unit, by its position in what the layer makes of the pixels, or a class."""

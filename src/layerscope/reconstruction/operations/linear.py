@@ -56,6 +56,11 @@ _CHOSEN = frozenset(
 )  #: by places or a mask: linear where those are made without the picture
 
 
+def rounds(operation: Operation) -> bool:
+    """Whether it is a quotient that is rounded: `capture` keeps the mode in its target."""
+    return operation.kind == "div" and isinstance(operation.target, partial)
+
+
 def is_linear(graph: Graph, operation: Operation, held: frozenset[int] = frozenset()) -> bool:
     """Whether an operation is linear in its inputs that are made from the picture, those ``held`` left out."""
     if operation.kind in _LINEAR:
@@ -63,8 +68,7 @@ def is_linear(graph: Graph, operation: Operation, held: frozenset[int] = frozens
     if operation.kind in _CHOSEN:
         return not any(_sees(graph, i) for i in operation.inputs if not graph.operations[i].carries)
     if operation.kind == "div":
-        rounded = isinstance(operation.target, partial)
-        return not rounded and _carrying(graph, operation, ("other",), held) == 0
+        return not rounds(operation) and _carrying(graph, operation, ("other",), held) == 0
     names = _FACTORS.get(operation.kind)
     return names is not None and _carrying(graph, operation, names, held) <= 1
 
