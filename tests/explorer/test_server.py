@@ -167,6 +167,14 @@ def test_a_port_that_is_taken_is_said_in_one_line(serving: Serving, site: Site) 
         Serving.at(application(site), port=serving.listening.getsockname()[1])
 
 
+def test_a_server_that_ends_before_it_began_leaves_no_socket(site: Site, page: Path) -> None:
+    serving = Serving.at(application(Site(site.study, site.comparison)))
+    serving.server.should_exit = True
+    serving.run()
+    serving.stop()
+    assert serving.listening.fileno() == -1
+
+
 def test_a_notebook_shows_a_frame(shown: Shown, page: Path) -> None:
     explorer = shown.study.explore(shown.comparison)
     assert isinstance(explorer, Explorer)

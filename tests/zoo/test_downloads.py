@@ -167,7 +167,7 @@ def test_progress_is_shown_when_asked(site: Site, tmp_path: Path, capsys: pytest
 CONTENTS = {"p/readme": b"words", "p/a.ckpt": BODY, "p/b.ckpt": b"b"}
 
 
-@pytest.mark.parametrize("archive", [tar_gz(CONTENTS), wheel(CONTENTS)])
+@pytest.mark.parametrize("archive", [tar_gz(CONTENTS), wheel(CONTENTS)], ids=["tar.gz", "wheel"])
 def test_members_are_read_from_either_kind_of_archive(archive: bytes) -> None:
     names = ["p/a.ckpt", "p/b.ckpt", "p/absent"]
     found = {name: stream.read(3_000_000) for name, stream in downloads.members(io.BytesIO(archive), names)}

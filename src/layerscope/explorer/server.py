@@ -207,6 +207,7 @@ class Serving:
         self.server.should_exit = True
         for thread in self._threads:
             thread.join(_PATIENCE)
+        self.listening.close()  # uvicorn leaves it open if it was told to end before it had begun
 
 
 def _listen(host: str, port: int) -> socket.socket:
