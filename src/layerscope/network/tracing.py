@@ -32,11 +32,17 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def in_own_precision() -> Iterator[None]:
-    """No precision but a network's own, whatever torch.autocast surrounds the call."""
+    """No precision but a network's own, whatever torch.autocast surrounds the call, and twice the same bits.
+
+    On CUDA torch convolves float32 in TensorFloat-32, of 10 bits, and sums in any order, unless it is told otherwise.
+    """
     accelerator = torch.accelerator.current_accelerator()
     with ExitStack() as stack:
         for device in {"cpu", accelerator.type if accelerator else "cpu"}:
             stack.enter_context(torch.autocast(device, enabled=False))
+        if accelerator is not None and accelerator.type == "cuda":
+            cudnn = torch.backends.cudnn
+            stack.enter_context(cudnn.flags(cudnn.enabled, deterministic=True, allow_tf32=False))
         yield
 
 
