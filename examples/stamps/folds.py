@@ -38,7 +38,7 @@ def train_fold(network: str, out: Path, fold: int, given: argparse.Namespace, se
     build = Options(len(class_names()), width=given.width, input_size=SIDE)
     images = open_images(Stamps(fold, False, given.pictures * given.epochs, seed, given.root))
     dtype = getattr(torch, given.dtype)
-    options = TrainOptions(recipe, build, seed=seed, dtype=dtype, keep=LOOKS)
+    options = TrainOptions(recipe, build, seed=seed, dtype=dtype, device=given.device, keep=LOOKS)
     if recipe.batch / len(images) > min(LOOKS):
         raise SystemExit(
             f"{len(images)} pictures are too few steps of {recipe.batch} for looks on the way; give more"
@@ -67,13 +67,16 @@ def _measured(
     for done, weights in looks:
         for held_out in (True, False):
             data = Stamps(fold, held_out, given.validation, 0 if held_out else SEEN, given.root)
-            for stamp, wrong in wrong_by_stamp(network, weights, data).items():
+            for stamp, wrong in wrong_by_stamp(network, weights, data, given.device).items():
                 yield (round(done, 4), int(held_out), *stamp, len(wrong), sum(wrong))
 
 
-def wrong_by_stamp(network: str, weights: Path, data: Stamps) -> dict[tuple[str, str, str], list[bool]]:
+def wrong_by_stamp(
+    network: str, weights: Path, data: Stamps, device: str = "cpu"
+) -> dict[tuple[str, str, str], list[bool]]:
     """For each stamp, by class, group and file, whether each of its pictures is wrong."""
-    made = sweep_images(load_network(network, weights), open_images(data), [Predictions(1)])
+    loaded = load_network(network, weights).to(device)
+    made = sweep_images(loaded, open_images(data), [Predictions(1)])
     table = made.results["predictions"]["predictions"]
     assert isinstance(table, pa.Table)
     found: dict[tuple[str, str, str], list[bool]] = {}
@@ -99,6 +102,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=RECIPES["short"].rate)
     parser.add_argument("--batch", type=int, default=RECIPES["short"].batch)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
     given = parser.parse_args(words)
     for network in given.networks:
