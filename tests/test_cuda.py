@@ -166,7 +166,7 @@ def test_training_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_commands_make_the_same_study(tmp_path: Path) -> None:
     here, there = commands(tmp_path / "here", "cpu"), commands(tmp_path / "there", DEVICE)
-    assert bytes_of(here.path).keys() == bytes_of(there.path).keys()
+    assert sorted(bytes_of(here.path).keys() ^ bytes_of(there.path).keys()) == []
     for name in here.networks:
         for table in ("sparsity", "predictions"):
             close(here.network(name).table(table), there.network(name).table(table))
