@@ -28,7 +28,7 @@ from layerscope.synthesis import InvertOptions, MaximiseOptions, invert, maximis
 from layerscope.train import RECIPES, TrainOptions, train_network
 from tests.support.classes import write_classes
 from tests.support.descent import lively, noise, small_network
-from tests.support.studies import SETTINGS, bytes_of, every_reducer, small, write_pictures
+from tests.support.studies import SETTINGS, every_reducer, small, write_pictures
 
 DEVICE = os.environ.get("LAYERSCOPE_TEST_DEVICE", "cuda")
 pytestmark = pytest.mark.skipif(
@@ -165,8 +165,8 @@ def test_training_is_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_commands_make_the_same_study(tmp_path: Path) -> None:
+    """Not file by file: which filters are shown of a picture is told by values that are nearly equal here."""
     here, there = commands(tmp_path / "here", "cpu"), commands(tmp_path / "there", DEVICE)
-    assert sorted(bytes_of(here.path).keys() ^ bytes_of(there.path).keys()) == []
     for name in here.networks:
         for table in ("sparsity", "predictions"):
             close(here.network(name).table(table), there.network(name).table(table))
