@@ -28,16 +28,16 @@ from layerscope.train.recipes import RECIPES
 from layerscope.train.training import train_network
 from layerscope.zoo.loading import build_module
 
-CLASSES, SIDE, BATCH = 10, 64, 64
+CLASSES, BATCH = 10, 64
 EDGE = 5  # steps at the beginning of an epoch that are left out
 
 
-def write_pictures(folder: Path, count: int) -> None:
+def write_pictures(folder: Path, count: int, side: int) -> None:
     random = np.random.default_rng(0)
     for number in range(count):
         path = folder / f"class{number % CLASSES}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 255, (SIDE, SIDE, 3), np.uint8)).save(path)
+        Image.fromarray(random.integers(0, 255, (side, side, 3), np.uint8)).save(path)
 
 
 def bare(name: str, build: Options, steps: int) -> list[float]:
@@ -84,15 +84,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pictures", type=int, default=1280)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--networks", nargs="+", default=["alexcnn", "vggcnn"])
     given = parser.parse_args()
-    print(f"torch {torch.__version__}, {SIDE}x{SIDE}, batch {BATCH}, a quarter as wide")
+    print(f"torch {torch.__version__}, {given.side}x{given.side}, batch {BATCH}, a quarter as wide")
     most = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_pictures(folder / "set", given.pictures)
-        for name, threads in product(("alexcnn", "vggcnn"), dict.fromkeys((max(1, most - 1), most))):
+        write_pictures(folder / "set", given.pictures, given.side)
+        for name, threads in product(given.networks, dict.fromkeys((max(1, most - 1), most))):
             torch.set_num_threads(threads)
-            build, steps = Options(CLASSES, width=0.25, input_size=SIDE), given.pictures // BATCH
+            build, steps = Options(CLASSES, width=0.25, input_size=given.side), given.pictures // BATCH
             bare(name, build, 3)
             alone, ours = list[float](), list[float]()
             for number in range(given.rounds):

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layerscope import load_network
 from layerscope.choices import RECIPES as NAMES
 from layerscope.cli.main import main
-from layerscope.errors import TrainingError
+from layerscope.errors import TrainingError, WeightsError
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
@@ -266,6 +266,46 @@ def test_other_inputs_in_a_folder_that_was_begun(images: ImageSet, tmp_path: Pat
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     assert "holds other files (mine.txt)" in refused(images, tmp_path / "full")
+
+
+def test_another_number_of_processes(images: ImageSet, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    train_network(small(), images, out, options=options())
+    (out / "training.json").unlink()
+    begun = out / "begun.json"
+    begun.write_text(begun.read_text().replace('"processes": 1', '"processes": 2'))
+    assert "begun with processes 2, now it is 1; run it with what it was begun with" in refused(images, out)
+
+
+def test_weights_of_another_network(images: ImageSet, tmp_path: Path) -> None:
+    save_file({"strange.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        train_network(
+            small(), images, tmp_path / "out", options=options(weights=str(tmp_path / "other.safetensors"))
+        )
+    assert "\n" not in str(caught.value)
+    assert "other.safetensors" in str(caught.value)
+
+
+def test_no_room(folder: Path, tmp_path: Path) -> None:
+    """Files may not grow beyond a limit, as on a full disk: one line; with room it goes on."""
+    words = ["train", "alexcnn", folder, "--labels", "folders", "--width", "0.05", "--input-size", "32"]
+    words += ["--epochs", "2", "--batch", "3", "--interval", "0", "--out"]
+    run(*words, tmp_path / "whole")
+    limited = (
+        "import resource, signal, sys; from layerscope.cli.main import main; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", limited, *map(str, (*words, tmp_path / "full"))]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'full'}")
+    assert "cannot be written: File too large; make room" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    run(*words, tmp_path / "full")
+    one, other = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "full"))
+    assert one == other
 
 
 def test_a_loss_that_is_no_number(images: ImageSet, tmp_path: Path) -> None:

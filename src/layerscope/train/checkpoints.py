@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +69,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     with written_whole(path) as partial:
         partial.touch()
         mode = partial.stat().st_mode
-        save_file(plain, partial, {_ABOUT: json.dumps(about)})
+        try:
+            save_file(plain, partial, {_ABOUT: json.dumps(about)})
+        except SafetensorError as error:  # in whose words alone is what the system said
+            number = int(found[1]) if (found := re.search(r"os error (\d+)", str(error))) else errno.EIO
+            raise OSError(number, os.strerror(number)) from error
         partial.chmod(mode)  # save_file's is for this user only
 
 
