@@ -107,10 +107,11 @@ def stamps(room: Room) -> Made:
     """The pair trained at the paper's size: errors by stamp, what is kept of four pictures, zeros and background."""
     networks = " and ".join(one.name for one in room.stamps_pair)
     numbers = json.loads((room.stamps_trained / "errors.json").read_text("utf-8"))
-    findings, seeds = by_stamp(numbers)
+    first, seeds = by_stamp(numbers)
+    findings = [first]
     lot = f"{1 - 1 / room.stamps_pair[0].layers[-1].channels:.1%} by lot"
-    count = int(findings[0].numbers["stamps"])
-    verdicts = [judged(BETTER_BY_STAMP, findings[0], f"{networks}, stamps", count, lot, seeds=seeds)]
+    count = int(first.numbers["stamps"])
+    verdicts = [judged(BETTER_BY_STAMP, first, f"{networks}, stamps", count, lot, seeds=seeds)]
     curves = room.stamps_trained / "errors.png"
     figures = [copied(room.folder, curves, "stamps-errors", "Errors on the way, with 95 % intervals.")]
     masked = {"masks": room.stamps_masks, "layers": _MEASURED}
@@ -126,7 +127,7 @@ def stamps(room: Room) -> Made:
     return Made(findings, verdicts, figures)
 
 
-def by_stamp(numbers: Mapping[str, Any]) -> tuple[list[Finding], int]:
+def by_stamp(numbers: Mapping[str, Any]) -> tuple[Finding, int]:
     """Which of the two networks errs less on stamps that it never saw; and over how many seeds of each."""
     deep, flat = (numbers["networks"][name] for name in ("vggcnn", "alexcnn"))
     pair = next(
@@ -150,7 +151,7 @@ def by_stamp(numbers: Mapping[str, Any]) -> tuple[list[Finding], int]:
         high=high,
         **errors,
     )
-    return [found], deep["seeds"]
+    return found, deep["seeds"]
 
 
 # ------------------------------------------------------------------ spaces

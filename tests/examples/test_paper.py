@@ -148,7 +148,7 @@ def test_errors_by_stamp_are_told_with_the_deeper_network_first(
     surely = {"networks": json.loads((room.stamps_trained / "errors.json").read_text())["networks"]}
     for change, holds in (([0.1, 0.05, 0.15], True), ([-0.1, -0.15, -0.05], False)):
         pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "trainings": 8, "change": change}
-        assert parts.by_stamp({**surely, "pairs": [pair]})[0][0].holds is holds
+        assert parts.by_stamp({**surely, "pairs": [pair]})[0].holds is holds
 
 
 def test_what_takes_hours_is_made_only_when_it_is_named() -> None:
