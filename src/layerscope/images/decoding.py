@@ -3,10 +3,9 @@
 import io
 import logging
 import stat
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from layerscope.images.bands import (
     white_level,
 )
 from layerscope.images.libtiff import hearing, listening
+from layerscope.shared import Shared
 
 T = TypeVar("T")
 
@@ -262,28 +262,6 @@ def _errors_explained() -> Iterator[None]:
         raise ImageError(f"broken or truncated ({said(error)}); copy it again or save it anew") from error
 
 
-class _Shared:
-    """Lets threads share a context: the first one in enters it, the last one out leaves it."""
-
-    def __init__(self, context: Callable[[], AbstractContextManager[None]]) -> None:
-        self._context = context
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._undo = ExitStack()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._undo.enter_context(self._context())
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._undo.close()
-
-
 @contextmanager
 def _strict_and_quiet() -> Iterator[None]:
     """For a while, Pillow refuses truncated files, leaves sizes to us and keeps its warnings, and libtiff's, to
@@ -301,7 +279,7 @@ def _strict_and_quiet() -> Iterator[None]:
         log.removeHandler(silence)
 
 
-DECODING = _Shared(_strict_and_quiet)
+DECODING = Shared(_strict_and_quiet)
 """What every decode holds. Hold it around many in threads: Python's warning filters stay put meanwhile."""
 
 

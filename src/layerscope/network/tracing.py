@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from layerscope.errors import said
+from layerscope.shared import Shared
 
 
 @contextmanager
@@ -32,24 +33,45 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def in_own_precision() -> Iterator[None]:
-    """No precision but a network's own, whatever torch.autocast surrounds the call, and twice the same bits.
-
-    On CUDA torch convolves float32 in TensorFloat-32, of 10 bits, and sums in any order, unless it is told otherwise.
-    """
+    """No precision but a network's own, whatever torch.autocast surrounds the call."""
     accelerator = torch.accelerator.current_accelerator()
     with ExitStack() as stack:
         for device in {"cpu", accelerator.type if accelerator else "cpu"}:
             stack.enter_context(torch.autocast(device, enabled=False))
-        if accelerator is not None and accelerator.type == "cuda":
-            cudnn = torch.backends.cudnn
-            stack.enter_context(cudnn.flags(cudnn.enabled, deterministic=True, allow_tf32=False))
         yield
+
+
+@contextmanager
+def _convolving_in_float32() -> Iterator[None]:
+    cudnn: Any = torch.backends.cudnn
+    before, order = cudnn.conv.fp32_precision, cudnn.deterministic
+    try:
+        older = cudnn.allow_tf32
+    except RuntimeError:  # torch has two ways to say it, and does not say by the one what the other has set
+        older = None
+    if older is not None:
+        cudnn.allow_tf32 = False
+    if cudnn.conv.fp32_precision == "tf32":
+        cudnn.conv.fp32_precision = "ieee"
+    cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        cudnn.conv.fp32_precision = before
+        if older is not None:
+            cudnn.allow_tf32 = older
+        cudnn.deterministic = order
+
+
+FLOAT32 = Shared(_convolving_in_float32)
+"""What all that is computed of a network holds: on CUDA torch convolves float32 in TensorFloat-32, of 10 bits, and sums
+in any order, unless it is told otherwise. The flags are the process's."""
 
 
 @contextmanager
 def computing() -> Iterator[None]:
     """Around all that is computed of a network: forward, and the way back."""
-    with torch.inference_mode(), in_own_precision():
+    with torch.inference_mode(), in_own_precision(), FLOAT32:
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -72,8 +71,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
         try:
             save_file(plain, partial, {_ABOUT: json.dumps(about)})
         except SafetensorError as error:  # in whose words alone is what the system said
-            number = int(found[1]) if (found := re.search(r"os error (\d+)", str(error))) else errno.EIO
-            raise OSError(number, os.strerror(number)) from error
+            found = re.search(r"os error (\d+)", str(error))
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
         partial.chmod(mode)  # save_file's is for this user only
 
 
