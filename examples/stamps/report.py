@@ -1,7 +1,8 @@
 """What came out of the folds: errors of stamps, the two networks in pairs, and how errors fell, as a figure.
 
 An error is that of a stamp, the share of its pictures that are wrong, over its seeds; 95 % intervals are by bootstrap
-over groups, since pictures of one stamp, and stamps of one kind, are no independent witnesses. Run:
+over groups, since pictures of one stamp, and stamps of one kind, are no independent witnesses. A training that is at
+chance even on stamps it learned from, where others of its network are not, is named and left out. Run:
 
     python examples/stamps/report.py FOLDER
 
@@ -112,21 +113,28 @@ def networks_of(rows: list[Row]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def untrained(rows: list[Row]) -> list[tuple[str, int, int]]:
+    """Trainings, by network, fold and seed, that end at chance on stamps that they learned from, of networks that have
+    others."""
+    last: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.done == 1 and not row.held_out:
+            last[row.network, row.fold, row.seed].append(row)
+    stuck = {which for which, own in last.items() if over_groups(over_seeds(own)).high >= CHANCE}
+    learned = {network for network, _, _ in last.keys() - stuck}
+    return sorted(which for which in stuck if which[0] in learned)
+
+
 def pairs_of(rows: list[Row]) -> Iterator[dict[str, Any]]:
-    """How much more often one network errs than another, over the stamps and trainings that both have."""
+    """How much more often one network errs than another, over the stamps and folds that both have."""
     last = [row for row in rows if row.done == 1 and row.held_out]
     for one, other in combinations(sorted({row.network for row in last}), 2):
-        trained = [{(row.fold, row.seed) for row in last if row.network == name} for name in (one, other)]
-        both = set.intersection(*trained)
-        kept = [row for row in last if (row.fold, row.seed) in both]
-        errors = [over_seeds(row for row in kept if row.network == name) for name in (one, other)]
-        if shown := errors[0].keys() & errors[1].keys():
-            yield {
-                "of": [one, other],
-                "trainings": len(both),
-                "stamps": len(shown),
-                "change": in_pairs(*errors),
-            }
+        errors = [over_seeds(row for row in last if row.network == name) for name in (one, other)]
+        shown = errors[0].keys() & errors[1].keys()
+        folds = {row.fold for row in last if row.stamp in shown}
+        if shown:
+            change = in_pairs(*errors)
+            yield {"of": [one, other], "folds": len(folds), "stamps": len(shown), "change": change}
 
 
 def lines(networks: Mapping[str, Mapping[str, Any]], pairs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -139,8 +147,8 @@ def lines(networks: Mapping[str, Mapping[str, Any]], pairs: Iterable[Mapping[str
         yield "  by class: " + ", ".join(f"{kind} {error:.0%}" for kind, error in found["classes"].items())
     for pair in pairs:
         yield (
-            f"{pair['of'][0]} less {pair['of'][1]}, over {pair['stamps']} stamps and {pair['trainings']} trainings of "
-            f"each: {pair['change']}"
+            f"{pair['of'][0]} less {pair['of'][1]}, over {pair['stamps']} stamps of {pair['folds']} folds: "
+            f"{pair['change']}"
         )
 
 
@@ -193,10 +201,21 @@ def main(folder: Path) -> None:
     rows = read_rows(folder)
     if not rows:
         sys.exit(f"{folder} holds no finished training; examples/stamps/folds.py makes some")
-    networks, pairs = networks_of(rows), list(pairs_of(rows))
+    stuck = untrained(rows)
+    for name, fold, seed in stuck:
+        print(
+            f"{name}, fold {fold}, seed {seed} did not train: it is left out; train it again with another seed"
+        )
+    kept = [row for row in rows if (row.network, row.fold, row.seed) not in stuck]
+    networks, pairs, of_all = networks_of(kept), list(pairs_of(kept)), list(pairs_of(rows))
     print("\n".join(lines(networks, pairs)))
-    save_figure(curves(rows), folder / "errors")
-    publish_json(folder / "errors.json", {"networks": networks, "pairs": pairs})
+    if stuck:
+        print("\n".join(["with what is left out:", *lines({}, of_all)]))
+    save_figure(curves(kept), folder / "errors")
+    publish_json(
+        folder / "errors.json",
+        {"networks": networks, "pairs": pairs, "untrained": stuck, "pairs_of_all": of_all},
+    )
 
 
 if __name__ == "__main__":

@@ -79,8 +79,15 @@ def trained_on_stamps(folder: Path) -> Path:
         name: {"error": [error, error - 0.1, error + 0.1], "seeds": 2}
         for name, error in (("vggcnn", 0.4), ("alexcnn", 0.5))
     }
-    pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "trainings": 8, "change": [0.1, -0.02, 0.15]}
-    (folder / "errors.json").write_text(json.dumps({"networks": networks, "pairs": [pair]}))
+    pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "folds": 4, "change": [0.1, -0.02, 0.15]}
+    of_all = {**pair, "change": [-0.05, -0.1, 0.01]}
+    numbers = {
+        "networks": networks,
+        "pairs": [pair],
+        "pairs_of_all": [of_all],
+        "untrained": [["vggcnn", 1, 0]],
+    }
+    (folder / "errors.json").write_text(json.dumps(numbers))
     return folder
 
 
@@ -142,13 +149,19 @@ def test_errors_by_stamp_are_told_with_the_deeper_network_first(
     found, verdict = sections["stamps"].made.findings[0], sections["stamps"].made.verdicts[0]
     assert found.text == (
         "VGGCNN takes 40.0% of the pictures of a stamp that it never saw for another class (30.0% to 50.0%), AlexCNN "
-        "50.0% (40.0% to 60.0%), over 30 stamps and 8 trainings of each: -10.0 points (-15.0 to +2.0)."
+        "50.0% (40.0% to 60.0%), over 30 stamps of 4 folds: -10.0 points (-15.0 to +2.0)."
     )
     assert (verdict.verdict, verdict.pictures, verdict.seeds) == ("undecided", 30, 2)
+    assert sections["stamps"].made.findings[1].text == (
+        "vggcnn, fold 1, seed 0 ended at chance on stamps that it learned from and is left out; with all that were "
+        "trained: +5.0 points (-1.0 to +10.0)."
+    )
     surely = {"networks": json.loads((room.stamps_trained / "errors.json").read_text())["networks"]}
     for change, holds in (([0.1, 0.05, 0.15], True), ([-0.1, -0.15, -0.05], False)):
-        pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "trainings": 8, "change": change}
-        assert parts.by_stamp({**surely, "pairs": [pair]})[0].holds is holds
+        pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "folds": 4, "change": change}
+        assert parts.by_stamp({**surely, "pairs": [pair], "pairs_of_all": [pair]})[0].holds is holds
+        of_all = {**pair, "change": [change[0], -0.2, 0.2]}  # with those that did not train
+        assert parts.by_stamp({**surely, "pairs": [pair], "pairs_of_all": [of_all]})[0].holds is None
 
 
 def test_what_takes_hours_is_made_only_when_it_is_named() -> None:

@@ -150,6 +150,31 @@ def test_an_interval_is_over_groups_and_not_over_stamps() -> None:
     assert 0.56 < apart.high < 0.58
 
 
+def rows_of(network: str, fold: int, learned: float, never: float) -> list[report.Row]:
+    """Of a training: four groups of four classes, all as often wrong, or, at chance, one class always right."""
+    found = []
+    for held_out, error in ((False, learned), (True, never)):
+        for place in range(8):
+            each = float(place > 0) if error == report.CHANCE else error
+            stamp = (f"class{place}", f"group{fold}", f"{place} {held_out}")
+            found.append(report.Row(network, fold, 0, 1.0, held_out, stamp, each))
+    return found
+
+
+def test_a_training_at_chance_is_named_and_left_out() -> None:
+    rows = [row for fold in range(3) for row in rows_of("alexcnn", fold, 0.3, 0.6)]
+    rows += [row for fold in range(2) for row in rows_of("vggcnn", fold, 0.2, 0.5)]
+    assert report.untrained(rows) == []
+    rows += rows_of("vggcnn", 2, report.CHANCE, report.CHANCE)
+    assert report.untrained(rows) == [("vggcnn", 2, 0)]
+    kept = [row for row in rows if (row.network, row.fold, row.seed) not in report.untrained(rows)]
+    (pair,) = report.pairs_of(kept)
+    assert (pair["folds"], pair["stamps"], round(pair["change"].mean, 6)) == (2, 16, 0.1)
+    (of_all,) = report.pairs_of(rows)
+    assert (of_all["folds"], of_all["stamps"]) == (3, 24)
+    assert of_all["change"].mean == pytest.approx((0.1 * 16 + (0.6 - 7 / 8) * 8) / 24)
+
+
 def test_pairs_are_of_the_stamps_that_both_have() -> None:
     one = {("bird", "a", "1"): 0.5, ("bird", "b", "2"): 1.0, ("bird", "c", "3"): 1.0}
     other = {("bird", "a", "1"): 0.25, ("bird", "b", "2"): 0.75}
