@@ -267,7 +267,7 @@ def _of_columns(alignments: Sequence[Alignment], ways: Sequence[Way]) -> Iterato
             most=max(sizes),
             factor=exp(alignment.gap),
         )
-    else:
+    elif len(ways) > 1:
         yield Finding.of(
             "No rows by receptive field: in no column would the fields be within a factor of {near}.",
             near=NEAR,
