@@ -107,7 +107,7 @@ def test_they_are_compared_and_what_has_no_deconvnet_is_said(
     assert parts <= made.steps.keys()
     said = {part: _said(made, part) for part in parts}
     for name in ("vit", "swin"):
-        assert "by receptive field" not in said["rows"]  # alexcnn alone has rows
+        assert "No rows by receptive field: 1 network, alexcnn, has rows." in said["rows"]
         assert "The rule deconvnet does not go back from" in said["rows"]
         assert f"{name} has no row: the rule deconvnet goes back from the first" in said["rows"]
         assert name in said["similarity"]
