@@ -414,7 +414,17 @@ def _one_token_more(s: Any, x: Tensor) -> Tensor:
     return z
 
 
+def _mixed_kernels(s: Any, x: Tensor) -> Tensor:
+    """A kernel for each picture, mixed by what is in it: all see all."""
+    y = s.c(x)
+    kernels = (y.mean((2, 3)).sigmoid() @ s.t[:4, :36].repeat(1, 4)).view(y.shape[0] * 4, 4, 3, 3)
+    y = torch.nn.functional.conv2d(y.reshape(1, y.shape[0] * 4, 8, 8), kernels, padding=1, groups=y.shape[0])
+    z: Tensor = y.permute(1, 0, 2, 3).reshape(x.shape[0], 4, 8, 8)
+    return z
+
+
 ATTENDED: dict[str, tuple[Any, str]] = {
+    "kernels mixed for each picture": (_mixed_kernels, "8/0"),
     "by itself": (_by_itself, "8/0"),
     "by its square": (_by_its_square, "8/0"),
     "channels attended to": (_channels_attended_to, "8/0"),
@@ -435,6 +445,9 @@ def test_products_and_tokens(name: str) -> None:
     network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
     check(network, module, [""])
     assert str(network.geometry.fields[network.graph.output]) == field
+    if "mixed" in name:
+        assert str(network.feature_geometry.fields[network.graph.output]) == "5/1"
+        assert [layer.operation for layer in network.layers] == ["conv 3x3", "mean + sigmoid", "conv 3x3"]
 
 
 def last(result: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from math import prod
 
 from torch import Tensor
 
-from layerscope.network.graph import Operation
+from layerscope.network.graph import Operation, Ref
 from layerscope.network.layout import (
     CHANNELS,
     COLUMNS,
@@ -99,8 +99,20 @@ def _mapped(operation: Operation, inputs: Sequence[Operation], lengths: Lengths)
     pictures, *rest = map_layout(lengths[1:]).axes
     if source is None or free:
         return Layout((pictures, *rest))
+    if operation.kind == "conv2d" and isinstance(operation.arguments["groups"], Ref):
+        return _pictures_as_groups(source, rest, lengths)
     heads = source.axes[0] if source.along(0) <= {PICTURES, CHANNELS} else pictures
     return Layout((heads, *rest)) if _is_map(source.changed(0, pictures)) else None
+
+
+def _pictures_as_groups(source: Layout, rest: Sequence[Axis], lengths: Lengths) -> Layout | None:
+    """Of a convolution with a kernel for each picture: those are groups of channels then."""
+    pictures = Part(PICTURES, MANY)
+    _, channels, *maps = source.axes
+    alone = source.axes[0] == () and channels[:1] == (pictures,) and source.along(1) <= {PICTURES, CHANNELS}
+    if not alone or not _is_map(Layout(((pictures,), rest[0], *maps))) or lengths[1] % MANY:
+        return None
+    return Layout(((), (pictures, Part(CHANNELS, lengths[1] // MANY)), *rest[1:]))
 
 
 def _has_one_tap(operation: Operation, source: Layout, lengths: Lengths) -> bool:
