@@ -182,7 +182,8 @@ def _decoded_picture(encoded: bytes, max_pixels: int) -> Decoded:
 
 def _decoded_file(file: BinaryIO, max_pixels: int) -> Decoded:
     """A picture of any channels. Colours with more samples beside them are those of all, or the colours alone."""
-    samples = samples_of(file)
+    with DECODING, _errors_explained():
+        samples = samples_of(file)
     if samples is None:
         return _decoded(file, max_pixels, _upright_or_bands)
     limit = max_pixels * samples.count
