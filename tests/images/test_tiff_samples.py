@@ -109,6 +109,17 @@ def test_other_numbers_are_refused(tmp_path: Path, kind: str, bits: int) -> None
     assert f"3 samples a pixel of {bits} bits, which is not read; save" in fault(lambda: load_picture(path))
 
 
+def test_numbers_that_pillow_turns_round_are_refused(tmp_path: Path) -> None:
+    """Of one grey; of several samples they are read."""
+    path, values = tmp_path / "a.tif", drawn("int16", 1)[..., 0]
+    tifffile.imwrite(path, values, byteorder=">")
+    found = load_picture(path)
+    assert isinstance(found, Bands)
+    assert np.array_equal(found.values[..., 0], values)
+    tifffile.imwrite(path, values, byteorder=">", compression="zlib")
+    assert "signed numbers of 16 bits, compressed, the high byte first" in fault(lambda: load_picture(path))
+
+
 def test_several_pages_of_samples_are_refused(tmp_path: Path) -> None:
     values, path = drawn("uint16", 4), tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as file:

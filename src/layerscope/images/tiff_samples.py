@@ -87,7 +87,7 @@ def samples_of(file: BinaryIO) -> Samples | None:
     """The file as pages of one grey, if it keeps bands as samples; None for a picture like any other.
 
     Colours alone, and grey or colours with transparency, are one. Raises ImageError, with the reason alone, for
-    samples that are no bands of one kind, or that cannot be told apart.
+    samples that are no bands of one kind, or cannot be told apart, and for what Pillow reads wrongly.
     """
     start = file.tell()
     header = file.read(16)
@@ -100,6 +100,11 @@ def samples_of(file: BinaryIO) -> Samples | None:
         return None
     finally:
         file.seek(start)
+    if header[:1] == b"M" and any(map(_turned_round, pages)):
+        raise ImageError(
+            "signed numbers of 16 bits, compressed, the high byte first, which Pillow turns round; save it anew with "
+            "the low byte first, or as .npy"
+        )
     if not pages or not _are_bands(pages[0]):
         return None
     _check(pages)
@@ -130,6 +135,12 @@ def _are_bands(tags: Tags) -> bool:
     extra = tags.get(_ALPHA, ())
     see_through = len(extra) == 1 and extra[0] in (1, 2)
     return colours is not None and _one(tags, _SAMPLES) > colours + see_through
+
+
+def _turned_round(tags: Tags) -> bool:
+    """Whether Pillow 13 gives other numbers than there are, where the high byte comes first."""
+    signed = _one(tags, _BITS) == 16 and _one(tags, _KIND, 1) == 2
+    return signed and _one(tags, _SAMPLES) == 1 and _one(tags, _COMPRESSION) != 1
 
 
 def _check(pages: Sequence[Tags]) -> None:
