@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from layerscope.errors import NetworkError
 from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, size_of
 from layerscope.network.gates import gates
 from layerscope.network.geometry import Geometry
@@ -82,6 +83,13 @@ def windows(graph: Graph, operation: Operation) -> tuple[Window, Window]:
     arguments = operation.arguments
     if operation.kind in ("conv1d", "conv2d"):
         weight = arguments["weight"]
+        if isinstance(weight, Ref) and not isinstance(
+            arguments.get("groups"), Ref
+        ):  # of all pictures at once
+            raise NetworkError(
+                f"{operation.place} computes its weights anew each time; make them plain parameters before "
+                "(torch.nn.utils.parametrize.remove_parametrizations, or fold them by hand)"
+            )
         made = graph.operations[weight.index] if isinstance(weight, Ref) else graph.tensors[weight.name]
         taps = 2 if operation.kind == "conv2d" else 1
         kernel = pair(made.shape[-taps:])
