@@ -42,9 +42,10 @@ def main(device: str, side: int = 224, count: int = 128) -> None:
         down = seconds(partial(reconstruct, moved, pictures, layers)) / len(pictures)
         swept = seconds(partial(sweep_images, moved, images, REDUCERS, settings=SETTINGS)) / count
         kind = str(dtype).removeprefix("torch.")
-        print(
-            f"{place}, {kind}: {len(layers)} layers reconstructed {1e3 * down:.1f} ms a picture, a pass {1e3 * swept:.2f} ms"
+        words = (
+            f"{len(layers)} layers reconstructed {1e3 * down:.1f} ms a picture, a pass {1e3 * swept:.2f} ms"
         )
+        print(f"{place}, {kind}: {words}")
 
 
 if __name__ == "__main__":

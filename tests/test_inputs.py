@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +31,12 @@ from layerscope.study.sources import check_network, images_of, network_of
 from layerscope.sweep.one_pass import SweepOptions
 from layerscope.sweep.top_patches import TopPatches
 from layerscope.train.batches import Batches
+from layerscope.train.plan import TrainOptions
+from layerscope.train.recipes import RECIPES
+from layerscope.train.training import train_network
 from layerscope.zoo.native import native_network, strides_of
 from tests.oracles.network.channels import side_by_side
+from tests.support.image_sources import shard
 from tests.support.pictures import noise, saved, written
 
 NETS = b"""
@@ -44,6 +50,9 @@ def conv(channels=3, seed=0):
         nn.Conv2d(channels, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 5, 3, padding=1), nn.ReLU())
     made.preprocessing = Preprocessing(None, 16, 16, (0.4,) * channels, (0.3,) * channels)
     return made
+
+def pair(channels):
+    return nn.Sequential(*conv(channels), nn.Flatten(), nn.Linear(5 * 8 * 8, 2))
 
 def fixed(channels=3):
     return nn.Sequential(*conv(channels), nn.Flatten(), nn.Linear(5 * 8 * 8, 3))
@@ -191,6 +200,73 @@ class TestStudies:
         known = study.manifest["inputs"]["networks"][study.networks[0]]["preprocessing"]
         assert known["order"] == [3, 2, 1, 0]
         assert "order" not in other.preprocessing.about()
+
+
+def labelled(top: Path, kind: str, channels: int) -> str:
+    """Two classes, one darker, of four pictures each, kept in one of the ways; the place."""
+    drawn, members = np.random.default_rng(0), dict[str, bytes]()
+    for number in range(8):
+        name, values = (
+            f"{'dark' if number % 2 else 'light'}/{number}",
+            drawn.integers(0, 20_000, (20, 20, channels)),
+        )
+        values = (values + 20_000 * (1 - number % 2)).astype(np.uint16)
+        bands, file = [Image.fromarray(values[..., band]) for band in range(channels)], io.BytesIO()
+        if kind.endswith("npy"):
+            np.save(file, values)
+        elif kind.endswith("tif"):
+            bands[0].save(file, "TIFF", save_all=True, append_images=bands[1:])
+        for band, image in enumerate(bands if kind == "bands" else ()):
+            (top / name).mkdir(parents=True, exist_ok=True)
+            saved(image, top / name / f"B{band}.tif")
+        if kind in ("npy", "tif"):
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            written(top / f"{name}.{kind}", file.getvalue())
+        members |= {
+            f"{number}.{kind[-3:]}": file.getvalue(),
+            f"{number}.cls": name.split("/", maxsplit=1)[0].encode(),
+        }
+    if kind.startswith("tar"):
+        top.mkdir()
+        return str(shard(top / "a.tar", members))
+    return (
+        f"{top}/*/*/{{{','.join(f'B{band}' for band in range(channels))}}}.tif"
+        if kind == "bands"
+        else str(top)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels"),
+    [("npy", 2), ("tif", 4), ("bands", 4), ("bands", 2), ("tar of npy", 4), ("tar of tif", 2)],
+)
+def test_bands_are_trained_on_and_evaluated(tmp_path: Path, nets: str, kind: str, channels: int) -> None:
+    place = labelled(tmp_path / "p", kind, channels)
+    folders = () if kind.startswith("tar") else ("--labels", "folders")
+    spec, sides = f"{nets}:pair({channels})", ("--input-size", "16", *folders)
+    options = ("--epochs", "2", "--batch", "4", "--white", "65535", "--mean", "20000", "--deviation", "12000")
+    trained = CliRunner().invoke(main, ["train", spec, place, *sides, *options, "--out", f"{tmp_path}/t"])
+    assert trained.exit_code == 0, trained.output
+    assert "skipped" not in trained.output
+    weights = ("-w", f"{tmp_path}/t/weights.safetensors")
+    done = CliRunner().invoke(
+        main, ["evaluate", place, "-n", spec, *weights, *sides, *options[4:], "--out", f"{tmp_path}/e"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "of 8 labelled pictures" in done.output
+
+
+def test_other_channels_are_said_once_before_all_pictures_are_read(tmp_path: Path, nets: str) -> None:
+    for name in ("a", "b"):
+        arrays(tmp_path / "p" / name, 2)
+    images = open_images(str(tmp_path / "p"), labels="folders")
+    said = r"p: no pictures for .*nets\.py:conv, from the first on: a/0\.npy: it has 4 channels \(.*\) and the network "
+    three = load_network(f"{nets}:conv", options=Options(input_size=16))
+    with pytest.raises(ImageError, match=said + r"takes 3; .*, or choose some by --order"):
+        make_study([three], images, tmp_path / "study", options=StudyOptions([TopPatches(2)]))
+    plan = TrainOptions(replace(RECIPES["short"], batch=2), Options(input_size=16))
+    with pytest.raises(ImageError, match=said):
+        train_network(f"{nets}:conv", images, tmp_path / "trained", options=plan)
 
 
 def test_batches_to_train_on_are_cut_from_all_channels(tmp_path: Path, nets: str) -> None:

@@ -66,6 +66,10 @@ def test_a_unit_out_of_range_is_refused_by_the_true_sizes() -> None:
         last.check_unit(Unit("wide", 0, 6, 0))
 
 
+def _one_more(x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x.mean((2, 3))[:, None], x.flatten(2).transpose(1, 2)], 1)
+
+
 #: what happens to a map (4, 5, 7), and the axes, channels and size it has then; None: nobody knows
 CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
     "channels last": (lambda x: x.permute(0, 2, 3, 1), ("rows", "columns", "channels"), 4, (5, 7)),
@@ -98,7 +102,7 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
         (5, 7),
     ),
     "tokens and one more": (
-        lambda x: torch.cat([x.mean((2, 3))[:, None], x.flatten(2).transpose(1, 2)], 1),
+        _one_more,
         ("positions", "channels"),
         4,
         (5, 7),
@@ -152,6 +156,54 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
     "the mean of windows": (lambda x: x[..., :6].reshape(-1, 4, 5, 2, 3).mean(4), None, 0, (1, 1)),
     "transposed and added": (lambda x: x[..., :5] + x[..., :5].transpose(2, 3), None, 0, (1, 1)),
     "products of positions": (lambda x: x.flatten(2).transpose(1, 2) @ x.flatten(2), None, 0, (1, 1)),
+    "channels attended to": (
+        lambda x: (x.flatten(2) @ x.flatten(2).transpose(1, 2)).softmax(-1) @ x.flatten(2),
+        ("channels", "positions"),
+        4,
+        (5, 7),
+    ),
+    "products written out": (
+        lambda x: torch.einsum("nchw,nkhw->nhwk", x, x.mean(1, keepdim=True).expand(-1, 6, -1, -1)),
+        ("rows", "columns", "channels"),
+        6,
+        (5, 7),
+    ),
+    "a tap along tokens": (
+        lambda x: torch.nn.functional.conv1d(x.flatten(2), torch.ones(6, 4, 1)),
+        ("channels", "positions"),
+        6,
+        (5, 7),
+    ),
+    "heads as pictures, reduced": (
+        lambda x: torch.nn.functional.avg_pool2d(x.reshape(-1, 2, 5, 7), 2).reshape(-1, 4, 2, 3),
+        ("channels", "rows", "columns"),
+        4,
+        (2, 3),
+    ),
+    "one more token, taken apart and put back": (
+        lambda x: torch.cat([_one_more(x)[:, :1], _one_more(x)[:, 1:] * 2], 1),
+        ("positions", "channels"),
+        4,
+        (5, 7),
+    ),
+    "the one more token": (
+        lambda x: _one_more(x)[:, :1],
+        ("", "channels"),
+        4,
+        (1, 1),
+    ),
+    "some of the tokens": (
+        lambda x: _one_more(x)[:, :3],
+        None,
+        0,
+        (1, 1),
+    ),
+    "as another": (
+        lambda x: x.flatten(2).reshape_as(x),
+        ("channels", "rows", "columns"),
+        4,
+        (5, 7),
+    ),
     "the batch within": (lambda x: x.transpose(0, 1).contiguous().relu(), None, 0, (1, 1)),
 }  # fmt: skip
 

@@ -156,6 +156,21 @@ def _lrn(x: Tensor, x0: Tensor) -> Tensor:
     return x / (1 + 1e-1 * total / 3) ** 0.75
 
 
+def _mixed_kernel(x: Tensor, r: nn.Module, e: nn.Embedding) -> Tensor:
+    """As CondConv: the pictures are groups, each with a kernel of its own."""
+    count = x.shape[0]
+    kernels = (r(x.mean((2, 3))).sigmoid() @ e.weight).view(count * 2, 4, 3, 3)
+    made = F.conv2d(x.reshape(1, count * 4, 6, 5), kernels, padding=1, groups=count)
+    return made.permute(1, 0, 2, 3).reshape(count, 2, 6, 5)
+
+
+def _one_kernel(x: Tensor, x0: Tensor, r: nn.Module, e: nn.Embedding) -> Tensor:
+    shares = r(x0.mean((2, 3))).sigmoid()[0]
+    kernel = sum(share * own.view(2, 4, 3, 3) for share, own in zip(shares, e.weight, strict=True))
+    assert isinstance(kernel, Tensor)
+    return F.conv2d(x, kernel, padding=1)
+
+
 def _both(function: Twin) -> Callable[..., Tensor]:
     return lambda x, *parts: function(x, x, *parts)
 
@@ -170,6 +185,8 @@ HELD: dict[str, tuple[Callable[[], list[nn.Module]], Callable[..., Tensor], Twin
     "sigmoid times tanh": (lambda: [_one()], lambda x, a: (2 * x) * a(x).tanh(),
         lambda x, x0, a: (2 * x) * a(x0).tanh()),
     "selective kernels": (lambda: [_one(), _one()], _both(_selective), _selective),
+    "a kernel mixed for each picture": (lambda: [nn.Linear(4, 3), nn.Embedding(3, 2 * 4 * 9)], _mixed_kernel,
+        _one_kernel),
     "CBAM": (lambda: [_one()], _both(_cbam), _cbam),
     "GLU": (lambda: [], lambda x: F.glu(x, 1), lambda x, x0: x[:, :2] * x0[:, 2:].sigmoid()),
     "GLU of GELU": (lambda: [_one()], lambda x, a: F.gelu((y := a(x))[:, 2:]) * y[:, :2],

@@ -93,6 +93,8 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         g=nn.Conv2d(4, 4, 1)),
     "a gate over the map": lambda: Written(
         lambda s, x: s.b((y := F.relu(s.a(x))) * s.g(y).sigmoid()), a=conv(), b=conv(4, 2), g=nn.Conv2d(4, 1, 1)),
+    "kernels mixed for each picture": lambda: Written(_mixed, a=conv(), b=conv(4, 2), r=nn.Linear(4, 3),
+        e=nn.Embedding(3, 4 * 4 * 9)),
     "channels last": lambda: Written(
         lambda s, x: s.b(F.gelu(s.l(s.n(s.a(x).permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)), a=conv(), b=conv(4, 2),
         n=nn.LayerNorm(4), l=nn.Linear(4, 4)),
@@ -102,8 +104,16 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "upsampled": lambda: Written(
         lambda s, x: s.b(F.interpolate(F.relu(s.a(x)), scale_factor=2.0)), a=conv(), b=conv(4, 2)),
 }  # fmt: skip
-GATED = frozenset({"squeeze and excitation", "a gate over the map"})
+GATED = frozenset({"squeeze and excitation", "a gate over the map", "kernels mixed for each picture"})
 WITHOUT_WINDOW = GATED | {"a constant made anew"}  # in each pass: always over the whole picture
+
+
+def _mixed(s: Any, x: Tensor) -> Tensor:
+    y = F.relu(s.a(x))
+    count, _, rows, columns = y.shape
+    kernels = (s.r(y.mean((2, 3))).sigmoid() @ s.e.weight).view(count * 4, 4, 3, 3)
+    y = F.conv2d(y.reshape(1, count * 4, rows, columns), kernels, groups=count).permute(1, 0, 2, 3)
+    return s.b(F.relu(y.reshape(count, 4, rows - 2, columns - 2)))  # type: ignore[no-any-return]
 
 
 def all_positions(network: Network, pictures: Tensor) -> list[UnitAt]:

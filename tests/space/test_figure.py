@@ -345,6 +345,11 @@ def test_the_caption_says_what_is_what() -> None:
     said = " ".join(words(space_page(PLANE, CELLS, ABOUT, bare)))
     assert "contrast" not in said
     assert "spread" not in said
+    none = [Zoom(1, (0, 0, 1, 1), "", (Pick(0, CELLS[0], "a.png", 0, 0, (Answer(3, 1.0),)),))]
+    for shown, drawn in ((bare, True), (none, False)):
+        said = " ".join(words(space_page(PLANE, CELLS, ABOUT, shown)))
+        assert ("what it keeps of them (deconvnet" in said) == drawn
+        assert ("No filter here has a portrait: `layerscope filters` draws them" in said) != drawn
 
 
 def test_the_same_page_is_the_same_files() -> None:

@@ -35,6 +35,9 @@ class Bands:
     """
 
     values: _Values
+    colours: Image.Image | None = (
+        None  #: what it is to a network of colours, or of their grey; None: nothing else
+    )
 
     def __post_init__(self) -> None:
         height, width, channels = self.values.shape

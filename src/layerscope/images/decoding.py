@@ -30,6 +30,7 @@ from layerscope.images.bands import (
     white_level,
 )
 from layerscope.images.libtiff import hearing, listening
+from layerscope.images.tiff_samples import samples_of
 from layerscope.shared import Shared
 
 T = TypeVar("T")
@@ -176,7 +177,21 @@ def _of_band(name: str, make: Callable[[], T]) -> T:
 def _decoded_picture(encoded: bytes, max_pixels: int) -> Decoded:
     if encoded.startswith(ARRAY):
         return decode_array(encoded)
-    return _decoded(io.BytesIO(encoded), max_pixels, _upright_or_bands)
+    return _decoded_file(io.BytesIO(encoded), max_pixels)
+
+
+def _decoded_file(file: BinaryIO, max_pixels: int) -> Decoded:
+    """A picture of any channels. Colours with more samples beside them are those of all, or the colours alone."""
+    with DECODING, _errors_explained():
+        samples = samples_of(file)
+    if samples is None:
+        return _decoded(file, max_pixels, _upright_or_bands)
+    limit = max_pixels * samples.count
+    bands = _decoded(samples.file, limit, lambda image: samples.read(image, _upright))
+    if not samples.coloured:
+        return bands
+    file.seek(0)
+    return replace(bands, colours=_decoded(file, max_pixels, _upright_rgb))
 
 
 def _decoded_band(name: str, encoded: bytes, max_pixels: int) -> Band:
@@ -192,7 +207,7 @@ def _read(path: Path, max_pixels: int) -> Decoded:
     if band_names(path) or path.suffix.lower() == SUFFIX:
         return decode_files(encoded_files(path), path, max_pixels=max_pixels)
     with _opened(path, 3 * max(max_pixels, MAX_PIXELS)) as file:
-        return _decoded(file, max_pixels, _upright_or_bands)
+        return _decoded_file(file, max_pixels)
 
 
 def _decoded(file: BinaryIO, max_pixels: int, made: Callable[[ImageFile.ImageFile], T]) -> T:

@@ -25,10 +25,12 @@ from layerscope.network.layout import (
     Layout,
     Part,
     folded,
+    length_of,
     map_layout,
     regrouped,
     vector_layout,
 )
+from layerscope.network.products import PRODUCTS, product_layout
 
 Lengths = tuple[int, ...]  #: of all axes of a result
 Rule = Callable[
@@ -51,12 +53,14 @@ UPSAMPLING = frozenset(
 )  #: to another size of maps: each position from some neighbours
 _MAPPED = UPSAMPLING | frozenset(
     (
-        "conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d pixel_shuffle "
+        "conv1d conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d pixel_shuffle "
         "pixel_unshuffle"
     ).split()
 )  #: take and give maps in torch's order
 ELEMENTWISE = frozenset(
-    "rsqrt square reciprocal erf rsub where masked_fill maximum minimum clamp_max threshold".split()
+    (
+        "rsqrt square reciprocal erf rsub where masked_fill maximum minimum clamp_max threshold slice_scatter type_as"
+    ).split()
 )  #: as pointwise, but each a layer of its own
 _KEPT = ELEMENTWISE | frozenset(
     "layer_norm rms_norm group_norm instance_norm pad constant_pad_nd narrow slice roll flip".split()
@@ -85,10 +89,38 @@ def find_layout(
 
 
 def _mapped(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
-    """Of what makes maps of maps, or of what has no positions yet."""
+    """Of what makes maps of maps, or of what has no positions yet; of one tap, what it reads in any order."""
     source = inputs[0].layout if inputs else None
     free = source is None or not source.has_positions
-    return map_layout(lengths[1:]) if len(lengths) == 4 and (free or _is_map(source)) else None
+    if source is not None and not free and _has_one_tap(operation, source, lengths):
+        return source.changed(1, (Part(CHANNELS, lengths[1]),))
+    if len(lengths) != 4:
+        return None
+    pictures, *rest = map_layout(lengths[1:]).axes
+    if source is None or free:
+        return Layout((pictures, *rest))
+    if operation.kind == "conv2d" and isinstance(operation.arguments["groups"], Ref):
+        return _pictures_as_groups(source, rest, lengths)
+    heads = source.axes[0] if source.along(0) <= {PICTURES, CHANNELS} else pictures
+    return Layout((heads, *rest)) if _is_map(source.changed(0, pictures)) else None
+
+
+def _pictures_as_groups(source: Layout, rest: Sequence[Axis], lengths: Lengths) -> Layout | None:
+    """Of a convolution with a kernel for each picture: those are groups of channels then."""
+    pictures = Part(PICTURES, MANY)
+    _, channels, *maps = source.axes
+    alone = source.axes[0] == () and channels[:1] == (pictures,) and source.along(1) <= {PICTURES, CHANNELS}
+    if not alone or not _is_map(Layout(((pictures,), rest[0], *maps))) or lengths[1] % MANY:
+        return None
+    return Layout(((), (pictures, Part(CHANNELS, lengths[1] // MANY)), *rest[1:]))
+
+
+def _has_one_tap(operation: Operation, source: Layout, lengths: Lengths) -> bool:
+    """Whether it is a convolution whose results read one position each."""
+    arguments, plain = operation.arguments, source.along(1) <= {CHANNELS}
+    if operation.kind not in ("conv1d", "conv2d") or source.lengths[2:] != lengths[2:] or not plain:
+        return False
+    return all(n == 1 for n in arguments["stride"]) and not any(arguments["padding"])
 
 
 def _of_maps(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
@@ -122,8 +154,10 @@ def _aligned(operation: Operation, inputs: Sequence[Operation], lengths: Lengths
 
 
 def _agreed(axes: set[Axis], length: int) -> Axis | None:
-    """The one axis among them; of channels in any number of parts the fewest."""
+    """The one axis among them; of channels in any number of parts the fewest, of those and what is read the latter."""
     named = {axis for axis in axes if axis}
+    if read := {axis for axis in named if all(part.read for part in axis)}:
+        named = read | {axis for axis in named if any(part.along != CHANNELS for part in axis)}
     if len(named) > 1 and all(part.along == CHANNELS for axis in named for part in axis):
         return (Part(CHANNELS, length),)
     if len(named) > 1 or not (named or length == 1):
@@ -138,6 +172,8 @@ def _joined(operation: Operation, inputs: Sequence[Operation], place: int, lengt
     if named == {CHANNELS}:
         return (Part(CHANNELS, length),)
     placed = [n for n, axis in enumerate(axes) if axis and axis[0].along != CHANNELS]
+    if len(placed) == 1 and length_of(axes[placed[0]] or ()) == length:
+        return axes[placed[0]]  # the others are empty
     free = [i.layout is not None or not i.carries for i in inputs]
     if len(placed) != 1 or not all(free) or len(inputs) != len(operation.arguments["tensors"]):
         return None
@@ -161,6 +197,8 @@ def _kept(operation: Operation, source: Layout, lengths: Lengths) -> Layout | No
         if before == now:
             continue
         axis = source.axes[place]
+        if now == 0:
+            return source.changed(place, (Part(CHANNELS, 0),))
         if len(axis) != 1:
             return None
         part = axis[0]
@@ -176,10 +214,14 @@ def _kept(operation: Operation, source: Layout, lengths: Lengths) -> Layout | No
 
 
 def _some_tokens(operation: Operation, tokens: Part, length: int) -> Axis | None:
-    """Of tokens those that have a place again as rows and columns; None for other ones."""
-    if operation.kind not in ("narrow", "slice") or length != tokens.places:
+    """Of tokens those with a place again as rows and columns, those without one as channels; None for others."""
+    if operation.kind not in ("narrow", "slice") or operation.arguments.get("step", 1) != 1:
         return None
     start = slice(operation.arguments["start"], None).indices(tokens.length)[0]
+    if start + length <= tokens.before or start >= tokens.before + tokens.places:
+        return (Part(CHANNELS, length),) if length > 1 else ()
+    if length != tokens.places:
+        return None
     rows, columns = tokens.grid
     return (Part(ROWS, rows), Part(COLUMNS, columns)) if start == tokens.before else None
 
@@ -191,27 +233,6 @@ def _reduce(operation: Operation, source: Layout, lengths: Lengths) -> Layout | 
         return None
     kept = bool(operation.arguments.get("keepdim"))
     return source.without(gone, kept=kept)
-
-
-def _attended(operation: Operation, inputs: Sequence[Operation], lengths: Lengths) -> Layout | None:
-    """Of a product of matrices, or of attention: the rows of the first operand, the columns of the last.
-
-    Positions that stand in the columns are those that attention reads.
-    """
-    if len(inputs) < 2:
-        fixed = bool(inputs) and isinstance(next(iter(operation.arguments.values())), Ref)
-        return _by_source(_linear)(operation, inputs, lengths) if fixed else None  # times a fixed matrix
-    first, last = inputs[0].layout, inputs[min(2, len(inputs) - 1)].layout
-    if first is None or last is None or len(first.axes) != len(last.axes):
-        return None
-    column = tuple(
-        part if part.along in (CHANNELS, PICTURES) else replace(part, read=True) for part in last.axes[-1]
-    )
-    if any(part.read for part in last.axes[-1]) or any(
-        part.read for axis in first.axes[:-1] for part in axis
-    ):
-        return None
-    return first.changed(-1, column)
 
 
 def _permute(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
@@ -273,10 +294,12 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_MAPPED, _mapped),
     **dict.fromkeys(_KEPT, _by_source(_kept)),
     **dict.fromkeys(REDUCED, _by_source(_reduce)),
-    **dict.fromkeys(("scaled_dot_product_attention", "matmul", "bmm"), _attended),
+    **dict.fromkeys(PRODUCTS, product_layout),
     "permute": _by_source(_permute),
     **dict.fromkeys(("transpose", "swapaxes"), _by_source(_transpose)),
-    **dict.fromkeys(("flatten", "reshape", "unflatten", "squeeze"), _by_source(_reshape)),
+    **dict.fromkeys(
+        ("flatten", "reshape", "reshape_as", "view_as", "unflatten", "squeeze"), _by_source(_reshape)
+    ),
     "unsqueeze": _by_source(_unsqueeze),
     "linear": _by_source(_linear),
     "stack": _by_source(_stack),

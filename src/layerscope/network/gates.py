@@ -51,6 +51,8 @@ def gates(graph: Graph, operation: Operation) -> frozenset[int]:
     Of a sigmoid and a tanh the sigmoid is the gate. Empty, too, where all operands are squashed alike, so that
     nobody can say which of them is the map, and for a smooth rectifier written out, `rectified`.
     """
+    if operation.kind == "conv2d":
+        return _mixed_kernel(graph, operation)
     operands = tuple(dict.fromkeys(i for i in operation.inputs if graph.operations[i].carries))
     if operation.kind != "mul" or len(operands) < 2 or rectified(graph, operation) is not None:
         return frozenset()
@@ -58,6 +60,13 @@ def gates(graph: Graph, operation: Operation) -> frozenset[int]:
     if strong == weak or (strong < _BOUNDED and _sees(graph, other, gate)):
         return frozenset()
     return frozenset({gate})
+
+
+def _mixed_kernel(graph: Graph, operation: Operation) -> frozenset[int]:
+    """The weights of a convolution that are mixed anew for each picture (Yang et al. 2019, CondConv)."""
+    made = [operation.arguments[name] for name in ("weight", "bias")]
+    found = {a.index for a in made if isinstance(a, Ref) and graph.operations[a.index].carries}
+    return frozenset(found - {operation.inputs[0]})
 
 
 @dataclass(frozen=True)

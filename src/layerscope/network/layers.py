@@ -6,13 +6,15 @@ module; a merge done in Python is named after the module whose result it is (``l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from layerscope.network.axes import POINTWISE, apart_of, channels_of, size_of
+from layerscope.network.gates import gates
 from layerscope.network.geometry import Geometry, ReceptiveField
-from layerscope.network.graph import Graph, Operation
+from layerscope.network.graph import Graph, Operation, Ref
 from layerscope.network.layout import CHANNELS, ONE, Axes
+from layerscope.network.products import PRODUCTS
 from layerscope.network.receptive_fields import pair, windows
 
 _PLUMBING = frozenset(
@@ -85,7 +87,7 @@ def find_layers(
         Layer(
             name=final[group[0]],
             kind=graph.operations[group[0]].kind,
-            operation=" + ".join(_describe(graph, graph.operations[index]) for index in group),
+            operation=_described(graph, group),
             channels=channels_of(graph.operations[group[-1]]),
             size=size_of(graph.operations[group[-1]])
             if graph.operations[group[-1]].axes is not None
@@ -107,11 +109,11 @@ def _group(graph: Graph) -> list[list[int]]:
 
     A softmax, sigmoid or tanh at the very end makes scores into something else: a layer of its own.
     """
-    users = graph.users
+    users, kernels = graph.users, _kernels(graph)
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
     for operation in graph.operations:
-        if operation.kind in _PLUMBING or not operation.carries:
+        if operation.kind in _PLUMBING or not operation.carries or operation.index in kernels:
             continue
         source = operation.inputs[0] if len(operation.inputs) == 1 else -1
         pointwise = operation.kind in POINTWISE and not (
@@ -123,9 +125,37 @@ def _group(graph: Graph) -> list[list[int]]:
         else:
             group = []
             groups.append(group)
-        group.append(operation.index)
-        group_of[operation.index] = group
+        own = (operation.index, *_handed_back(graph, operation))
+        group.extend(own)
+        group_of.update(dict.fromkeys(own, group))
     return groups
+
+
+def _kernels(graph: Graph) -> frozenset[int]:
+    """What makes kernels that are mixed for each picture, and is no layer."""
+    found = set()
+    for operation in graph.operations:
+        made = gates(graph, operation) if operation.kind == "conv2d" else ()
+        for index in made:
+            at = graph.operations[index]
+            while at.kind in _PLUMBING:
+                at = graph.operations[at.inputs[0]]
+            if at.kind in PRODUCTS | {"linear"}:
+                found.add(at.index)
+    return frozenset(found)
+
+
+def _handed_back(graph: Graph, operation: Operation) -> list[int]:
+    """What turns the result of a convolution with a kernel for each picture into the pictures' maps again."""
+    found: list[int] = []
+    while (operation.kind == "conv2d" and isinstance(operation.arguments["groups"], Ref)) or found:
+        users = graph.users[found[-1] if found else operation.index]
+        if len(users) != 1 or graph.operations[users[0]].kind not in _PLUMBING:
+            return []
+        found.append(users[0])
+        if graph.operations[users[0]].batch_first:
+            return found
+    return found
 
 
 def _names(graph: Graph, groups: list[list[int]]) -> dict[int, str]:
@@ -156,6 +186,11 @@ def _feeders(graph: Graph, group: list[int], owner: Mapping[int, int]) -> list[i
     return list(found)
 
 
+def _described(graph: Graph, group: Sequence[int]) -> str:
+    operations = [graph.operations[index] for index in group]
+    return " + ".join(_describe(graph, one) for one in operations if one.kind not in _PLUMBING)
+
+
 def _describe(graph: Graph, operation: Operation) -> str:
     word = _WORDS.get(operation.kind, operation.kind)
     if operation.kind == "conv2d":
@@ -173,7 +208,11 @@ def _describe(graph: Graph, operation: Operation) -> str:
 
 def _describe_conv(graph: Graph, operation: Operation) -> str:
     rows, columns = windows(graph, operation)
-    groups, channels = int(operation.arguments["groups"]), channels_of(graph.operations[operation.inputs[0]])
+    source, groups = graph.operations[operation.inputs[0]], operation.arguments["groups"]
+    channels = channels_of(source)
+    if isinstance(groups, Ref):  # a kernel for each picture, which are groups
+        channels = source.layout.channels if source.layout is not None else 0
+        groups = channels // graph.operations[operation.inputs[1]].shape[0]
     depthwise = groups > 1 and groups == channels
     words = f"{'depthwise ' if depthwise else ''}conv {_times(rows.kernel, columns.kernel)}"
     words += _stride(rows.stride, columns.stride)

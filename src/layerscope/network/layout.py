@@ -186,6 +186,18 @@ def folded(layout: Layout) -> Layout:
     )
 
 
+def runs(parts: Iterable[Part]) -> list[Part]:
+    """Parts, those of rows or of columns that are one run of positions together as one."""
+    found: list[Part] = []
+    for part in sorted(parts, key=lambda part: (part.along, part.step)):
+        before = found[-1] if found else None
+        if before is not None and before.along == part.along and part.step == before.step * before.length:
+            found[-1] = replace(before, length=before.length * part.length)
+        else:
+            found.append(part)
+    return found
+
+
 # ------------------------------------------------------------------ reshaped
 
 

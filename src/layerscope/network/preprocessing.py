@@ -133,6 +133,14 @@ class Preprocessing:
         seen = self._cropped(shown, place)
         return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
 
+    def misfit(self, picture: Decoded) -> str:
+        """Why the network cannot see a picture of these channels; "" if it can."""
+        try:
+            self._source(picture)
+        except ImageError as error:
+            return str(error)
+        return ""
+
     def resized(self, picture: Decoded) -> Tensor | None:
         """The whole picture as `apply` resizes it, (channels, height, width), uint8 or float32; None: long and thin."""
         return self._resized(self._source(picture))
@@ -150,6 +158,8 @@ class Preprocessing:
     def _source(self, picture: Decoded) -> _Source:
         """The picture in the channels that the network sees."""
         wanted = len(self.mean)
+        if isinstance(picture, Bands) and self.order is None and wanted in (1, 3):
+            picture = picture.colours or picture
         if isinstance(picture, Image.Image) and self.order is None and wanted in (1, 3):
             mode = "RGB" if wanted == 3 else "L"
             return picture if picture.mode == mode else picture.convert(mode)
@@ -158,10 +168,11 @@ class Preprocessing:
         if self.order is not None and max(self.order) < there:
             return own[..., list(self.order)]
         if self.order is not None or there != wanted:
+            some = ", or choose some by --order" if self.order is None and there > wanted else ""
             needs = f"takes {wanted}" if self.order is None else f"is to see channel {max(self.order)} of it"
             raise ImageError(
                 f"it has {there} channels ({own.shape[0]} x {own.shape[1]} x {there}) and the network {needs}; give "
-                "pictures of its own channels, as .npy, TIFF of a page per band, or a file per band"
+                f"pictures of its own channels, as .npy, TIFF of a page per band, or a file per band{some}"
             )
         return own
 

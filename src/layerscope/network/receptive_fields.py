@@ -20,7 +20,8 @@ from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING,
 from layerscope.network.gates import gates
 from layerscope.network.geometry import Geometry
 from layerscope.network.graph import Graph, Operation, Ref
-from layerscope.network.layout import CHANNELS, COLUMNS, PICTURES, ROWS, TOKENS, Axis, Layout, Part
+from layerscope.network.layout import CHANNELS, COLUMNS, PICTURES, ROWS, TOKENS, Axis, Layout, Part, runs
+from layerscope.network.products import PRODUCTS, summed_over
 from layerscope.network.readers import (
     Edge,
     Node,
@@ -80,14 +81,18 @@ def pair(value: Any) -> tuple[int, int]:
 def windows(graph: Graph, operation: Operation) -> tuple[Window, Window]:
     """Windows (rows, columns) of a convolution or of a max or average pool."""
     arguments = operation.arguments
-    if operation.kind == "conv2d":
+    if operation.kind in ("conv1d", "conv2d"):
         weight = arguments["weight"]
-        if isinstance(weight, Ref):
+        if isinstance(weight, Ref) and not isinstance(
+            arguments.get("groups"), Ref
+        ):  # of all pictures at once
             raise NetworkError(
                 f"{operation.place} computes its weights anew each time; make them plain parameters before "
                 "(torch.nn.utils.parametrize.remove_parametrizations, or fold them by hand)"
             )
-        kernel = pair(graph.tensors[weight.name].shape[2:])
+        made = graph.operations[weight.index] if isinstance(weight, Ref) else graph.tensors[weight.name]
+        taps = 2 if operation.kind == "conv2d" else 1
+        kernel = pair(made.shape[-taps:])
     else:
         kernel = pair(arguments["kernel_size"])
     stride = pair(arguments["stride"] or kernel)
@@ -110,7 +115,7 @@ def _node(graph: Graph, operation: Operation, seeing: frozenset[int]) -> Node:
     if operation.index not in seeing:
         return Node(size, unknown=f"{operation.place} does not see the picture")
     edges = []
-    for source in dict.fromkeys(operation.inputs[: 1 if operation.kind == "expand_as" else None]):
+    for source in dict.fromkeys(operation.inputs[: 1 if operation.kind.endswith("_as") else None]):
         if source not in seeing or _stands_apart(operation, graph.operations[source]):
             continue
         readers = _readers(graph, operation, graph.operations[source])
@@ -157,7 +162,7 @@ def _all(length: int) -> Window:
 def _mixed(operation: Operation, source: Operation, parts: Iterable[Part]) -> Readers:
     """Each position by all that differ from it in these parts of the map alone."""
     readers: dict[str, Reader] = {}
-    own = [part for part in parts if not part.read]
+    own = runs(part for part in parts if not part.read)
     if any(part.along == PICTURES for part in own):
         return None
     (rows, columns), (height, width) = size_of(source), size_of(operation)
@@ -181,11 +186,9 @@ def _whole(operation: Operation, source: Operation) -> Readers:
 
 
 def _attended(operation: Operation, source: Operation, read: Layout) -> Readers:
-    """Of the first operand its own position, but for what is summed over; of others all that they have in a row."""
-    arguments = list(operation.arguments.values())
-    if arguments[0] == Ref(source.index):
-        return _mixed(operation, source, read.axes[-1])
-    return _mixed(operation, source, (*read.axes[-2], *read.axes[-1]))
+    """Its own position, but for what is summed over, or read by attention."""
+    parts = summed_over(operation, source)
+    return None if parts is None else _mixed(operation, source, parts)
 
 
 def _normalised(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -300,6 +303,8 @@ def _along(axis: Axis) -> str:
 
 def _narrow(operation: Operation, source: Operation, read: Layout) -> Readers:
     axis, arguments = read.axes[int(operation.arguments["dim"])], operation.arguments
+    if operation.layout is not None and not operation.layout.has_positions:
+        return _whole(operation, source)
     length = prod(part.length for part in axis)
     start, _, step = slice(arguments["start"], None, arguments.get("step", 1)).indices(length)
     part, name = Window(stride=step, pad=-start), _along(axis)
@@ -356,19 +361,20 @@ _BORDERS: Mapping[str, Callable[[int, int], int]] = {
 }  #: the position of a map of this length that a position beyond its edge is a copy of
 
 
-_REGROUPED = frozenset({"flatten", "reshape", "unflatten", "squeeze"})
+_REGROUPED = frozenset({"flatten", "reshape", "reshape_as", "view_as", "unflatten", "squeeze"})
 _NORMS = frozenset({"layer_norm", "rms_norm", "group_norm", "instance_norm"})
 _NOTHING = 1e-12  # weights below it are rounding
 
 _WINDOWED: Mapping[str, Callable[[Graph, Operation, Operation], Readers]] = {
     **dict.fromkeys(
-        ("conv2d", "max_pool2d", "avg_pool2d"), lambda graph, operation, _: windows(graph, operation)
+        ("conv1d", "conv2d", "max_pool2d", "avg_pool2d"),
+        lambda graph, operation, _: windows(graph, operation),
     ),
     "conv_transpose2d": _transposed,
 }
 _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
     **dict.fromkeys(POINTWISE | ELEMENTWISE | {"expand_as"}, _pointwise),
-    **dict.fromkeys(("matmul", "bmm", "scaled_dot_product_attention"), _attended),
+    **dict.fromkeys(PRODUCTS, _attended),
     **dict.fromkeys(UPSAMPLING, _upsampled),
     **dict.fromkeys(("adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
     **dict.fromkeys(("layer_norm", "rms_norm"), _normalised),
@@ -376,7 +382,7 @@ _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
     **dict.fromkeys(REDUCED - {"select"}, _mean),
     "select": _select,
     **dict.fromkeys(
-        "flatten reshape unflatten squeeze unsqueeze transpose swapaxes permute stack unbind getitem".split(),
+        _REGROUPED | set("unsqueeze transpose swapaxes permute stack unbind getitem".split()),
         _moved,
     ),
     "linear": _linear,

@@ -75,16 +75,28 @@ def _reversal_of_stretch(graph: Graph, operations: Iterable[Operation], rule: Ru
 def _obstacle_within(graph: Graph, operations: Iterable[Operation], rule: Rule) -> Operation | None:
     for operation in operations:
         random = operation.kind in _NEVER or operation.normalises_by_batch
-        if random or (operation.carries and rule.clamp and not linear.is_linear(graph, operation)):
+        held = _held_within(graph, operation, rule)
+        if random or (operation.carries and rule.clamp and not linear.is_linear(graph, operation, held)):
             return operation
     return None
 
 
 def sources(graph: Graph, operation: Operation, rule: Rule) -> tuple[int, ...]:
     """The operations that a signal goes on to from this one, each once."""
-    held = frozenset() if stretch_of(graph, operation) else gating.held(graph, operation, rule)
-    found = (i for i in entries(graph, operation) if graph.operations[i].carries and i not in held)
-    return tuple(dict.fromkeys(found))
+    stretch = stretch_of(graph, operation)
+    inside, found, left = {one.index for one in stretch}, set[int](), {operation.index}
+    while left:
+        one = graph.operations[left.pop()]
+        held = _held_within(graph, one, rule) if stretch else gating.held(graph, one, rule)
+        below = {i for i in one.inputs if graph.operations[i].carries and i not in held}
+        left |= below & inside
+        found |= below - inside
+    return tuple(dict.fromkeys(i for i in entries(graph, operation) if i in found))
+
+
+def _held_within(graph: Graph, operation: Operation, rule: Rule) -> frozenset[int]:
+    """What is held of an operation in a stretch: a kernel mixed for each picture, made before the stretch begins."""
+    return gating.held(graph, operation, rule) if operation.kind == "conv2d" else frozenset()
 
 
 def supports(rule: Rule, graph: Graph, operation: Operation) -> bool:
@@ -102,15 +114,14 @@ def make_reversible(
     reversal = reversal_of(graph, operation, rule)
     assert reversal is not None, operation.place
     arguments = {name: graph.with_tensors(value) for name, value in operation.arguments.items()}
-    stretch = stretch_of(graph, operation)
+    stretch, reached = stretch_of(graph, operation), sources(graph, operation, rule)
     if stretch:
         operation = replace(operation, inputs=entries(graph, operation))
-    reached = sources(graph, operation, rule) if not stretch else None
     made = Reversible(
         operation,
         arguments,
         tuple(graph.operations[i].shape for i in operation.inputs),
-        tuple(graph.operations[i].carries and (reached is None or i in reached) for i in operation.inputs),
+        tuple(i in reached for i in operation.inputs),
         reversal,
         rectifies=rectifies,
         rectified=rectified,

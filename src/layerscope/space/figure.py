@@ -38,6 +38,8 @@ _MOST = (12, 6, 8)  # zooms, patches of one, filters of one
 _HEADING = Heading(_MARGIN, 40, 48, 40, 40, _LARGE, _SMALL, lines=8, room=0.97)
 _TOGETHER = 512  # cells resized at a time
 _CONTRAST = "; then its contrast: how often, of a patch of the region and another, the former excites it more"
+_DRAWN = "A filter is its patches, the strongest first, and beneath them what it keeps of them"
+_BARE = "No filter here has a portrait: `layerscope filters` draws them, by `--rule gradient` of any layer"
 
 Shape = tuple[int, int]  # height and width
 Bounds = tuple[int, int, int, int]  # left, top, right, bottom
@@ -153,7 +155,7 @@ def space_page(
     _check(plane, zooms)
     layout = _lay_out(plane, zooms, display)
     pen = _Pen(Canvas.blank(_DPI))
-    words = _caption(about, zooms, layout, (rule, display))
+    words = _caption(about, zooms, layout, (rule, show_signal(np.zeros((1, 1, 3)), display).rule))
     top = y = _HEADING.draw(pen.canvas, about.title, words, layout.right - _MARGIN)
     for zoom in zooms:
         _draw_zoom(pen, layout, zoom, plane, cells, y)
@@ -257,16 +259,15 @@ def _way(own: int, side: int) -> Image.Resampling:
 
 def _caption(about: PlaneDrawn, zooms: Sequence[Zoom], layout: _Arrangement, drawing: tuple[str, str]) -> str:
     every = [one for zoom in zooms for pick in zoom.picks for one in pick.filters]
-    means = show_signal(np.zeros((1, 1, 3)), drawing[1]).rule
     reduced = any(one.sprite is not None and _panel_size(one) > layout.panel for one in every)
     spread = ", spread out again where reduced" if reduced and layout.zero is not None else ""
     contrast = _CONTRAST if any(one.contrast is not None for one in every) else ""
+    drawn = any(one.sprite is not None for one in every)
     return (
         f"{about.caption} Left: the plane. Beside it numbered parts of it; patches picked from them, each with its row "
         "and column in the layer and its picture; and the filters with the highest activations there. Above a filter: "
-        f"its channel and its activation at the patch{contrast}. A filter is drawn by the patches that excite it most, "
-        f"the strongest first, and beneath them what it keeps of them ({drawing[0]}; {means}{spread}). Striped: not "
-        "seen, outside the picture."
+        f"its channel and its activation at the patch{contrast}. {_DRAWN if drawn else _BARE}"
+        f"{f' ({drawing[0]}; {drawing[1]}{spread})' if drawn else ''}. Striped: not seen, outside the picture."
     )
 
 

@@ -109,7 +109,9 @@ class Space:
         if found >= asked:
             return ""
         pictures, of_each = len(np.unique(self.pictures)), int(np.bincount(self.pictures).max())
-        which = "" if where == "all" else " that lie inside them"
+        (layer,) = (row for row in self.results.layers.to_pylist() if row["layer"] == self.layer)
+        every = where == "all" or of_each == layer["rows"] * layer["columns"]
+        which = "" if every else " that lie inside them"
         few = f"its {pictures:,} pictures have at most {of_each:,} each{which}"
         if self.options["per_picture"] is not None and of_each >= self.options["per_picture"]:
             few, which = f"at most {of_each:,} of a picture were asked for (--per-picture)", ""

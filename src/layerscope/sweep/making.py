@@ -25,6 +25,7 @@ from layerscope.errors import ImageError, NetworkWarning, StudyError, said
 from layerscope.images.sets import ImageSet
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
+from layerscope.network.suiting import check_channels
 from layerscope.progress import Count, Told
 from layerscope.study.folder import Study
 from layerscope.study.manifest import (
@@ -131,6 +132,7 @@ class _Making:
 
     def run(self, engine: Engine) -> None:
         """Compute what is missing, write all results, then the manifest."""
+        check_channels(self.images, {n.name: n.preprocessing for n in self.networks})
         _warn_of_left_out(self.networks)
         begun = self._begin()
         stores = [Checkpoints(self.out / WORK / folder, begun.digest) for folder in self.folders]

@@ -21,6 +21,7 @@ from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
+from layerscope.network.suiting import check_channels
 from layerscope.sweep.engine import surroundings
 from layerscope.train.batches import Batches, check_labels
 from layerscope.train.processes import Processes
@@ -126,6 +127,8 @@ class Plan:
             raise TrainingError(
                 f"{self.images.description}: {count} pictures are fewer than a batch of {batch}; give a smaller --batch"
             )
+        for images in filter(None, (self.images, self.validation)):
+            check_channels(images, {self.spec: self.module[1]})
         if batch % self.processes.count:
             raise TrainingError(
                 f"a batch of {batch} pictures is not shared evenly by {self.processes.count} processes; give another "

@@ -181,6 +181,9 @@ class _Training:
 
     def _end_epoch(self, epoch: int) -> None:
         losses, wrong, seen = self.sums
+        if not seen:
+            why = self.bad[0] if self.bad else "another process was given them"
+            raise TrainingError(f"{self.plan.images.description}: no picture could be read: {why}")
         row: dict[str, Any] = {"epoch": epoch, "step": self.step}
         row |= {"rate": self.recipe.rate_at(self.step - 1, self.steps)}
         row |= {"loss": losses / max(1, seen), "error": wrong / max(1, seen)}

@@ -268,9 +268,12 @@ def _of_columns(alignments: Sequence[Alignment], ways: Sequence[Way]) -> Iterato
             factor=exp(alignment.gap),
         )
     else:
-        yield Finding.of(
-            "No rows by receptive field: in no column would the fields be within a factor of {near}.",
-            near=NEAR,
+        alone = "No rows by receptive field: {rows} network, {network}, has rows."
+        apart = "No rows by receptive field: in no column would the fields be within a factor of {near}."
+        yield (
+            Finding.of(apart, near=NEAR)
+            if len(ways) > 1
+            else Finding.of(alone, rows=1, network=ways[0].network.name)
         )
 
 

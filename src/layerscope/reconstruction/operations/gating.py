@@ -22,6 +22,8 @@ def held(graph: Graph, operation: Operation, rule: Rule) -> frozenset[int]:
     """Inputs made from the picture that the rule holds constant: gates, denominators, a map's own mean."""
     if not rule.clamp:
         return frozenset()
+    if operation.kind == "conv2d":
+        return gates(graph, operation)
     if operation.kind == "mul":
         made = rectified(graph, operation)
         return frozenset({made.gate}) if made is not None else gates(graph, operation)
