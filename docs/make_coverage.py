@@ -48,7 +48,8 @@ PRODUCTS = frozenset({"scaled_dot_product_attention", "matmul", "bmm", "einsum"}
 HEAD = (
     "# Networks, one by one",
     "",
-    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own;",
+    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own, and at which no",
+    "pool makes a map larger;",
 )
 LEGEND = (
     "",
@@ -146,15 +147,24 @@ def look(name: str, file: str) -> Found:
 
 
 def read(module: nn.Module, own: int) -> tuple[Network | None, str]:
-    """The network at the smallest side that it takes, or why it is not read."""
+    """The network at the smallest side that it takes without enlarging a map by a pool, or why it is not read."""
     why = ""
     for side in (*(s for s in SIDES if s < own), own):
         try:
             shown = Preprocessing(resize=None, height=side, width=side)
-            return Network.from_module(module, preprocessing=shown), ""
+            network = Network.from_module(module, preprocessing=shown)
         except LayerscopeError as error:
             why = str(error)
+            continue
+        if side == own or not enlarges(network.graph):
+            return network, ""
     return None, why
+
+
+def enlarges(graph: Graph) -> bool:
+    """Whether an adaptive pool makes more positions than it is given: those of VGG, of maps of less than 7 by 7."""
+    pools = (o for o in graph.operations if o.kind.startswith("adaptive_"))
+    return any(max(o.shape[-2:]) > max(graph.operations[o.inputs[0]].shape[-2:]) for o in pools)
 
 
 def back(network: Network, picture: Tensor, rule: str) -> str:
@@ -255,7 +265,7 @@ def positive(graph: Graph) -> Graph:
     return replace(graph, tensors=tensors)
 
 
-def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Tensor:
+def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Any:
     """An operation with no path cut: max-pools average, what saturates hands everything on."""
     if operation.kind in OPEN or (operation.kind == "to" and operation.carries):  # all is in float64
         return values[operation.inputs[0]]
@@ -272,8 +282,10 @@ def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Ten
     arguments = {name: graph.with_tensors(a) for name, a in operation.arguments.items()}
     if operation.kind in ("softmax", "scaled_dot_product_attention"):  # of large values all but one are zero
         values = {i: tame(values[i]) for i in operation.inputs}
-    made: Tensor = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
-    return made
+    made: Any = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
+    return (
+        made.double() if isinstance(made, Tensor) and made.is_floating_point() else made
+    )  # some say that theirs is float32
 
 
 def tame(values: Any) -> Any:
