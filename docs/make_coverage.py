@@ -48,8 +48,8 @@ PRODUCTS = frozenset({"scaled_dot_product_attention", "matmul", "bmm", "einsum"}
 HEAD = (
     "# Networks, one by one",
     "",
-    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own, and at which no",
-    "pool makes a map larger;",
+    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own, at which",
+    "no pool makes a map larger;",
 )
 LEGEND = (
     "",
@@ -266,7 +266,8 @@ def positive(graph: Graph) -> Graph:
 
 
 def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Any:
-    """An operation with no path cut: max-pools average, what saturates hands everything on."""
+    """An operation with no path cut: max-pools average, what saturates hands everything on. In float64, also where an
+    operation states another kind."""
     if operation.kind in OPEN or (operation.kind == "to" and operation.carries):  # all is in float64
         return values[operation.inputs[0]]
     if operation.kind == "max_pool2d":
@@ -283,9 +284,7 @@ def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Any
     if operation.kind in ("softmax", "scaled_dot_product_attention"):  # of large values all but one are zero
         values = {i: tame(values[i]) for i in operation.inputs}
     made: Any = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
-    return (
-        made.double() if isinstance(made, Tensor) and made.is_floating_point() else made
-    )  # some say that theirs is float32
+    return made.double() if isinstance(made, Tensor) and made.is_floating_point() else made
 
 
 def tame(values: Any) -> Any:
