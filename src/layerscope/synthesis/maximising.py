@@ -20,12 +20,13 @@ from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, top_of, way_down
 from layerscope.reconstruction.rules import GRADIENT, check_moved
-from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
+from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, colours_of, inputs_of
 from layerscope.synthesis.jitter import drawn_move, neighbours
 from layerscope.synthesis.nature import Aims, Nature, maps_of
 from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
 _AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
+_ON_DEVICE = 1 << 21  # the same where the network is not on the CPU
 _CALM = 0.25  # of the steps, at the end, over which the rate falls
 _MOST = 8.0  # pixels of a shift
 _GRATING = 11  # pixels: what sees no more tells where a wave begins, and stands no shift
@@ -157,7 +158,8 @@ def _batches(
             if name is None
             else canvas_of(network, network.layer(name), options.margin)
         )
-        size = max(1, _AT_ONCE // (canvas.height * canvas.width * options.each))
+        most = _AT_ONCE if network.device.type == "cpu" else _ON_DEVICE
+        size = max(1, most // (canvas.height * canvas.width * options.each))
         places = wanted[name]
         yield from ((canvas, places[start : start + size]) for start in range(0, len(places), size))
 
@@ -180,7 +182,9 @@ def _climb(
         for place, channel in enumerate(chosen)
     )
     shape = (canvas.network.input_shape[0], canvas.height, canvas.width)
-    pixels = Pixels.drawn(options.prior, shape, list(numbers))
+    pixels = Pixels.drawn(
+        options.prior, shape, list(numbers), canvas.network.device, colours_of(canvas.network)
+    )
     seen = min(shape[1:]) - 2 * options.margin
     shift = min(_MOST, options.shift * max(0, seen - _GRATING))
     aims = (

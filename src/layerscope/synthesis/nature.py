@@ -177,7 +177,7 @@ def sorted_features(maps: Tensor) -> Tensor:
 def maps_of(canvas: Canvas, inputs: Tensor, watched: Sequence[int]) -> dict[int, Tensor]:
     """What operations give for preprocessed pictures: (rows, channels, ...), by operation; 0: the pictures."""
     operations = canvas.network.graph.operations
-    found = results_of(canvas.network, inputs, watched)
+    found = results_of(canvas.network, canvas.whole(inputs), watched)
     return {index: arranged(operations[index], found[index]) if index else inputs for index in watched}
 
 
