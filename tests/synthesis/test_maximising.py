@@ -17,8 +17,8 @@ from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
 from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, colours_of, inputs_of, results_of
-from layerscope.synthesis.jitter import Move, drawn_move, neighbours
-from layerscope.synthesis.maximising import measured
+from layerscope.synthesis.jitter import Move, drawn_moves, neighbours
+from layerscope.synthesis.maximising import least_first, measured
 from layerscope.synthesis.pixels import Pixels, eight_bits
 from tests.support.studies import bytes_of
 
@@ -318,11 +318,56 @@ def test_moves() -> None:
     assert Move(2, -3).of(picture)[..., 2:, :-3] == pytest.approx(picture[..., :-2, 3:], abs=1e-5)
     half = Move(factor=2).of(torch.arange(8.0).expand(1, 1, 8, 8))[0, 0, 4]
     assert half.diff()[1:-1].tolist() == pytest.approx([0.5] * 5, abs=1e-5)
-    drawn = [drawn_move(1, step, 3, 0.1) for step in range(200)]
-    assert max(abs(move.down) for move in drawn) <= 3 < max(abs(move.down) for move in drawn) + 0.2
-    assert 0.9 <= min(move.factor for move in drawn) < 0.92
-    assert drawn_move(1, 7, 3, 0.1) == drawn[7] != drawn_move(2, 7, 3, 0.1)
     assert len(set(neighbours(4, 0.05))) == 10
+
+
+def test_the_least_activation_counts_most() -> None:
+    reached = torch.tensor([[1.0, -2.0, 0.0], [1.1, -2.0, 0.0], [2.0, -3.0, 0.0]])
+    weights = least_first(reached)
+    assert weights.sum(0).tolist() == pytest.approx([1, 1, 1])
+    assert weights[0, 0] > 0.95
+    assert weights[2, 1] > 0.95
+    assert weights[:, 2].tolist() == pytest.approx([1 / 3] * 3)
+    assert torch.allclose(least_first(reached * 1e-6), weights)
+
+
+def test_what_is_made_stands_moves() -> None:
+    """More of the activation stays than where nothing was moved; what sees little is not moved."""
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        *(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 5, stride=2), nn.ReLU()),
+        nn.Conv2d(8, 4, 5),
+    )
+    network = Network.from_module(module, preprocessing=Preprocessing(80, 80, 80))
+    units, still = [Unit("4", channel) for channel in range(4)], MaximiseOptions(shift=0, scaling=0)
+    moved, unmoved = (maximise(network, units, options=options) for options in (MaximiseOptions(), still))
+    for one, other in zip(moved, unmoved, strict=True):
+        assert one.moved is not None
+        assert other.moved is not None
+        assert one.moved[0] > 0.7
+        assert other.moved[0] < 0.4
+        assert one.activation < other.activation
+    small = [Unit("0", 1)]
+    options = MaximiseOptions(scaling=0)
+    (one,), (other,) = (maximise(network, small, options=options) for options in (options, still))
+    assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_drawn_moves() -> None:
+    """Some of the neighbours, each but a part of its way or a little beyond."""
+    drawn = [drawn_moves(1, step, 4, 0.08, 7) for step in range(200)]
+    every = [move for moves in drawn for move in moves]
+    assert {len(moves) for moves in drawn} == {7}
+    assert 4 < max(abs(move.down) for move in every) <= 5
+    assert 0.9 <= min(move.factor for move in every) < 0.92
+    directions = {(np.sign(move.down), np.sign(move.across), np.sign(move.factor - 1)) for move in every}
+    assert len(directions) == 10
+    assert all(abs(move.down) in (0, abs(move.across)) or move.across == 0 for move in every)
+    assert drawn_moves(1, 7, 4, 0.08, 7) == drawn[7] != drawn_moves(2, 7, 4, 0.08, 7)
+    assert len(drawn_moves(1, 7, 4, 0.08, 20)) == 10
+    assert len(drawn_moves(1, 7, 0, 0.08, 20)) == 2
+    assert drawn_moves(1, 7, 0, 0, 20) == (Move(),)
+    assert set(drawn_moves(1, 7, 4, 0.08, 20, whole=True)) == set(neighbours(4, 0.08))
 
 
 def test_pictures_of_one_channel_differ() -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+_BEYOND = 1.25  # of the way of a move, that is gone at most
+
 
 @dataclass(frozen=True)
 class Move:
@@ -32,14 +34,28 @@ class Move:
         return F.grid_sample(pictures, places, padding_mode="reflection", align_corners=False)
 
 
-def drawn_move(seed: int, step: int, shift: float, scaling: float) -> Move:
-    """A move by up to ``shift`` pixels and a share ``scaling``: a pure function of seed and step."""
-    down, across, factor = np.random.default_rng((seed, step)).uniform(-1, 1, 3)
-    return Move(shift * down, shift * across, 1 + scaling * factor)
+def drawn_moves(
+    seed: int, step: int, shift: float, scaling: float, count: int, *, whole: bool = False
+) -> tuple[Move, ...]:
+    """So many of the `neighbours` in random order, each but a random part of its way, up to a quarter beyond it.
+
+    A pure function of seed and step. So what stands them all stands the moves on the way too: a pattern that repeats
+    itself after ``shift`` pixels does not. ``whole``: each all of its way. All that there are where ``count`` is more;
+    the picture itself where nothing moves.
+    """
+    every = neighbours(shift, scaling)
+    drawn = np.random.default_rng((seed, step))
+    order, parts = drawn.permutation(len(every)), drawn.uniform(0, _BEYOND, len(every))
+    chosen = ((every[place], 1.0 if whole else float(parts[place])) for place in order[:count])
+    moves = (
+        Move(move.down * part, move.across * part, 1 + (move.factor - 1) * part) for move, part in chosen
+    )
+    return tuple(moves) or (Move(),)
 
 
 def neighbours(shift: float, scaling: float) -> tuple[Move, ...]:
-    """Moves that what excites a channel should stand: in eight directions, smaller and larger."""
+    """Moves that what excites a channel should stand: in eight directions, smaller and larger; of what is 0 none."""
     steps = (-shift, 0.0, shift)
     shifts = [Move(down, across) for down in steps for across in steps if (down, across) != (0, 0)]
-    return (*shifts, Move(factor=1 - scaling), Move(factor=1 + scaling))
+    scales = [Move(factor=1 - scaling), Move(factor=1 + scaling)]
+    return (*shifts, *(scales if scaling else ()))

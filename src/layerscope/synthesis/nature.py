@@ -153,6 +153,11 @@ class Aims:
         spread = {index: aim.repeat_interleave(times, 0) for index, aim in self.spread.items()}
         return Aims(self.strongest.repeat_interleave(times), spread)
 
+    def of_moves(self, count: int) -> Aims:
+        """All rows so many times, one after the other."""
+        spread = {index: aim.repeat(count, 1, 1) for index, aim in self.spread.items()}
+        return Aims(self.strongest.repeat(count), spread)
+
     def distances(self, found: Mapping[int, Tensor]) -> Tensor:
         """Of each picture the squared distance of its sorted features, over their squared norm: mean of operations."""
         each = [
