@@ -336,7 +336,7 @@ def test_what_is_made_stands_moves() -> None:
     torch.manual_seed(3)
     module = nn.Sequential(
         *(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 5, stride=2), nn.ReLU()),
-        nn.Conv2d(8, 4, 5),
+        nn.Conv2d(8, 4, 9),
     )
     network = Network.from_module(module, preprocessing=Preprocessing(80, 80, 80))
     units, still = [Unit("4", channel) for channel in range(4)], MaximiseOptions(shift=0, scaling=0)
@@ -354,20 +354,24 @@ def test_what_is_made_stands_moves() -> None:
 
 
 def test_drawn_moves() -> None:
-    """Some of the neighbours, each but a part of its way or a little beyond."""
+    """In turns some of the neighbours, each but a part of its way or a little beyond."""
     drawn = [drawn_moves(1, step, 4, 0.08, 7) for step in range(200)]
-    every = [move for moves in drawn for move in moves]
+    whole = neighbours(4, 0.08)
     assert {len(moves) for moves in drawn} == {7}
-    assert 4 < max(abs(move.down) for move in every) <= 5
-    assert 0.9 <= min(move.factor for move in every) < 0.92
-    directions = {(np.sign(move.down), np.sign(move.across), np.sign(move.factor - 1)) for move in every}
-    assert len(directions) == 10
-    assert all(abs(move.down) in (0, abs(move.across)) or move.across == 0 for move in every)
+    assert {sum(place in moves for moves in drawn) for place in range(10)} == {140}
+    every = [(place, move) for moves in drawn for place, move in moves.items()]
+    assert 4 < max(abs(move.down) for _, move in every) <= 5
+    assert 0.9 <= min(move.factor for _, move in every) < 0.92
+    for place, move in every:
+        turned = move.down * whole[place].across - move.across * whole[place].down
+        assert turned == pytest.approx(0, abs=1e-9)
+        assert (move.factor - 1) * (whole[place].factor - 1) >= 0
     assert drawn_moves(1, 7, 4, 0.08, 7) == drawn[7] != drawn_moves(2, 7, 4, 0.08, 7)
     assert len(drawn_moves(1, 7, 4, 0.08, 20)) == 10
     assert len(drawn_moves(1, 7, 0, 0.08, 20)) == 2
-    assert drawn_moves(1, 7, 0, 0, 20) == (Move(),)
-    assert set(drawn_moves(1, 7, 4, 0.08, 20, whole=True)) == set(neighbours(4, 0.08))
+    assert drawn_moves(1, 7, 0, 0, 20) == {0: Move()}
+    late = drawn_moves(1, 7, 4, 0.08, 20, late=True)
+    assert sum(move == whole[place] for place, move in late.items()) == 5
 
 
 def test_pictures_of_one_channel_differ() -> None:

@@ -19,6 +19,10 @@ class Move:
     across: float = 0.0
     factor: float = 1.0
 
+    def part(self, way: float) -> Move:
+        """So much of it."""
+        return Move(self.down * way, self.across * way, 1 + (self.factor - 1) * way)
+
     def of(self, pictures: Tensor) -> Tensor:
         """The pictures (rows, channels, height, width) moved, bilinear; mirrored where they end."""
         if self == Move():
@@ -35,22 +39,23 @@ class Move:
 
 
 def drawn_moves(
-    seed: int, step: int, shift: float, scaling: float, count: int, *, whole: bool = False
-) -> tuple[Move, ...]:
-    """So many of the `neighbours` in random order, each but a random part of its way, up to a quarter beyond it.
+    seed: int, step: int, shift: float, scaling: float, count: int, *, late: bool = False
+) -> dict[int, Move]:
+    """So many of the `neighbours`, by their place, each but a random part of its way, up to a quarter beyond it.
 
     A pure function of seed and step. So what stands them all stands the moves on the way too: a pattern that repeats
-    itself after ``shift`` pixels does not. ``whole``: each all of its way. All that there are where ``count`` is more;
-    the picture itself where nothing moves.
+    itself after ``shift`` pixels does not. ``late``: half of them all of their way. They take turns, in random order;
+    all that there are where ``count`` is more; the picture itself where nothing moves.
     """
     every = neighbours(shift, scaling)
-    drawn = np.random.default_rng((seed, step))
-    order, parts = drawn.permutation(len(every)), drawn.uniform(0, _BEYOND, len(every))
-    chosen = ((every[place], 1.0 if whole else float(parts[place])) for place in order[:count])
-    moves = (
-        Move(move.down * part, move.across * part, 1 + (move.factor - 1) * part) for move, part in chosen
-    )
-    return tuple(moves) or (Move(),)
+    if not every:
+        return {0: Move()}
+    drawn, turns = np.random.default_rng((seed, step)), np.random.default_rng(seed)
+    parts, whole = drawn.uniform(0, _BEYOND, len(every)), drawn.permutation(len(every)) % 2 == 0
+    order = turns.permutation(len(every))
+    places = [int(order[(step * count + place) % len(every)]) for place in range(min(count, len(every)))]
+    ways = {place: 1.0 if late and whole[place] else float(parts[place]) for place in places}
+    return {place: every[place].part(way) for place, way in ways.items()}
 
 
 def neighbours(shift: float, scaling: float) -> tuple[Move, ...]:

@@ -7,7 +7,7 @@ coefficients, colours and small moves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ _AT_ONCE = 1 << 18  # pixels that are run together: larger batches do not go qui
 _ON_DEVICE = 1 << 21  # the same where the network is not on the CPU
 _CALM = 0.25  # of the steps, at the end, over which the rate falls and moves go all their way
 _GRATING = 11  # pixels: what sees no more tells where a wave begins, and stands no shift
-_SHARE = 1 / 4  # of what is seen beyond, that a shift is at most
+_SHARE = 1 / 7  # of what is seen beyond, that a shift is at most
 _LOOKED = 3 << 14  # pixels of a picture, moved in several ways, that are run in a step,
 _LEAST_MOVES, _MOST_MOVES = 4, 10  # but so many of the moves, and no more than there are
 _SHARPNESS = 80.0  # with which the least activation is preferred to others, as shares of their mean
@@ -42,7 +42,7 @@ class MaximiseOptions:
     """How a channel's picture is found: ``steps`` of Adam at ``rate`` from nearly grey pixels drawn by ``seed``.
 
     ``margin``: pixels around what a unit sees. In each step pictures are moved in up to 10 ways, by up to ``shift``
-    pixels, at most a quarter of what a unit sees beyond its first 11, or scaled by up to ``scaling``, and the least of
+    pixels, at most a seventh of what a unit sees beyond its first 11, or scaled by up to ``scaling``, and the least of
     the activations is raised. ``each``: pictures per channel; ``diversity``, the
     weight of how alike the layer finds them, keeps them apart. ``decay``: the weight of the mean square of the
     network's input, for Simonyan's class models. ``nature``: with the prior "study", the weight of how far features
@@ -204,9 +204,9 @@ def _climb(
 
     def loss(step: int, pictures: Tensor) -> Tensor:
         late = step >= (1 - _CALM) * options.steps
-        moves = drawn_moves(options.seed, step, shift, options.scaling, _moves(canvas), whole=late)
-        moved = torch.cat([move.of(pictures) for move in moves])
-        return climb.loss(inputs_of(canvas.network, moved), len(moves))
+        moves = drawn_moves(options.seed, step, shift, options.scaling, _moves(canvas), late=late)
+        moved = torch.cat([move.of(pictures) for move in moves.values()])
+        return climb.loss(inputs_of(canvas.network, moved), list(moves))
 
     pace = Pace(options.steps, options.rate, _CALM, _LAST)
     made = lowered(pixels, loss, pace, lambda: done(len(channels)))
@@ -216,22 +216,24 @@ def _climb(
 
 @dataclass(frozen=True)
 class _Climb:
-    """What is lowered: ``wanted`` is the channel of each picture, (rows, 1)."""
+    """What is lowered: ``wanted`` is the channel of each picture, (rows, 1); ``known``: by move the activations under
+    it, (rows,), as last found."""
 
     canvas: Canvas
     wanted: Tensor
     options: MaximiseOptions
     aims: Aims | None
+    known: dict[int, Tensor] = field(default_factory=dict)
 
-    def loss(self, inputs: Tensor, moves: int) -> Tensor:
+    def loss(self, inputs: Tensor, moves: Sequence[int]) -> Tensor:
         """Of preprocessed pictures, all of them moved in one way after all of them moved in another."""
-        options, wanted = self.options, self.wanted.repeat(moves, 1)
+        options, wanted, count = self.options, self.wanted.repeat(len(moves), 1), len(moves)
         lost = options.decay * inputs.square().mean((1, 2, 3))
         if self.aims is None:
             values = self.canvas.values(inputs)
             reached = counted = values.gather(1, wanted)[:, 0]
         else:
-            top, aims = self.canvas.operation.index, self.aims.of_moves(moves)
+            top, aims = self.canvas.operation.index, self.aims.of_moves(count)
             found = maps_of(self.canvas, inputs, (*aims.spread, top))
             values = self.canvas.of_unit(found[top])
             reached = values.gather(1, wanted)[:, 0] / aims.strongest
@@ -239,8 +241,16 @@ class _Climb:
             lost = lost + options.nature * aims.distances(found)
         if options.each > 1:
             lost = lost + options.diversity * reached.detach() * _alike(values, options.each)
-        weights = least_first(reached.detach().reshape(moves, -1))
-        return lost.sum() / moves - (weights.flatten() * counted).sum()
+        weights = self.weights(moves, reached.detach().reshape(count, -1))
+        return lost.sum() / count - (weights.flatten() * counted).sum()
+
+    def weights(self, moves: Sequence[int], reached: Tensor) -> Tensor:
+        """How much each of the activations (moves, rows) counts, by what is known of all moves; in the mean of moves
+        as much as one activation."""
+        self.known.update(zip(moves, reached, strict=True))
+        every = least_first(torch.stack(list(self.known.values())))
+        places = [list(self.known).index(move) for move in moves]
+        return every[places] * (len(self.known) / len(moves))
 
 
 def least_first(reached: Tensor) -> Tensor:
