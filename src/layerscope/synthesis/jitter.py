@@ -8,7 +8,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-_BEYOND = 1.25  # of the way of a move, that is gone at most
+_BEYOND = 1.5  # of the way of a move, that is gone at most
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Move:
 def drawn_moves(
     seed: int, step: int, shift: float, scaling: float, count: int, *, late: bool = False
 ) -> dict[int, Move]:
-    """So many of the `neighbours`, by their place, each but a random part of its way, up to a quarter beyond it.
+    """So many of the `neighbours`, by their place, each but a random part of its way, up to half beyond it.
 
     A pure function of seed and step. So what stands them all stands the moves on the way too: a pattern that repeats
     itself after ``shift`` pixels does not. ``late``: half of them all of their way. They take turns, in random order;
