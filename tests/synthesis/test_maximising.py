@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 
 from layerscope import Network, Preprocessing, Unit, load_network
 from layerscope.errors import NetworkError, OutputError, UnsupportedOperationError
+from layerscope.network.showing import Shown
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
-from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, inputs_of, results_of
-from layerscope.synthesis.jitter import Move, drawn_move, neighbours
-from layerscope.synthesis.maximising import measured
+from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, colours_of, inputs_of, results_of
+from layerscope.synthesis.jitter import Move, drawn_moves, neighbours
+from layerscope.synthesis.maximising import least_first, measured
 from layerscope.synthesis.pixels import Pixels, eight_bits
 from tests.support.studies import bytes_of
 
@@ -80,14 +82,58 @@ def test_without_it_pixels_go_to_the_ends() -> None:
 def test_derivatives_of_what_is_raised(prior: str) -> None:
     network = small(size=12).to(dtype=torch.float64)
     canvas = canvas_of(network, network.layer("3"), 2)
-    drawn = Pixels.drawn(prior, (3, canvas.height, canvas.width), [5])  # type: ignore[arg-type]
+    shape = (3, canvas.height, canvas.width)
+    drawn = Pixels.drawn(prior, shape, [5], colours=(2, 0, 1))  # type: ignore[arg-type]
     start = drawn.parameters.detach().double().requires_grad_()
 
     def raised(parameters: Tensor) -> Tensor:
-        pictures = Pixels(drawn.prior, parameters, drawn.height, drawn.width).pictures()
+        pictures = replace(drawn, parameters=parameters).pictures()
         return canvas.values(inputs_of(network, Move(0.7, -0.4, 1.03).of(pictures)))[0, 1]
 
     assert torch.autograd.gradcheck(raised, (start,), eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("prior", ["none", "fourier"])
+def test_pixels_are_where_the_network_is(prior: str) -> None:
+    drawn = Pixels.drawn(prior, (3, 6, 7), [1, 2], "meta", (0, 1, 2))  # type: ignore[arg-type]
+    assert drawn.parameters.is_leaf
+    assert drawn.pictures().device.type == "meta"
+
+
+def test_colours_are_those_of_the_input() -> None:
+    """Of a network that reads blue, green, red the same picture as of one that reads red, green, blue, mirrored."""
+    weights = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(3))
+    networks = [filled(weights), filled(weights.flip(1))]
+    turned = replace(networks[1].preprocessing, order=(2, 1, 0))
+    networks[1] = replace(networks[1], preprocessing=turned)
+    assert [colours_of(network) for network in networks] == [(0, 1, 2), (2, 1, 0)]
+    found, mirrored = (maximise(network, [Unit("0", 1)], options=QUICK)[0] for network in networks)
+    assert np.abs(found.pixels.astype(int) - mirrored.pixels[..., ::-1]).max() <= 1
+    assert not np.array_equal(found.pixels, mirrored.pixels)
+
+
+@pytest.mark.parametrize(
+    ("shown", "order", "colours"),
+    [
+        (None, None, None),
+        ((3, 1, 0), None, (3, 1, 0)),
+        ((3, 1, 1), None, None),
+        ((2,), None, None),
+        ("grey", None, None),
+    ],
+)
+def test_which_channels_are_colours(
+    shown: Shown, order: tuple[int, ...] | None, colours: tuple[int, ...] | None
+) -> None:
+    preprocessing = Preprocessing(9, 9, 9, (0.5,) * 4, (0.5,) * 4, shown=shown, order=order)
+    network = Network.from_module(nn.Sequential(nn.Conv2d(4, 2, 3)), preprocessing=preprocessing)
+    assert colours_of(network) == colours
+    drawn = Pixels.drawn("fourier", (4, 9, 9), [1], colours=colours)
+    waves = Pixels.drawn("fourier", (4, 9, 9), [1]).pictures().logit()
+    mixed = drawn.pictures().logit()
+    for channel in range(4):
+        same = torch.allclose(waves[:, channel], mixed[:, channel], atol=1e-6)
+        assert same == (channel not in (colours or ()))
 
 
 # ------------------------------------------------------------------ where
@@ -156,6 +202,44 @@ def test_branches_that_round_sizes_differently(margin: int) -> None:
     pixels = torch.rand(1, 3, canvas.height, canvas.width)
     (maps,) = results_of(network, pixels, [canvas.operation.index]).values()
     torch.testing.assert_close(canvas.values(pixels), canvas.of_unit(maps), rtol=1e-5, atol=1e-6)
+
+
+class Joined(nn.Module):
+    """A convolution that rounds sizes up beside a pool that rounds them down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1)
+        self.up, self.down = nn.Conv2d(4, 4, 3, stride=2, padding=1), nn.MaxPool2d(2)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        first = self.first(pictures)
+        return self.last(torch.cat([self.up(first), self.down(first)], 1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("margin", [0, 1, 2, 5, 29, 40])
+@pytest.mark.parametrize("size", [64, 30])
+def test_a_canvas_on_which_branches_would_not_meet(margin: int, size: int) -> None:
+    """Of another parity than the input: run with more beyond it, a unit gives what it gives in a whole picture."""
+    torch.manual_seed(3)
+    preprocessing = Preprocessing(size, size, size, (0.5,) * 3, (0.5,) * 3)
+    network = Network.from_module(Joined().eval(), preprocessing=preprocessing)
+    layer = network.layer("last")
+    assert layer.field is not None
+    canvas = canvas_of(network, layer, margin)
+    side = min(size, layer.field.size[0] + 2 * margin)
+    assert (canvas.height, canvas.width) == (side, side)
+    pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    whole = torch.full((2, 3, size, size), 0.5)
+    whole[..., :side, :side] = pixels
+    there = network.representations(inputs_of(network, whole), ["last"])["last"]
+    found = canvas.values(inputs_of(network, pixels))
+    torch.testing.assert_close(found, canvas.of_unit(there), rtol=1e-5, atol=1e-5)
+    other = pixels.clone()
+    other[..., canvas.height // 2, canvas.width // 2] += 0.3
+    assert not torch.equal(canvas.values(inputs_of(network, other)), found)
+    (one,) = maximise(network, [Unit("last", 1)], options=MaximiseOptions(steps=2, margin=margin))
+    assert one.pixels.shape == (side, side, 3)
 
 
 def test_a_canvas_is_no_larger_than_the_input() -> None:
@@ -234,11 +318,60 @@ def test_moves() -> None:
     assert Move(2, -3).of(picture)[..., 2:, :-3] == pytest.approx(picture[..., :-2, 3:], abs=1e-5)
     half = Move(factor=2).of(torch.arange(8.0).expand(1, 1, 8, 8))[0, 0, 4]
     assert half.diff()[1:-1].tolist() == pytest.approx([0.5] * 5, abs=1e-5)
-    drawn = [drawn_move(1, step, 3, 0.1) for step in range(200)]
-    assert max(abs(move.down) for move in drawn) <= 3 < max(abs(move.down) for move in drawn) + 0.2
-    assert 0.9 <= min(move.factor for move in drawn) < 0.92
-    assert drawn_move(1, 7, 3, 0.1) == drawn[7] != drawn_move(2, 7, 3, 0.1)
     assert len(set(neighbours(4, 0.05))) == 10
+
+
+def test_the_least_activation_counts_most() -> None:
+    reached = torch.tensor([[1.0, -2.0, 0.0], [1.1, -2.0, 0.0], [2.0, -3.0, 0.0]])
+    weights = least_first(reached)
+    assert weights.sum(0).tolist() == pytest.approx([1, 1, 1])
+    assert weights[0, 0] > 0.95
+    assert weights[2, 1] > 0.95
+    assert weights[:, 2].tolist() == pytest.approx([1 / 3] * 3)
+    assert torch.allclose(least_first(reached * 1e-6), weights)
+
+
+def test_what_is_made_stands_moves() -> None:
+    """More of the activation stays than where nothing was moved; what sees little is not moved."""
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        *(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 5, stride=2), nn.ReLU()),
+        nn.Conv2d(8, 4, 9),
+    )
+    network = Network.from_module(module, preprocessing=Preprocessing(80, 80, 80))
+    units, still = [Unit("4", channel) for channel in range(4)], MaximiseOptions(shift=0, scaling=0)
+    moved, unmoved = (maximise(network, units, options=options) for options in (MaximiseOptions(), still))
+    for one, other in zip(moved, unmoved, strict=True):
+        assert one.moved is not None
+        assert other.moved is not None
+        assert one.moved[0] > 0.6
+        assert other.moved[0] < 0.4
+        assert one.activation < other.activation
+    small = [Unit("0", 1)]
+    options = MaximiseOptions(scaling=0)
+    (one,), (other,) = (maximise(network, small, options=options) for options in (options, still))
+    assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_drawn_moves() -> None:
+    """In turns some of the neighbours, each but a part of its way or a little beyond."""
+    drawn = [drawn_moves(1, step, 4, 0.08, 7) for step in range(200)]
+    whole = neighbours(4, 0.08)
+    assert {len(moves) for moves in drawn} == {7}
+    assert {sum(place in moves for moves in drawn) for place in range(10)} == {140}
+    every = [(place, move) for moves in drawn for place, move in moves.items()]
+    assert 5 < max(abs(move.down) for _, move in every) <= 6
+    assert 0.88 <= min(move.factor for _, move in every) < 0.9
+    for place, move in every:
+        turned = move.down * whole[place].across - move.across * whole[place].down
+        assert turned == pytest.approx(0, abs=1e-9)
+        assert (move.factor - 1) * (whole[place].factor - 1) >= 0
+    assert drawn_moves(1, 7, 4, 0.08, 7) == drawn[7] != drawn_moves(2, 7, 4, 0.08, 7)
+    assert len(drawn_moves(1, 7, 4, 0.08, 20)) == 10
+    assert len(drawn_moves(1, 7, 0, 0.08, 20)) == 2
+    assert drawn_moves(1, 7, 0, 0, 20) == {0: Move()}
+    late = drawn_moves(1, 7, 4, 0.08, 20, late=True)
+    assert sum(move == whole[place] for place, move in late.items()) == 5
 
 
 def test_pictures_of_one_channel_differ() -> None:

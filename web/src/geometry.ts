@@ -57,6 +57,13 @@ export function frameOf(field: Box, height: number, width: number): Box {
   return box(top, left, bottom, right);
 }
 
+/** Columns of pixels that a panel of a field shows; of the whole picture where the field is not known. */
+export function frameWidth(field: Box | null, height: number, width: number): number {
+  if (field === null) return width;
+  const { left, right } = frameOf(field, height, width);
+  return right - left;
+}
+
 /** The part of a box inside a picture. */
 export function inside({ top, left, bottom, right }: Box, height: number, width: number): Box {
   const within = (edge: number, length: number) => Math.min(Math.max(edge, 0), length);

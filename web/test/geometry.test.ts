@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FieldData, LayerData } from "../src/data";
-import { alignByDepth, alignByField, centreOf, frameOf, inside, misfit, outside, unitAt, unitBox } from "../src/geometry";
+import { alignByDepth, alignByField, centreOf, frameOf, frameWidth, inside, misfit, outside, unitAt, unitBox } from "../src/geometry";
 
 /** The pixels that position `at` of a stack of windows reads along one axis, by walking down the stack. */
 function pixels(windows: [kernel: number, stride: number, pad: number][], at: number): number[] {
@@ -159,4 +159,10 @@ test("where all units see all, a unit is found where it lies among them", () => 
     }
   assert.deepEqual(unitAt(all, 223, 111), [13, 6]);
   assert.deepEqual(unitAt(all, 5000, -5), [13, 0]);
+});
+
+test("a panel is as wide as what it shows of a field", () => {
+  assert.equal(frameWidth({ top: -3, left: -4, bottom: 8, right: 7 }, 224, 200), 11);
+  assert.equal(frameWidth({ top: -30, left: -40, bottom: 280, right: 270 }, 224, 200), 200);
+  assert.equal(frameWidth(null, 224, 200), 200);
 });

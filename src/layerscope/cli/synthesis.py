@@ -92,7 +92,7 @@ def _steps(default: int) -> Any:
 )
 @together(
     _prior("study", words="study: so, and like the channel's strongest patches in STUDY; "),
-    _steps(256),
+    _steps(64),
     _seed,
 )
 @click.option(

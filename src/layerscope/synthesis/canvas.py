@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.errors import NetworkError
@@ -26,8 +28,9 @@ class Canvas:
 
     ``row`` and ``column``: of the unit nearest the middle, in what the layer makes of the pixels; None where there
     are no positions. ``operation``: whose values are raised; ``rectified``: the layer hands on what is above 0 of
-    them. ``layer``: None for classes. ``seen``: rows and columns of pixels that the unit sees, from a whole step of
-    the layer on; ``before``: positions of the layer above and left of those.
+    them. ``layer``: None for classes. ``beyond``: rows beneath and columns to the right that are added where branches
+    meet: with them these round sizes as on the whole input. ``seen``: rows and columns, of all these, that are run for
+    the unit: what it sees, from a whole step of the layer on; ``before``: positions of the layer above and left.
     """
 
     network: Network
@@ -38,13 +41,20 @@ class Canvas:
     column: int | None
     operation: Operation
     rectified: bool
+    beyond: tuple[int, int] = (0, 0)
     seen: tuple[slice, slice] = (slice(None), slice(None))
     before: tuple[int, int] = (0, 0)
 
     def values(self, inputs: Tensor) -> Tensor:
         """Of each channel's unit for preprocessed pixels (rows, channels, height, width): (rows, layer channels)."""
-        found = result_of(self.network, self.operation.index, inputs[..., self.seen[0], self.seen[1]])
+        run = self.whole(inputs)[..., self.seen[0], self.seen[1]]
+        found = result_of(self.network, self.operation.index, run)
         return self.of_unit(arranged(self.operation, found), self.before)
+
+    def whole(self, inputs: Tensor) -> Tensor:
+        """Preprocessed pixels with what is added beyond them, which the unit does not see."""
+        rows, columns = self.beyond
+        return F.pad(inputs, (0, columns, 0, rows)) if rows or columns else inputs
 
     def of_unit(self, maps: Tensor, before: tuple[int, int] = (0, 0)) -> Tensor:
         """Of maps (rows, layer channels, ...) of all of it, or without so many rows and columns before, what is at the
@@ -82,14 +92,23 @@ def canvas_of(network: Network, layer: Layer, margin: int) -> Canvas:
         height, width = (min(side + 2 * margin, most) for side, most in zip(field.size, full, strict=True))
     row, column = _middle(network, layer, (height, width))
     canvas = Canvas(network, layer, height, width, row, column, operation, rectified)
-    return canvas if field is None else _cut(canvas, field, row, column)
+    if field is None:
+        return canvas
+    if _branches_meet(network, operation):
+        rows, columns = (
+            (most - side) % stride if stride else 0
+            for side, most, stride in zip((height, width), full, field.stride, strict=True)
+        )
+        canvas = replace(canvas, beyond=(rows, columns))
+    return _cut(canvas, field, row, column)
 
 
 def _cut(canvas: Canvas, field: ReceptiveField, row: int, column: int) -> Canvas:
     """The same; of its pixels no more are run than the unit sees, in whole steps of the layer from both ends: branches
     round sizes as they do on all of it."""
     box, seen, before = field.box(row, column), list[slice](), list[int]()
-    ends = (box.top, box.bottom, canvas.height), (box.left, box.right, canvas.width)
+    rows, columns = canvas.height + canvas.beyond[0], canvas.width + canvas.beyond[1]
+    ends = (box.top, box.bottom, rows), (box.left, box.right, columns)
     for (start, end, side), stride in zip(ends, field.stride, strict=True):
         steps = max(0, start) // stride if stride else 0
         least = min(side, max(1, end))
@@ -97,6 +116,14 @@ def _cut(canvas: Canvas, field: ReceptiveField, row: int, column: int) -> Canvas
         seen.append(slice(steps * stride, least + rest))
         before.append(steps)
     return replace(canvas, seen=(seen[0], seen[1]), before=(before[0], before[1]))
+
+
+def _branches_meet(network: Network, top: Operation) -> bool:
+    """Whether an operation on the way joins several that are made of the picture."""
+    operations = network.graph.operations
+    return any(
+        sum(operations[index].carries for index in one.inputs) > 1 for one in _leading_to(network, top)
+    )
 
 
 def canvas_of_classes(network: Network) -> Canvas:
@@ -113,14 +140,19 @@ def _before_rectifier(network: Network, operation: Operation) -> Operation:
 
 def _is_sizeless(network: Network, top: Operation) -> bool:
     """Whether all that leads to an operation takes pictures of any size."""
+    return all(
+        operation.kind in _SIZELESS and not _holds_maps(network, operation)
+        for operation in _leading_to(network, top)
+    )
+
+
+def _leading_to(network: Network, top: Operation) -> Iterator[Operation]:
+    """An operation and all before it that it is made of, but the picture, from the last to the first."""
     reached = {top.index}
     for operation in reversed(network.graph.operations[1 : top.index + 1]):
-        if operation.index not in reached:
-            continue
-        if operation.kind not in _SIZELESS or _holds_maps(network, operation):
-            return False
-        reached.update(operation.inputs)
-    return True
+        if operation.index in reached:
+            reached.update(operation.inputs)
+            yield operation
 
 
 def _holds_maps(network: Network, operation: Operation) -> bool:
@@ -162,3 +194,10 @@ def inputs_of(network: Network, pictures: Tensor) -> Tensor:
     return network.preprocessing.normalised(
         pixels if (low, high) == (0.0, 1.0) else low + (high - low) * pixels
     )
+
+
+def colours_of(network: Network) -> tuple[int, ...] | None:
+    """Which channels of the network's input are red, green and blue; None where it is not shown in colours."""
+    channels = np.arange(network.input_shape[0])
+    shown = network.preprocessing.one(channels[None, None])[0, 0]
+    return tuple(shown.tolist()) if len(set(shown.tolist())) == len("rgb") else None

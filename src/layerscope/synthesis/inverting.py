@@ -20,7 +20,7 @@ from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.progress import Count, Told
-from layerscope.synthesis.canvas import inputs_of, result_of
+from layerscope.synthesis.canvas import colours_of, inputs_of, result_of
 from layerscope.synthesis.maximising import check_ways
 from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
@@ -103,7 +103,7 @@ def _aim(network: Network, layer: Layer, given: Tensor) -> Tensor:
 def _approach(network: Network, layer: Layer, aim: Tensor, options: InvertOptions, done: Count) -> Tensor:
     """Pixels of all starts, uint8 (starts, channels, height, width)."""
     numbers = [numbered(options.seed, "invert", start) for start in range(options.starts)]
-    pixels = Pixels.drawn(options.prior, network.input_shape, numbers)
+    pixels = Pixels.drawn(options.prior, network.input_shape, numbers, network.device, colours_of(network))
     weight = options.variation if options.variation is not None else _variation(network, layer)
 
     def loss(_: int, pictures: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ STEP = "pages/maximised"
 _SCHEMA = pa.schema([*SCHEMA, *((name, pa.float64()) for name in ("strongest", "path", "natural_path"))])
 _FORMAT = 1  # of what a picture shows; raised when older ones are to be made anew
 _SHEETS = "maximised"  # the folder of the pages
-_SIDE = 130  # pixels of a picture on a page
+_SIDE = 176  # pixels of a picture on a page, and of its patches in proportion
 
 
 def add_maximised(
@@ -162,7 +162,7 @@ class _Made:
         }
         grid = [line for channel in channels for line in _lines(step, rows, channel, panels.get(channel, ()))]
         title = f"{self.network.name}, {layer.name}: what excites its channels most"
-        pages = picture_pages(title, _caption(self.options), grid, _SIDE)
+        pages = picture_pages(title, _caption(self.options), grid, _SIDE, alike=True)
         yield from pages_as_files(pages, f"{_SHEETS}/{self.folders[layer.name]}")
 
 
@@ -212,5 +212,6 @@ def _caption(options: MaximiseOptions) -> str:
     return (
         f"Left: pictures that {options.steps} steps have made to excite the channel{like}. Right: the patches that "
         "excite it most, and beneath what it keeps of them (deconvnet). Beneath each: the activation; of pictures also "
-        "how like their way through the layers is to the patches', and in brackets theirs to each other, at most 1."
+        "how like their way through the layers is to the patches', and in brackets theirs to each other, at most 1. A "
+        "pixel is as large in all."
     )

@@ -7,7 +7,7 @@ coefficients, colours and small moves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,19 @@ from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, top_of, way_down
 from layerscope.reconstruction.rules import GRADIENT, check_moved
-from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, inputs_of
-from layerscope.synthesis.jitter import drawn_move, neighbours
+from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, colours_of, inputs_of
+from layerscope.synthesis.jitter import drawn_moves, neighbours
 from layerscope.synthesis.nature import Aims, Nature, maps_of
 from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
 
-_AT_ONCE = 1 << 18  # pixels that are optimised together: larger batches do not go quicker
-_CALM = 0.25  # of the steps, at the end, over which the rate falls
-_MOST = 8.0  # pixels of a shift
+_AT_ONCE = 1 << 18  # pixels that are run together: larger batches do not go quicker
+_ON_DEVICE = 1 << 21  # the same where the network is not on the CPU
+_CALM = 0.25  # of the steps, at the end, over which the rate falls and moves go all their way
 _GRATING = 11  # pixels: what sees no more tells where a wave begins, and stands no shift
+_SHARE = 1 / 7  # of what is seen beyond, that a shift is at most
+_LOOKED = 3 << 14  # pixels of a picture, moved in several ways, that are run in a step,
+_LEAST_MOVES, _MOST_MOVES = 4, 10  # but so many of the moves, and no more than there are
+_SHARPNESS = 80.0  # with which the least activation is preferred to others, as shares of their mean
 _ENOUGH = 1.25  # of the strongest patch's activation, where pictures are to be like patches
 _LAST = 0.1  # of the rate, that it falls to
 
@@ -37,18 +41,19 @@ _LAST = 0.1  # of the rate, that it falls to
 class MaximiseOptions:
     """How a channel's picture is found: ``steps`` of Adam at ``rate`` from nearly grey pixels drawn by ``seed``.
 
-    ``margin``: pixels around what a unit sees. In each step all is moved by up to ``shift`` of that beyond its first
-    11 pixels, at most by 8, and scaled by up to ``scaling``. ``each``: pictures per channel; ``diversity``, the
+    ``margin``: pixels around what a unit sees. In each step pictures are moved in up to 10 ways, by up to ``shift``
+    pixels, at most a seventh of what a unit sees beyond its first 11, or scaled by up to ``scaling``, and the least of
+    the activations is raised. ``each``: pictures per channel; ``diversity``, the
     weight of how alike the layer finds them, keeps them apart. ``decay``: the weight of the mean square of the
     network's input, for Simonyan's class models. ``nature``: with the prior "study", the weight of how far features
     are from spread as in the channel's patches, against activation as a share of the strongest patch's, up to 1.25.
     """
 
     prior: Prior = "fourier"
-    steps: int = 256
-    rate: float = 0.05
+    steps: int = 64
+    rate: float = 0.1
     margin: int = 16
-    shift: float = 1 / 8
+    shift: float = 4.0
     scaling: float = 0.05
     each: int = 1
     diversity: float = 1.0
@@ -157,9 +162,16 @@ def _batches(
             if name is None
             else canvas_of(network, network.layer(name), options.margin)
         )
-        size = max(1, _AT_ONCE // (canvas.height * canvas.width * options.each))
+        most = _AT_ONCE if network.device.type == "cpu" else _ON_DEVICE
+        moved = canvas.height * canvas.width * _moves(canvas)
+        size = max(1, most // (moved * options.each))
         places = wanted[name]
         yield from ((canvas, places[start : start + size]) for start in range(0, len(places), size))
+
+
+def _moves(canvas: Canvas) -> int:
+    """In how many ways a picture is moved in a step."""
+    return min(_MOST_MOVES, max(_LEAST_MOVES, _LOOKED // (canvas.height * canvas.width)))
 
 
 def _channel(seed: Unit | Class) -> int:
@@ -180,17 +192,21 @@ def _climb(
         for place, channel in enumerate(chosen)
     )
     shape = (canvas.network.input_shape[0], canvas.height, canvas.width)
-    pixels = Pixels.drawn(options.prior, shape, list(numbers))
+    pixels = Pixels.drawn(
+        options.prior, shape, list(numbers), canvas.network.device, colours_of(canvas.network)
+    )
     seen = min(shape[1:]) - 2 * options.margin
-    shift = min(_MOST, options.shift * max(0, seen - _GRATING))
+    shift = min(options.shift, _SHARE * max(0, seen - _GRATING))
     aims = (
         nature.aims(canvas, channels).repeated(options.each) if options.prior == "study" and nature else None
     )
     climb = _Climb(canvas, torch.tensor(chosen, device=canvas.network.device)[:, None], options, aims)
 
     def loss(step: int, pictures: Tensor) -> Tensor:
-        move = drawn_move(options.seed, step, shift, options.scaling)
-        return climb.loss(inputs_of(canvas.network, move.of(pictures)))
+        late = step >= (1 - _CALM) * options.steps
+        moves = drawn_moves(options.seed, step, shift, options.scaling, _moves(canvas), late=late)
+        moved = torch.cat([move.of(pictures) for move in moves.values()])
+        return climb.loss(inputs_of(canvas.network, moved), list(moves))
 
     pace = Pace(options.steps, options.rate, _CALM, _LAST)
     made = lowered(pixels, loss, pace, lambda: done(len(channels)))
@@ -200,29 +216,47 @@ def _climb(
 
 @dataclass(frozen=True)
 class _Climb:
-    """What is lowered: ``wanted`` is the channel of each picture, (rows, 1)."""
+    """What is lowered: ``wanted`` is the channel of each picture, (rows, 1); ``known``: by move the activations under
+    it, (rows,), as last found."""
 
     canvas: Canvas
     wanted: Tensor
     options: MaximiseOptions
     aims: Aims | None
+    known: dict[int, Tensor] = field(default_factory=dict)
 
-    def loss(self, inputs: Tensor) -> Tensor:
-        """Of preprocessed pictures."""
-        options, lost = self.options, self.options.decay * inputs.square().mean((1, 2, 3)).sum()
+    def loss(self, inputs: Tensor, moves: Sequence[int]) -> Tensor:
+        """Of preprocessed pictures, all of them moved in one way after all of them moved in another."""
+        options, wanted, count = self.options, self.wanted.repeat(len(moves), 1), len(moves)
+        lost = options.decay * inputs.square().mean((1, 2, 3))
         if self.aims is None:
             values = self.canvas.values(inputs)
-            reached = values.gather(1, self.wanted)[:, 0]
-            lost = lost - reached.sum()
+            reached = counted = values.gather(1, wanted)[:, 0]
         else:
-            top = self.canvas.operation.index
-            found = maps_of(self.canvas, inputs, (*self.aims.spread, top))
+            top, aims = self.canvas.operation.index, self.aims.of_moves(count)
+            found = maps_of(self.canvas, inputs, (*aims.spread, top))
             values = self.canvas.of_unit(found[top])
-            reached = values.gather(1, self.wanted)[:, 0] / self.aims.strongest
-            lost = lost - reached.clamp(max=_ENOUGH).sum() + options.nature * self.aims.distances(found).sum()
+            reached = values.gather(1, wanted)[:, 0] / aims.strongest
+            counted = reached.clamp(max=_ENOUGH)
+            lost = lost + options.nature * aims.distances(found)
         if options.each > 1:
-            lost = lost + options.diversity * (reached.detach() * _alike(values, options.each)).sum()
-        return lost
+            lost = lost + options.diversity * reached.detach() * _alike(values, options.each)
+        weights = self.weights(moves, reached.detach().reshape(count, -1))
+        return lost.sum() / count - (weights.flatten() * counted).sum()
+
+    def weights(self, moves: Sequence[int], reached: Tensor) -> Tensor:
+        """How much each of the activations (moves, rows) counts, by what is known of all moves; in the mean of moves
+        as much as one activation."""
+        self.known.update(zip(moves, reached, strict=True))
+        every = least_first(torch.stack(list(self.known.values())))
+        places = [list(self.known).index(move) for move in moves]
+        return every[places] * (len(self.known) / len(moves))
+
+
+def least_first(reached: Tensor) -> Tensor:
+    """How much each of the activations (moves, rows) of a picture counts, in sum 1: the least most."""
+    sizes = reached.abs().mean(0).clamp(min=torch.finfo(reached.dtype).tiny)
+    return torch.softmax(-_SHARPNESS * reached / sizes, 0)
 
 
 def _alike(values: Tensor, each: int) -> Tensor:

@@ -153,6 +153,11 @@ class Aims:
         spread = {index: aim.repeat_interleave(times, 0) for index, aim in self.spread.items()}
         return Aims(self.strongest.repeat_interleave(times), spread)
 
+    def of_moves(self, count: int) -> Aims:
+        """All rows so many times, one after the other."""
+        spread = {index: aim.repeat(count, 1, 1) for index, aim in self.spread.items()}
+        return Aims(self.strongest.repeat(count), spread)
+
     def distances(self, found: Mapping[int, Tensor]) -> Tensor:
         """Of each picture the squared distance of its sorted features, over their squared norm: mean of operations."""
         each = [
@@ -177,7 +182,7 @@ def sorted_features(maps: Tensor) -> Tensor:
 def maps_of(canvas: Canvas, inputs: Tensor, watched: Sequence[int]) -> dict[int, Tensor]:
     """What operations give for preprocessed pictures: (rows, channels, ...), by operation; 0: the pictures."""
     operations = canvas.network.graph.operations
-    found = results_of(canvas.network, inputs, watched)
+    found = results_of(canvas.network, canvas.whole(inputs), watched)
     return {index: arranged(operations[index], found[index]) if index else inputs for index in watched}
 
 

@@ -26,20 +26,32 @@ _CONTRAST = 4.0  # by which a coefficient is divided, for a rate near that of ot
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Pictures (rows, channels, height, width) in (0, 1), as what is changed to change them."""
+    """Pictures (rows, channels, height, width) in (0, 1), as what is changed to change them.
+
+    ``colours``: which channels are red, green and blue; None: there are no such three.
+    """
 
     prior: Prior
     parameters: Tensor  #: a leaf
     height: int
     width: int
+    colours: tuple[int, ...] | None = None
 
     @classmethod
-    def drawn(cls, prior: Prior, shape: tuple[int, int, int], seeds: Sequence[int]) -> Pixels:
-        """Nearly grey pictures (channels, height, width), one by each seed, whatever others there are."""
+    def drawn(
+        cls,
+        prior: Prior,
+        shape: tuple[int, int, int],
+        seeds: Sequence[int],
+        device: torch.device | str = "cpu",
+        colours: tuple[int, ...] | None = None,
+    ) -> Pixels:
+        """Nearly grey pictures (channels, height, width), one by each seed, whatever others and devices there are."""
         channels, height, width = shape
         form = shape if prior == "none" else (channels, height, width // 2 + 1, 2)
         rows = [torch.randn(form, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return cls(prior, (torch.stack(rows) * _START).requires_grad_(), height, width)
+        start = (torch.stack(rows) * _START).to(device).requires_grad_()
+        return cls(prior, start, height, width, colours)
 
     def pictures(self) -> Tensor:
         """As they are now."""
@@ -47,14 +59,23 @@ class Pixels:
             return torch.sigmoid(self.parameters)
         spectrum = torch.view_as_complex(self.parameters) * self._sizes()
         waves = torch.fft.irfft2(spectrum, s=(self.height, self.width), norm="ortho") / _CONTRAST
-        if waves.shape[1] == len(_COLOURS):
-            waves = torch.einsum("nchw,dc->ndhw", waves, waves.new_tensor(_COLOURS) / _LARGEST)
+        if self.colours is not None:
+            waves = torch.einsum("nchw,dc->ndhw", waves, self._directions(waves))
         return torch.sigmoid(waves)
+
+    def _directions(self, waves: Tensor) -> Tensor:
+        """What waves of each direction add to each channel: (channels, directions)."""
+        mixing = torch.eye(waves.shape[1]).to(waves)
+        for colour, row in zip(self.colours or (), _COLOURS, strict=True):
+            for direction, share in zip(sorted(self.colours or ()), row, strict=True):
+                mixing[colour, direction] = share / _LARGEST
+        return mixing
 
     def _sizes(self) -> Tensor:
         """By what each frequency is multiplied: one over it, as in photographs."""
-        down = torch.fft.fftfreq(self.height)[:, None]
-        across = torch.fft.rfftfreq(self.width)
+        device = self.parameters.device
+        down = torch.fft.fftfreq(self.height, device=device)[:, None]
+        across = torch.fft.rfftfreq(self.width, device=device)
         least = 1 / max(self.height, self.width)
         return 1 / torch.sqrt(down**2 + across**2).clamp(min=least)
 
@@ -77,7 +98,8 @@ class Pace:
 def lowered(
     pixels: Pixels, loss: Callable[[int, Tensor], Tensor], pace: Pace, done: Callable[[], object]
 ) -> Tensor:
-    """The pictures in 8 bits, changed so that the loss of (step, pictures) falls; ``done`` is told of each step."""
+    """The pictures in 8 bits, on the CPU, changed so that the loss of (step, pictures) falls; ``done`` is told of each
+    step."""
     descent = torch.optim.Adam([pixels.parameters], pace.rate)
     for step in range(pace.steps):
         descent.param_groups[0]["lr"] = pace.rate_at(step)
@@ -85,7 +107,7 @@ def lowered(
         loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
         descent.step()
         done()
-    return eight_bits(pixels.pictures().detach())
+    return eight_bits(pixels.pictures().detach()).cpu()
 
 
 def numbered(*what: object) -> int:

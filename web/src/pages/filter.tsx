@@ -8,6 +8,7 @@ import { Matches, Neighbours } from "../filter/kin";
 import { Loupe } from "../filter/loupe";
 import { Plane } from "../filter/plane";
 import { fires, goesBack, isDrawn, order, topPatches, useFilters, useSpaceOf, type TopPatch } from "../filters";
+import { frameWidth } from "../geometry";
 import { useKeys } from "../keys";
 import { Button } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
@@ -110,7 +111,7 @@ function Shown({ of }: { of: OfFilter }) {
         <Controls of={of} />
       </div>
       {patches.length === 0 ? <Note>{`Filter ${channel} never fires: its activation is above zero nowhere in ${count(study().pictures.count)} pictures.`}</Note> : <Patches of={of} patches={patches} />}
-      <Maximised of={of} strongest={patches[0]?.value ?? 0} />
+      <Maximised {...{ of, patches }} />
       <Below of={of} />
     </>
   );
@@ -193,24 +194,48 @@ function Column({ of, patch, blink, name, most, onHover }: ColumnProps) {
 }
 
 /** Pictures that were made to excite the filter most, if any were. */
-function Maximised({ of: { network, filters, channel }, strongest }: { of: OfFilter; strongest: number }) {
-  const made = filters.shard.maximised[channel] ?? [];
+function Maximised({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
+  const made = of.filters.shard.maximised[of.channel] ?? [];
   if (made.length === 0) return null;
+  const view = study().views[of.network.view];
+  const field = patches[0]?.field ?? null;
+  const wide = view === undefined ? null : frameWidth(field, view.height, view.width);
   return (
     <section class="made" aria-labelledby="maximised-title">
       <h2 id="maximised-title">Made to excite it most</h2>
-      <div class="maximised">
-        {made.map(({ file, value }, number) => (
-          <figure key={file}>
-            <img src={url(`${network.folder}/${file}`)} alt={`Picture ${number + 1} made to excite filter ${channel} most`} />
-            <figcaption class="small soft">
-              <b>{figure(value)}</b>
-              {strongest > 0 ? `, ${figure(value / strongest)} times the strongest patch's` : null}
-            </figcaption>
-          </figure>
+      <div class={isDrawn(of.filters, of.channel) ? "maximised" : "maximised none"}>
+        {made.map((one, number) => (
+          <Made key={one.file} {...{ of, one, number, wide }} strongest={patches[0]?.value ?? 0} />
         ))}
       </div>
     </section>
+  );
+}
+
+interface MadeProps {
+  of: OfFilter;
+  one: { file: string; value: number };
+  number: number;
+  /** Columns of pixels of a patch, which is drawn at the same scale; null: not known. */
+  wide: number | null;
+  strongest: number;
+}
+
+function Made({ of: { network, channel }, one: { file, value }, number, wide, strongest }: MadeProps) {
+  const [own, setOwn] = useState<number | null>(null);
+  const patches = own === null || wide === null ? 1 : own / wide;
+  return (
+    <figure style={{ "--patches": patches }}>
+      <img
+        src={url(`${network.folder}/${file}`)}
+        alt={`Picture ${number + 1} made to excite filter ${channel} most`}
+        onLoad={(event) => setOwn(event.currentTarget.naturalWidth)}
+      />
+      <figcaption class="small soft">
+        <b>{figure(value)}</b>
+        {strongest > 0 ? `, ${figure(value / strongest)} times the strongest patch's` : null}
+      </figcaption>
+    </figure>
   );
 }
 
