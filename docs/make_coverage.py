@@ -48,8 +48,8 @@ PRODUCTS = frozenset({"scaled_dot_product_attention", "matmul", "bmm", "einsum"}
 HEAD = (
     "# Networks, one by one",
     "",
-    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own, at which",
-    "no pool makes a map larger;",
+    "By `make coverage`, with random weights, at the smallest side that each takes of 64, 96, 128, 160 and its own,",
+    "at which no pool makes a map larger;",
 )
 LEGEND = (
     "",

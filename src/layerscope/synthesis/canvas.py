@@ -15,7 +15,7 @@ from layerscope.network.geometry import ReceptiveField
 from layerscope.network.graph import Operation, Parameter
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network, Unit
-from layerscope.network.tracing import in_own_precision
+from layerscope.network.tracing import FLOAT32, in_own_precision
 from layerscope.reconstruction.descent import Class
 
 _SIZELESS = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d"}  #: run on maps of any size
@@ -62,6 +62,13 @@ class Canvas:
         if self.row is None or self.column is None:
             return maps
         return maps[:, :, self.row - before[0], self.column - before[1]]
+
+    @property
+    def sees(self) -> tuple[int, int]:
+        """Of how many rows and columns of pixels a unit is made: all, where that is not known."""
+        sides = (self.height, self.width)
+        field = None if self.layer is None else self.layer.field
+        return sides if field is None else (min(field.size[0], sides[0]), min(field.size[1], sides[1]))
 
     def seed(self, channel: int) -> Unit | Class:
         """What is excited: a channel's unit, by its position in what the layer makes of the pixels, or a class."""
@@ -183,7 +190,7 @@ def result_of(network: Network, operation: int, inputs: Tensor) -> Tensor:
 
 def results_of(network: Network, inputs: Tensor, operations: Sequence[int]) -> dict[int, Tensor]:
     """As `result_of`, of several operations; 0: the pictures."""
-    with in_own_precision():
+    with in_own_precision(), FLOAT32:
         return network.graph.run(inputs, max(operations), frozenset(operations))
 
 

@@ -30,8 +30,8 @@ _ON_DEVICE = 1 << 21  # the same where the network is not on the CPU
 _CALM = 0.25  # of the steps, at the end, over which the rate falls and moves go all their way
 _GRATING = 11  # pixels: what sees no more tells where a wave begins, and stands no shift
 _SHARE = 1 / 7  # of what is seen beyond, that a shift is at most
-_LOOKED = 3 << 14  # pixels of a picture, moved in several ways, that are run in a step,
-_LEAST_MOVES, _MOST_MOVES = 4, 10  # but so many of the moves, and no more than there are
+_LOOKED = 3 << 14  # pixels of a picture, moved in several ways, that are run in a step
+_LEAST_MOVES, _MOST_MOVES = 4, 10  # of a picture in a step, whatever its size; 10 are all that there are
 _SHARPNESS = 80.0  # with which the least activation is preferred to others, as shares of their mean
 _ENOUGH = 1.25  # of the strongest patch's activation, where pictures are to be like patches
 _LAST = 0.1  # of the rate, that it falls to
@@ -43,10 +43,10 @@ class MaximiseOptions:
 
     ``margin``: pixels around what a unit sees. In each step pictures are moved in up to 10 ways, by up to ``shift``
     pixels, at most a seventh of what a unit sees beyond its first 11, or scaled by up to ``scaling``, and the least of
-    the activations is raised. ``each``: pictures per channel; ``diversity``, the
-    weight of how alike the layer finds them, keeps them apart. ``decay``: the weight of the mean square of the
-    network's input, for Simonyan's class models. ``nature``: with the prior "study", the weight of how far features
-    are from spread as in the channel's patches, against activation as a share of the strongest patch's, up to 1.25.
+    the activations is raised. ``each``: pictures per channel; ``diversity``, the weight of how alike the layer finds
+    them, keeps them apart. ``decay``: the weight of the mean square of the network's input, for Simonyan's class
+    models. ``nature``: with the prior "study", the weight of how far features are from spread as in the channel's
+    patches, against activation as a share of the strongest patch's, up to 1.25.
     """
 
     prior: Prior = "fourier"
@@ -195,8 +195,7 @@ def _climb(
     pixels = Pixels.drawn(
         options.prior, shape, list(numbers), canvas.network.device, colours_of(canvas.network)
     )
-    seen = min(shape[1:]) - 2 * options.margin
-    shift = min(options.shift, _SHARE * max(0, seen - _GRATING))
+    shift = min(options.shift, _SHARE * max(0, min(canvas.sees) - _GRATING))
     aims = (
         nature.aims(canvas, channels).repeated(options.each) if options.prior == "study" and nature else None
     )

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from layerscope.network.tracing import FLOAT32
+
 Prior = Literal["none", "fourier", "study"]
 
 _COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
@@ -104,7 +106,8 @@ def lowered(
     for step in range(pace.steps):
         descent.param_groups[0]["lr"] = pace.rate_at(step)
         descent.zero_grad()
-        loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
+        with FLOAT32:
+            loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
         descent.step()
         done()
     return eight_bits(pixels.pictures().detach()).cpu()
