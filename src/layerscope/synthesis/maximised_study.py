@@ -34,7 +34,7 @@ STEP = "pages/maximised"
 _SCHEMA = pa.schema([*SCHEMA, *((name, pa.float64()) for name in ("strongest", "path", "natural_path"))])
 _FORMAT = 2  # of what a picture shows; raised when older ones are to be made anew
 _SHEETS = "maximised"  # the folder of the pages
-_SIDE = 176  # pixels of a picture on a page, and of its patches in proportion
+_SIDE = 190  # pixels of a picture on a page, and of its patches in proportion
 
 
 def add_maximised(
