@@ -35,9 +35,7 @@ _DEFAULTS = {
     _PREDICTOR: 1,
     _SUBFILE: 0,
 }
-_PREDICTING = frozenset(
-    {5, 8, 32946, 50000}
-)  # compressions before which differences may be taken: LZW, deflate, zstd
+_PREDICTING = frozenset({5, 8, 32946, 50000})  # LZW, deflate, zstd: differences may be taken before them
 _PLAIN = _PREDICTING | {1, 32773}  # those that know nothing of samples: none and packbits, too
 _MOST = (1 << 32) - 1  # where a directory of 32-bit numbers can point to
 _REMEDY = "save a page or a file for each band, or .npy"
@@ -164,9 +162,8 @@ def _restated(encoded: bytes, tags: Tags) -> Samples:
     kept = {tag: _one(tags, tag) for tag in _KEPT if tag in tags or tag == _COMPRESSION}
     own: dict[int, Sequence[int]] = {tag: (value,) for tag, value in kept.items()}
     own |= {_BITS: (_one(tags, _BITS),), _COLOURS: (1,), _SAMPLES: (1,), _KIND: (_one(tags, _KIND, 1),)}
-    if own[_BITS] == (
-        16,
-    ):  # of signed ones, compressed and the other end first, Pillow 13 turns the bytes round
+    if own[_BITS] == (16,):
+        # of signed ones that are compressed and the other end first, Pillow 13 turns the bytes round
         own[_KIND] = (1,)
     wider = 1 if planes else count
     own[_WIDTH] = (_one(tags, _WIDTH) * wider,)
