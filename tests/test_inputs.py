@@ -23,7 +23,9 @@ from layerscope.filters import FilterOptions
 from layerscope.gallery.folder import Gallery, Look, make_gallery
 from layerscope.images.bands import bands_of
 from layerscope.network.network import Network
+from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
+from layerscope.network.suiting import check_channels
 from layerscope.pages import PageOptions
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
@@ -260,13 +262,29 @@ def test_other_channels_are_said_once_before_all_pictures_are_read(tmp_path: Pat
     for name in ("a", "b"):
         arrays(tmp_path / "p" / name, 2)
     images = open_images(str(tmp_path / "p"), labels="folders")
-    said = r"p: no pictures for .*nets\.py:conv, from the first on: a/0\.npy: it has 4 channels \(.*\) and the network "
+    said = r"p: at its beginning, .* no pictures for .*:conv: a/0\.npy: it has 4 channels \(.*\) and the network "
     three = load_network(f"{nets}:conv", options=Options(input_size=16))
     with pytest.raises(ImageError, match=said + r"takes 3; .*, or choose some by --order"):
         make_study([three], images, tmp_path / "study", options=StudyOptions([TopPatches(2)]))
     plan = TrainOptions(replace(RECIPES["short"], batch=2), Options(input_size=16))
     with pytest.raises(ImageError, match=said):
         train_network(f"{nets}:conv", images, tmp_path / "trained", options=plan)
+
+
+def test_channels_are_asked_of_the_whole_set_and_for_each_network(tmp_path: Path) -> None:
+    """Others at its beginning alone say nothing; what cannot be read is passed over."""
+    place, three, five = tmp_path / "p", Preprocessing(None, 4, 4), Preprocessing(None, 4, 4, (0.0,) * 5)
+    arrays(place, 12)
+    said = r"no pictures for a: 0\.npy: it has 4 channels .* takes 3; .*; nor for b: 0\.npy: .* takes 5; "
+    with pytest.raises(ImageError, match=said):
+        check_channels(open_images(str(place)), {"a": three, "b": five})
+    last = sorted(place.iterdir())[-2:]
+    written(last[1], b"no picture")
+    saved(noise(8, 8), last[0].with_suffix(".png"))
+    check_channels(open_images(str(place)), {"a": three, "b": five})
+    for path in place.iterdir():
+        written(path, b"no picture")
+    check_channels(open_images(str(place)), {"a": three})
 
 
 def test_batches_to_train_on_are_cut_from_all_channels(tmp_path: Path, nets: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from layerscope.images.bands import Bands
@@ -15,8 +17,6 @@ from layerscope.images.decoding import load_image, load_picture
 from layerscope.network.preprocessing import Preprocessing
 from tests.support.image_sources import fault
 from tests.support.pictures import written
-
-tifffile = pytest.importorskip("tifffile")
 
 WHITE = {"uint8": 1, "uint16": 65535, "int16": 1, "float32": 1}
 LAID: dict[str, dict[str, Any]] = {
@@ -30,6 +30,10 @@ LAID: dict[str, dict[str, Any]] = {
     "differences, the other end first": {"byteorder": ">", "compression": "zlib", "predictor": 2},
     "large": {"bigtiff": True},
 }  #: arguments of tifffile
+
+
+#: pairs of a kind of numbers and how they are laid; differences are taken of integers
+CASES = [(k, how) for k, how in itertools.product(WHITE, LAID) if k != "float32" or "differences" not in how]
 
 
 def drawn(kind: str, count: int) -> Any:
@@ -48,11 +52,19 @@ def tiff(path: Path, values: Any, planar: str, **options: Any) -> Path:
     return path
 
 
+def retold(path: Path, tag: int, number: int) -> Path:
+    """The file, the low byte first, with another number under a tag of its first directory that has one."""
+    data = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", data, 4)
+    entries = range(start + 2, start + 2 + 12 * data[start], 12)
+    (entry,) = (at for at in entries if struct.unpack_from("<H", data, at) == (tag,))
+    struct.pack_into("<I", data, entry + 8, number)
+    return written(path, bytes(data))
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
-@pytest.mark.parametrize(("kind", "laid"), [*itertools.product(WHITE, LAID)])
+@pytest.mark.parametrize(("kind", "laid"), CASES)
 def test_samples_are_bands(tmp_path: Path, kind: str, laid: str, planar: str) -> None:
-    if kind == "float32" and "differences" in laid:
-        pytest.skip("differences are taken of integers")
     values = drawn(kind, 5)
     found = load_picture(tiff(tmp_path / "a.tif", values, planar, **LAID[laid]))
     assert isinstance(found, Bands)
@@ -71,36 +83,93 @@ def test_any_number_of_them(tmp_path: Path, count: int) -> None:
         assert np.array_equal(found.values, np.float32(values) / np.float32(65535))
 
 
-def test_colours_with_more_beside_them_are_both(tmp_path: Path) -> None:
-    """All to a network of four channels, the colours alone to one of three; what is transparency is no band."""
-    values = drawn("uint8", 4)
-    found = load_picture(tiff(tmp_path / "a.tif", values, "contig", photometric="rgb"))
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd"])
+def test_compressions(tmp_path: Path, compression: str, predictor: int) -> None:
+    """As Pillow itself writes them; what is said of differences counts only where they are taken."""
+    path, values = tmp_path / "a.tif", drawn("uint8", 4)
+    Image.fromarray(values).save(path, compression=compression, tiffinfo={317: predictor})
+    assert isinstance(load_picture(path), Image.Image)
+    found = load_picture(retold(path, 338, 0))  # no transparency any more
     assert isinstance(found, Bands)
-    four = Preprocessing(None, 37, 41, (0.0,) * 4, (1.0,) * 4)
-    assert np.array_equal(four.pixels(found), values.transpose(2, 0, 1))
+    assert np.array_equal(found.values, values)
+
+
+def test_differences_without_compression_are_none(tmp_path: Path) -> None:
+    values = drawn("uint16", 4)
+    path = tiff(tmp_path / "a.tif", values, "contig", extratags=[(317, 3, 1, 2, True)])
+    found = load_picture(path)
+    assert isinstance(found, Bands)
+    assert np.array_equal(found.values, np.float32(values) / np.float32(65535))
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+@pytest.mark.parametrize("count", [4, 5, 7])
+def test_colours_with_more_beside_them_are_both(tmp_path: Path, kind: str, count: int, planar: str) -> None:
+    """All to a network of as many channels, the colours alone to one of three or of one."""
+    values = drawn(kind, count)
+    found = load_picture(tiff(tmp_path / "a.tif", values, planar, photometric="rgb"))
+    assert isinstance(found, Bands)
+    every = Preprocessing(None, 37, 41, (0.0,) * count, (1.0,) * count)
+    as_read: Any = values if kind == "uint8" else np.float32(values) / np.float32(65535)
+    assert np.array_equal(every.pixels(found), as_read.transpose(2, 0, 1))
+    colours: Any = values[..., :3] if kind == "uint8" else (values[..., :3] >> 8).astype(np.uint8)
     three = Preprocessing(None, 37, 41)
-    assert np.array_equal(three.pixels(found), values[..., :3].transpose(2, 0, 1))
+    assert np.array_equal(three.pixels(found), colours.transpose(2, 0, 1))
+    grey = Preprocessing(None, 37, 41, (0.0,), (1.0,))
+    assert np.array_equal(grey.pixels(found)[0], np.asarray(Image.fromarray(colours).convert("L")))
     near = Preprocessing(None, 37, 41, order=(3, 0, 1))
-    assert np.array_equal(near.pixels(found), values[..., [3, 0, 1]].transpose(2, 0, 1))
-    assert load_image(tmp_path / "a.tif").mode == "RGB"
-    see_through = tiff(tmp_path / "b.tif", values, "contig", photometric="rgb", extrasamples=["unassalpha"])
-    assert isinstance(load_picture(see_through), Image.Image)
+    assert np.array_equal(near.pixels(found), as_read[..., [3, 0, 1]].transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize(
-    "options", [{"compression": "zlib", "predictor": 3}, {"extratags": [(274, 3, 1, 6, True)]}]
-)
-def test_what_is_not_read_is_said(tmp_path: Path, options: dict[str, Any]) -> None:
-    """Differences of floats, and side by side what is to be turned."""
-    path = tmp_path / "a.tif"
-    try:
-        tiff(path, drawn("float32", 5), "contig", **options)
-    except KeyError as error:
-        pytest.skip(str(error))
+def test_colours_are_those_of_the_picture_alone(tmp_path: Path) -> None:
+    for kind in ("uint8", "uint16"):
+        found = load_picture(tiff(tmp_path / "a.tif", drawn(kind, 4), "contig", photometric="rgb"))
+        assert isinstance(found, Bands)
+        assert np.array_equal(np.asarray(found.colours), np.asarray(load_image(tmp_path / "a.tif")))
+
+
+def test_transparency_is_no_band(tmp_path: Path) -> None:
+    path, how = tmp_path / "a.tif", {"photometric": "rgb", "extrasamples": ["unassalpha"]}
+    assert isinstance(load_picture(tiff(path, drawn("uint8", 4), "contig", **how)), Image.Image)
+
+
+def test_floats_have_no_white_and_are_no_colours(tmp_path: Path) -> None:
+    """A network of three channels is told of the others, and sees those that it is told to."""
+    values = drawn("float32", 5)
+    found = load_picture(tiff(tmp_path / "a.tif", values, "contig", photometric="rgb"))
+    assert "it has 5 channels" in Preprocessing(None, 37, 41).misfit(found)
+    chosen = Preprocessing(None, 37, 41, order=(0, 1, 2))
+    assert np.array_equal(chosen.pixels(found), values[..., :3].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("what", ["differences of floats", "turned", "the lowest bit first"])
+def test_what_is_not_read_is_said(tmp_path: Path, what: str) -> None:
+    """Some of it side by side alone."""
+    path, values = tmp_path / "a.tif", drawn("uint16", 5)
+    if what == "turned":
+        tiff(path, values, "contig", extratags=[(274, 3, 1, 6, True)])
+    elif what == "differences of floats":
+        retold(tiff(path, values, "contig", compression="zlib", predictor=2), 317, 3)
+    else:
+        tiff(path, values, "separate", extratags=[(265, 3, 1, 2, True)])  # 266 tifffile does not write
+        other, one = (struct.pack("<HHIHH", tag, 3, 1, 2, 0) for tag in (265, 266))
+        written(path, path.read_bytes().replace(other, one))
+    how = "the lowest bit first, which" if "bit" in what else "compressed or turned in a way that"
     assert fault(lambda: load_picture(path)) == (
-        f"{path}: 5 samples a pixel, compressed or turned in a way that is not read; save a page or a file for each "
-        "band, or .npy"
+        f"{path}: 5 samples a pixel, {how} is not read; save a page or a file for each band, or .npy"
     )
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_what_lies_too_far_into_a_file_is_refused(tmp_path: Path, planar: str) -> None:
+    """In the directory itself, or in a list that it points to."""
+    path = tiff(tmp_path / "a.tif", drawn("uint16", 4), planar, bigtiff=True)
+    with tifffile.TiffFile(path) as file:
+        last = struct.pack("<Q", file.pages[0].dataoffsets[-1])
+    written(path, path.read_bytes().replace(last, struct.pack("<Q", 1 << 33)))
+    assert "samples that lie over 4 GB into the file; copy it again" in fault(lambda: load_picture(path))
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("float16", 16), ("float64", 64)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from layerscope.errors import GeometryError
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from tests.network.test_fields_measured import check
@@ -24,6 +26,22 @@ def _by_itself(s: Any, x: Tensor) -> Tensor:
 def _by_its_square(s: Any, x: Tensor) -> Tensor:
     y: Tensor = s.c(x)
     return y @ y
+
+
+def _masked(s: Any, x: Tensor, turned: bool) -> Tensor:
+    """Rows of 8 attend each to itself, by a mask with a number for each two of them, of rows or else of columns."""
+    y = s.c(x).permute(0, 2, 3, 1)
+    mask = torch.einsum("nhwc,wkc->nhwk", s.d(s.c(x)).permute(0, 2, 3, 1), s.t.view(8, 8, 64)[..., :4])
+    mask = mask.transpose(1, 2) if turned else mask
+    z: Tensor = torch.nn.functional.scaled_dot_product_attention(y, y, y, attn_mask=mask)
+    return z.permute(0, 3, 1, 2)
+
+
+def _masked_by_keys_of_columns(s: Any, x: Tensor) -> Tensor:
+    y = s.c(x).permute(0, 2, 3, 1)
+    mask = s.c(x)[:, :1].permute(0, 3, 1, 2)
+    z: Tensor = torch.nn.functional.scaled_dot_product_attention(y, y, y, attn_mask=mask)
+    return z.permute(0, 3, 1, 2)
 
 
 def _channels_attended_to(s: Any, x: Tensor) -> Tensor:
@@ -74,6 +92,7 @@ ATTENDED: dict[str, tuple[Any, str]] = {
     "kernels mixed for each picture": (_mixed_kernels, "8/0"),
     "by itself": (_by_itself, "8/0"),
     "by its square": (_by_its_square, "8/0"),
+    "masked by the picture": (partial(_masked, turned=False), "5x8/1x0"),
     "channels attended to": (_channels_attended_to, "8/0"),
     "relative places": (_relative_places, "3x8/1x0"),
     "a tap along tokens": (_tap_along_tokens, "3/1"),
@@ -95,3 +114,13 @@ def test_products_and_tokens(name: str) -> None:
     if "mixed" in name:
         assert str(network.feature_geometry.fields[network.graph.output]) == "5/1"
         assert [layer.operation for layer in network.layers] == ["conv 3x3", "mean + sigmoid", "conv 3x3"]
+
+
+@pytest.mark.parametrize("forward", [partial(_masked, turned=True), _masked_by_keys_of_columns])
+def test_no_field_is_given_where_a_mask_contradicts_what_it_masks(forward: Any) -> None:
+    """Rows attend to themselves, and the mask of each is made of a column."""
+    module = Written(forward, c=conv(), d=nn.Conv2d(4, 4, 3, padding=1))
+    module.t = nn.Parameter(torch.rand(64, 64))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    with pytest.raises(GeometryError, match="no receptive field is known"):
+        check(network, module, [""])

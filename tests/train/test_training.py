@@ -364,3 +364,16 @@ def test_parameters_with_two_names_are_kept_under_both(images: ImageSet, tmp_pat
 def test_tensorboard(images: ImageSet, tmp_path: Path) -> None:
     made = train_network(small(), images, tmp_path / "out", options=options(tensorboard=True))
     assert list((made.path / "tensorboard").glob("events*"))
+
+
+def test_what_cannot_be_read_at_all_is_not_trained_on(tmp_path: Path) -> None:
+    """It is known after an epoch, and no weights are left."""
+    write_classes(tmp_path / "p")
+    for path in (tmp_path / "p").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    images = open_images(str(tmp_path / "p"), labels="folders")
+    with pytest.raises(
+        TrainingError, match=r"p: no picture of epoch 1 could be read, .*: class\d/\d+\.png: no picture"
+    ):
+        train_network(small(), images, tmp_path / "out", options=options())
+    assert not (tmp_path / "out" / WEIGHTS).exists()

@@ -181,17 +181,13 @@ def _decoded_picture(encoded: bytes, max_pixels: int) -> Decoded:
 
 
 def _decoded_file(file: BinaryIO, max_pixels: int) -> Decoded:
-    """A picture of any channels. Colours with more samples beside them are those of all, or the colours alone."""
+    """A picture of any channels."""
     with DECODING, _errors_explained():
         samples = samples_of(file)
     if samples is None:
         return _decoded(file, max_pixels, _upright_or_bands)
-    limit = max_pixels * samples.count
-    bands = _decoded(samples.file, limit, lambda image: samples.read(image, _upright))
-    if not samples.coloured:
-        return bands
-    file.seek(0)
-    return replace(bands, colours=_decoded(file, max_pixels, _upright_rgb))
+    limit = max_pixels * (1 if samples.planes else samples.count)
+    return _decoded(samples.file, limit, lambda image: samples.read(image, _upright))
 
 
 def _decoded_band(name: str, encoded: bytes, max_pixels: int) -> Band:

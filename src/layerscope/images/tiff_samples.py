@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, BinaryIO
 
@@ -20,31 +20,24 @@ from PIL import Image, TiffImagePlugin
 from layerscope.errors import ImageError
 from layerscope.images.bands import Bands, Turned, bands_of, check_values
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
-_ROWS, _PLANAR, _PREDICTOR, _TILE, _TILE_ROWS, _ALPHA, _KIND, _SUBFILE = (
-    278,
-    284,
-    317,
-    322,
-    323,
-    338,
-    339,
-    254,
-)
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _BIT_ORDER = 254, 256, 257, 258, 259, 262, 266
+_ORIENTATION, _SAMPLES, _ROWS, _PLANAR, _PREDICTOR = 274, 277, 278, 284, 317
+_TILE, _TILE_ROWS, _ALPHA, _KIND = 322, 323, 338, 339
 _PLACES = {273: 279, 324: 325}  # of strips and of tiles: where, and how many bytes
 _KEPT = (_HEIGHT, _COMPRESSION, _ROWS, _PREDICTOR, _TILE, _TILE_ROWS, _ORIENTATION)
 _DEFAULTS = {
     _COMPRESSION: 1,
     _COLOURS: 1,
+    _BIT_ORDER: 1,
     _ORIENTATION: 1,
     _SAMPLES: 1,
     _PLANAR: 1,
     _PREDICTOR: 1,
     _SUBFILE: 0,
 }
-_PLAIN = frozenset(
-    {1, 5, 8, 32773, 32946, 50000}
-)  # compressions that know nothing of samples: none, LZW, deflate, ...
+_PREDICTING = frozenset({5, 8, 32946, 50000})  # LZW, deflate, zstd: differences may be taken before them
+_PLAIN = _PREDICTING | {1, 32773}  # those that know nothing of samples: none and packbits, too
+_MOST = (1 << 32) - 1  # where a directory of 32-bit numbers can point to
 _REMEDY = "save a page or a file for each band, or .npy"
 
 Tags = Mapping[int, Any]
@@ -67,20 +60,16 @@ class Samples:
             image.seek(page)
             image.load()
             pages.append(np.asarray(turned(image)).astype(kind))
-        if self.planes:
-            return bands_of(np.stack(pages, 2))
-        values = pages[0].reshape(len(pages[0]), -1, self.count)
-        return bands_of(_summed(values, _one(self.tags, _TILE, values.shape[1])) if self.differs else values)
-
-    @property
-    def coloured(self) -> bool:
-        """Whether the first three are colours of 8 or 16 bits."""
-        return _one(self.tags, _COLOURS) == 2 and _one(self.tags, _BITS) in (8, 16) and not self.planes
+        values = np.stack(pages, 2) if self.planes else pages[0].reshape(len(pages[0]), -1, self.count)
+        if self.differs:
+            values = _summed(values, _one(self.tags, _TILE, values.shape[1]))
+        bands = bands_of(values)
+        return replace(bands, colours=_colours(values)) if _one(self.tags, _COLOURS) == 2 else bands
 
     @property
     def differs(self) -> bool:
         """Whether each pixel is the difference to the one before it, which is not known to who reads it as grey."""
-        return not self.planes and _one(self.tags, _PREDICTOR) == 2
+        return not self.planes and _predictor(self.tags) == 2
 
 
 def samples_of(file: BinaryIO) -> Samples | None:
@@ -94,12 +83,8 @@ def samples_of(file: BinaryIO) -> Samples | None:
     file.seek(start)
     if header[:4] not in (b"II*\0", b"MM\0*", b"II+\0"):
         return None
-    try:
-        pages = _directories(file, header)
-    except Exception:  # Pillow says it better when it opens the file
-        return None
-    finally:
-        file.seek(start)
+    pages = _directories(file, header)
+    file.seek(start)
     if header[:1] == b"M" and any(map(_turned_round, pages)):
         raise ImageError(
             "signed numbers of 16 bits, compressed, the high byte first, which Pillow turns round; save it anew with "
@@ -111,22 +96,30 @@ def samples_of(file: BinaryIO) -> Samples | None:
     return _restated(file.read(), pages[0])
 
 
-def _directories(file: BinaryIO, header: bytes) -> list[dict[int, Any]]:
-    """The tags of each page that is no smaller copy or mask of another."""
-    found: list[dict[int, Any]] = []
+def _directories(file: BinaryIO, header: bytes) -> list[Tags]:
+    """The tags of each page that is no smaller copy or mask of another; [] of what Pillow cannot read."""
+    found: list[Tags] = []
     directory = TiffImagePlugin.ImageFileDirectory_v2(header if header[2:3] == b"+" else header[:8])
     places: set[int] = set()
     while directory.next and directory.next not in places:
         places.add(directory.next)
-        file.seek(directory.next)
-        directory.load(file)
-        found.append(dict(directory))
+        try:
+            file.seek(directory.next)
+            directory.load(file)
+            found.append(dict(directory))
+        except (OSError, OverflowError, ValueError, KeyError, struct.error):
+            return []  # what is wrong Pillow says when it opens the file
     return [tags for n, tags in enumerate(found) if n == 0 or not _one(tags, _SUBFILE) & 5]
 
 
 def _one(tags: Tags, tag: int, default: int = 0) -> int:
     value = tags.get(tag, _DEFAULTS.get(tag, default))
     return int(value[0] if isinstance(value, tuple) else value)
+
+
+def _predictor(tags: Tags) -> int:
+    """1 where none can be, whatever is said: libtiff passes it over, too."""
+    return _one(tags, _PREDICTOR) if _one(tags, _COMPRESSION) in _PREDICTING else 1
 
 
 def _are_bands(tags: Tags) -> bool:
@@ -154,9 +147,11 @@ def _check(pages: Sequence[Tags]) -> None:
     if any(len(set(kind if isinstance(kind, tuple) else (kind,))) > 1 for kind in kinds):
         raise ImageError(f"{said} of several kinds; {_REMEDY}, all alike")
     planes = _one(tags, _PLANAR) == 2
-    known = _one(tags, _COMPRESSION) in _PLAIN and (planes or _one(tags, _PREDICTOR) in (1, 2))
+    known = _one(tags, _COMPRESSION) in _PLAIN and (planes or _predictor(tags) in (1, 2))
     if not known or (not planes and _one(tags, _ORIENTATION) != 1):
         raise ImageError(f"{said}, compressed or turned in a way that is not read; {_REMEDY}")
+    if _one(tags, _BIT_ORDER) != 1:
+        raise ImageError(f"{said}, the lowest bit first, which is not read; {_REMEDY}")
     if len(pages) > 1:
         raise ImageError(f"{said} on the first of {len(pages)} pages; {_REMEDY}")
 
@@ -168,16 +163,17 @@ def _restated(encoded: bytes, tags: Tags) -> Samples:
     own: dict[int, Sequence[int]] = {tag: (value,) for tag, value in kept.items()}
     own |= {_BITS: (_one(tags, _BITS),), _COLOURS: (1,), _SAMPLES: (1,), _KIND: (_one(tags, _KIND, 1),)}
     if own[_BITS] == (16,):
-        own[_KIND] = (
-            1,
-        )  # Pillow 13 turns the bytes round of signed ones that are compressed and the other end first
+        # of signed ones that are compressed and the other end first, Pillow 13 turns the bytes round
+        own[_KIND] = (1,)
     wider = 1 if planes else count
     own[_WIDTH] = (_one(tags, _WIDTH) * wider,)
     if _TILE in own:
         own[_TILE] = (own[_TILE][0] * wider,)
-    if not planes and _one(tags, _PREDICTOR) == 2:
+    if not planes and _PREDICTOR in own:
         own[_PREDICTOR] = (1,)
     pages = [_places(tags, page, count) for page in range(count)] if planes else [_places(tags, 0, 1)]
+    if max(len(encoded), *(n for page in pages for numbers in page.values() for n in numbers)) > _MOST:
+        raise ImageError(f"samples that lie over 4 GB into the file; copy it again, or {_REMEDY}")
     made = bytearray(encoded + b"\0" * (len(encoded) % 2))
     made[:8] = encoded[:1] * 2 + struct.pack(f"{order}HI", 42, len(made))
     for number, places in enumerate(pages):
@@ -215,3 +211,11 @@ def _summed(values: npt.NDArray[Any], tile: int) -> npt.NDArray[Any]:
         values[:, left : left + tile].cumsum(1, values.dtype) for left in range(0, values.shape[1], tile)
     ]
     return np.concatenate(parts, 1)
+
+
+def _colours(values: npt.NDArray[Any]) -> Image.Image | None:
+    """The first three in 8 bits, the high ones, as Pillow does; None where no number of theirs means white."""
+    if values.dtype not in (np.uint8, np.uint16):
+        return None
+    high = values[..., :3] if values.dtype == np.uint8 else values[..., :3] >> 8
+    return Image.fromarray(np.ascontiguousarray(high, np.uint8))

@@ -1,6 +1,7 @@
 """Products, of matrices, attention, einsum: which axes the result has of which operand, and what each is summed over.
 
-Every product is written as an einsum, a letter for each axis: matrices ``ij,jk->ik``, attention ``ic,jc,jd->id``.
+Every product is written as an einsum, a letter for each axis: matrices ``ij,jk->ik``, attention ``ic,jc,jd->id``, and
+with a mask, which is added to the scores, ``ic,jc,jd,ij->id``.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ def product_layout(
 ) -> Layout | None:
     """The axes of a product; None where they are not known.
 
-    Positions of the first operand are those of the result. Where it has some that others have not, positions that
-    only others have are those that attention reads.
+    Positions of the first operand are those of the result. Where it has some that operands which bring others have
+    not, positions that only these have are those that attention reads.
     """
     written, own = _written(operation, len(lengths)), _axes_by_letter(operation, inputs, len(lengths))
     if written is None or not own:
         return None
     result, (first, *others) = written[1], own
-    alone = [first[name] for name in result if name in first and not any(name in o for o in others)]
+    values = [o for o in others if any(name in o and name not in first for name in result)]
+    alone = [first[name] for name in result if name in first and not any(name in o for o in values)]
     crossed = any(_places(axis) for axis in alone)
     axes: list[Axis] = []
     for name, length in zip(result, lengths, strict=True):
@@ -73,7 +75,7 @@ def _written(operation: Operation, rank: int) -> Written | None:
     if operation.kind == "einsum":
         return _einsum(*arguments)
     if operation.kind == "scaled_dot_product_attention":
-        names = f"{batch}XC", f"{batch}YC", f"{batch}YZ"
+        names = f"{batch}XC", f"{batch}YC", f"{batch}YZ", f"{batch}XY"
     else:
         names = f"{batch}XY", f"{batch}YZ"  # type: ignore[assignment]
     return tuple(zip(arguments, names, strict=False)), f"{batch}XZ"

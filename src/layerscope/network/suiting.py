@@ -1,28 +1,46 @@
-"""Whether a set's pictures are of the channels that a network takes: asked of its first ones, before all are read."""
+"""Whether a set's pictures are of the channels that a network takes: asked of three, before all are read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from layerscope.errors import ImageError
+from layerscope.images.bands import Decoded
 from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import Preprocessing
 
-_FIRST = 3  #: pictures that are looked at
+_TRIES = 4  #: pictures that are tried at each place until one can be read
 
 
 def check_channels(images: ImageSet, networks: Mapping[str, Preprocessing]) -> None:
-    """Raise ImageError where none of the first pictures that can be read suits any of the networks, by name."""
-    reasons = []
-    for index in range(min(_FIRST, len(images))):
-        try:
-            picture = images.load(index).image
-        except ImageError:
-            continue  # said of it when its turn comes
-        own = [one.misfit(picture) for one in networks.values()]
-        if not all(own):
-            return
-        reasons.append(f"{images.names[index]}: {own[0]}")
+    """Raise ImageError where no picture at the beginning, middle and end of a set suits any of the networks, by name.
+
+    What cannot be read is passed over, and of a few in a row nothing is said: that is said when their turn comes.
+    """
+    reasons: dict[str, str] = {}
+    for name, picture in _looked_at(images):
+        for network, one in networks.items():
+            reason = one.misfit(picture)
+            if not reason:
+                return
+            reasons.setdefault(network, f"{name}: {reason}")
     if reasons:
-        names = " or ".join(networks)
-        raise ImageError(f"{images.description}: no pictures for {names}, from the first on: {reasons[0]}")
+        each = "; nor for ".join(f"{network}: {reason}" for network, reason in reasons.items())
+        raise ImageError(f"{images.description}: at its beginning, middle and end no pictures for {each}")
+
+
+def _looked_at(images: ImageSet) -> Iterator[tuple[str, Decoded]]:
+    """The first, the middle and the last picture that can be read, with their names."""
+    count = len(images)
+    for places in (range(count), range(count // 2, count), range(count - 1, -1, -1)):
+        yield from _first_read(images, places[:_TRIES])
+
+
+def _first_read(images: ImageSet, places: Sequence[int]) -> Iterator[tuple[str, Decoded]]:
+    for place in places:
+        try:
+            picture = images.load(place).image
+        except ImageError:
+            continue
+        yield images.names[place], picture
+        return

@@ -181,9 +181,11 @@ class _Training:
 
     def _end_epoch(self, epoch: int) -> None:
         losses, wrong, seen = self.sums
-        if not seen:
-            why = self.bad[0] if self.bad else "another process was given them"
-            raise TrainingError(f"{self.plan.images.description}: no picture could be read: {why}")
+        if not seen:  # in all processes, each of which was given some
+            raise TrainingError(
+                f"{self.plan.images.description}: no picture of epoch {epoch} could be read, the first of them: "
+                f"{self.bad[0]}"
+            )
         row: dict[str, Any] = {"epoch": epoch, "step": self.step}
         row |= {"rate": self.recipe.rate_at(self.step - 1, self.steps)}
         row |= {"loss": losses / max(1, seen), "error": wrong / max(1, seen)}
