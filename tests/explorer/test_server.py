@@ -170,8 +170,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(serving: Serving, site: Site) 
 def test_a_server_that_ends_before_it_began_leaves_no_socket(site: Site, page: Path) -> None:
     serving = Serving.at(application(Site(site.study, site.comparison)))
     serving.server.should_exit = True
-    serving.run()
-    serving.stop()
+    serving.start().stop()
     assert serving.listening.fileno() == -1
 
 
