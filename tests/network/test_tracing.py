@@ -12,6 +12,9 @@ from layerscope import load_network, reconstruct
 from layerscope.network.source import Options
 from layerscope.network.tracing import FLOAT32
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Please use the new API"
+)  # torch 2.9, of what is its user's choice
 BACKENDS: Any = torch.backends
 CUDNN: Any = torch.backends.cudnn
 
@@ -37,7 +40,6 @@ SETTINGS: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Please use the new API")  # torch 2.9, of what is its user's choice
 @pytest.mark.parametrize("set_up", SETTINGS.values(), ids=SETTINGS.keys())
 def test_float32_is_float32_whatever_was_set_and_is_as_before_afterwards(
     set_up: Callable[[], object], as_before: None

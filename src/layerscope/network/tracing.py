@@ -8,8 +8,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TextIO
 
 import torch
@@ -43,14 +44,14 @@ def in_own_precision() -> Iterator[None]:
 
 @contextmanager
 def _convolving_in_float32() -> Iterator[None]:
+    """Torch has two ways to say it, and does not say by the older what the newer has set; 2.9 warns of the older."""
     cudnn: Any = torch.backends.cudnn
-    before, order = cudnn.conv.fp32_precision, cudnn.deterministic
-    try:
-        older = cudnn.allow_tf32
-    except RuntimeError:  # torch has two ways to say it, and does not say by the one what the other has set
-        older = None
-    if older is not None:
-        cudnn.allow_tf32 = False
+    before, order, older = cudnn.conv.fp32_precision, cudnn.deterministic, None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with suppress(RuntimeError):
+            older = cudnn.allow_tf32
+            cudnn.allow_tf32 = False
     if cudnn.conv.fp32_precision == "tf32":
         cudnn.conv.fp32_precision = "ieee"
     cudnn.deterministic = True
@@ -59,19 +60,31 @@ def _convolving_in_float32() -> Iterator[None]:
     finally:
         cudnn.conv.fp32_precision = before
         if older is not None:
-            cudnn.allow_tf32 = older
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                cudnn.allow_tf32 = older
         cudnn.deterministic = order
 
 
 FLOAT32 = Shared(_convolving_in_float32)
-"""What all that is computed of a network holds: on CUDA torch convolves float32 in TensorFloat-32, of 10 bits, and sums
-in any order, unless it is told otherwise. The flags are the process's."""
+"""On CUDA torch convolves float32 in TensorFloat-32, of 10 bits, and sums in any order, unless it is told otherwise.
+The flags are the process's."""
+
+
+def float32() -> AbstractContextManager[None]:
+    """What all that is computed of a network holds, where there is a CUDA device: `FLOAT32`."""
+    return FLOAT32 if _has_cuda() else nullcontext()
+
+
+@cache
+def _has_cuda() -> bool:
+    return torch.cuda.is_available()
 
 
 @contextmanager
 def computing() -> Iterator[None]:
     """Around all that is computed of a network: forward, and the way back."""
-    with torch.inference_mode(), in_own_precision(), FLOAT32:
+    with torch.inference_mode(), in_own_precision(), float32():
         yield
 
 

@@ -15,7 +15,7 @@ from layerscope.network.geometry import ReceptiveField
 from layerscope.network.graph import Operation, Parameter
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network, Unit
-from layerscope.network.tracing import FLOAT32, in_own_precision
+from layerscope.network.tracing import float32, in_own_precision
 from layerscope.reconstruction.descent import Class
 
 _SIZELESS = POINTWISE | {"conv2d", "max_pool2d", "avg_pool2d"}  #: run on maps of any size
@@ -190,7 +190,7 @@ def result_of(network: Network, operation: int, inputs: Tensor) -> Tensor:
 
 def results_of(network: Network, inputs: Tensor, operations: Sequence[int]) -> dict[int, Tensor]:
     """As `result_of`, of several operations; 0: the pictures."""
-    with in_own_precision(), FLOAT32:
+    with in_own_precision(), float32():
         return network.graph.run(inputs, max(operations), frozenset(operations))
 
 

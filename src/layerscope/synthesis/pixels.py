@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from layerscope.network.tracing import FLOAT32
+from layerscope.network.tracing import float32
 
 Prior = Literal["none", "fourier", "study"]
 
@@ -106,7 +106,7 @@ def lowered(
     for step in range(pace.steps):
         descent.param_groups[0]["lr"] = pace.rate_at(step)
         descent.zero_grad()
-        with FLOAT32:
+        with float32():
             loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
         descent.step()
         done()
