@@ -71,7 +71,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
         try:
             save_file(plain, partial, {_ABOUT: json.dumps(about)})
         except SafetensorError as error:  # in whose words alone is what the system said
-            found = re.search(r"os error (\d+)", str(error))
+            found = re.search(r"(?:os error |code: )(\d+)", str(error))
             if found is None:
                 raise
             raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
