@@ -131,12 +131,11 @@ def stamps(room: Room) -> Made:
 def by_stamp(numbers: Mapping[str, Any]) -> tuple[Finding, int]:
     """Which of the two networks errs less on stamps that it never saw, left open where a training that did not train
     decides it; and over how many seeds of each."""
-    deep, flat = (numbers["networks"][name] for name in ("vggcnn", "alexcnn"))
     pair, of_all = numbers["pairs"][0], numbers["pairs_of_all"][0]
     errors = {
         f"{whose}{name}": value
-        for whose, one in (("", deep), ("other_", flat))
-        for name, value in zip(("error", "least", "most"), one["error"], strict=True)
+        for whose, one in zip(("other_", ""), pair["errors"], strict=True)
+        for name, value in zip(("error", "least", "most"), one, strict=True)
     }
     less, with_all = (_sign(**_points(one)) for one in (pair, of_all))
     found = Finding.of(
@@ -149,7 +148,7 @@ def by_stamp(numbers: Mapping[str, Any]) -> tuple[Finding, int]:
         **_points(pair),
         **errors,
     )
-    return found, deep["seeds"]
+    return found, numbers["networks"]["vggcnn"]["seeds"]
 
 
 def left_out(numbers: Mapping[str, Any]) -> Iterator[Finding]:

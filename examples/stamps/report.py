@@ -133,8 +133,9 @@ def pairs_of(rows: list[Row]) -> Iterator[dict[str, Any]]:
         shown = errors[0].keys() & errors[1].keys()
         folds = {row.fold for row in last if row.stamp in shown}
         if shown:
-            change = in_pairs(*errors)
-            yield {"of": [one, other], "folds": len(folds), "stamps": len(shown), "change": change}
+            own = [over_groups({stamp: error[stamp] for stamp in shown}) for error in errors]
+            about = {"folds": len(folds), "stamps": len(shown), "errors": own, "change": in_pairs(*errors)}
+            yield {"of": [one, other], **about}
 
 
 def lines(networks: Mapping[str, Mapping[str, Any]], pairs: Iterable[Mapping[str, Any]]) -> Iterator[str]:

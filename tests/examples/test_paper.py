@@ -75,11 +75,10 @@ def trained_on_stamps(folder: Path) -> Path:
     """What examples/stamps/report.py leaves."""
     folder.mkdir()
     Image.new("RGB", (300, 200)).save(folder / "errors.png")
-    networks = {
-        name: {"error": [error, error - 0.1, error + 0.1], "seeds": 2}
-        for name, error in (("vggcnn", 0.4), ("alexcnn", 0.5))
-    }
-    pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "folds": 4, "change": [0.1, -0.02, 0.15]}
+    networks = {name: {"seeds": 2} for name in ("vggcnn", "alexcnn")}
+    errors = [[0.5, 0.4, 0.6], [0.4, 0.3, 0.5]]
+    about = {"stamps": 30, "folds": 4, "errors": errors, "change": [0.1, -0.02, 0.15]}
+    pair = {"of": ["alexcnn", "vggcnn"], **about}
     of_all = {**pair, "change": [-0.05, -0.1, 0.01]}
     numbers = {
         "networks": networks,
@@ -158,7 +157,7 @@ def test_errors_by_stamp_are_told_with_the_deeper_network_first(
     )
     surely = {"networks": json.loads((room.stamps_trained / "errors.json").read_text())["networks"]}
     for change, holds in (([0.1, 0.05, 0.15], True), ([-0.1, -0.15, -0.05], False)):
-        pair = {"of": ["alexcnn", "vggcnn"], "stamps": 30, "folds": 4, "change": change}
+        pair = json.loads((room.stamps_trained / "errors.json").read_text())["pairs"][0] | {"change": change}
         assert parts.by_stamp({**surely, "pairs": [pair], "pairs_of_all": [pair]})[0].holds is holds
         of_all = {**pair, "change": [change[0], -0.2, 0.2]}  # with those that did not train
         assert parts.by_stamp({**surely, "pairs": [pair], "pairs_of_all": [of_all]})[0].holds is None

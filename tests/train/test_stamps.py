@@ -170,6 +170,7 @@ def test_a_training_at_chance_is_named_and_left_out() -> None:
     kept = [row for row in rows if (row.network, row.fold, row.seed) not in report.untrained(rows)]
     (pair,) = report.pairs_of(kept)
     assert (pair["folds"], pair["stamps"], round(pair["change"].mean, 6)) == (2, 16, 0.1)
+    assert [round(error.mean, 6) for error in pair["errors"]] == [0.6, 0.5]
     (of_all,) = report.pairs_of(rows)
     assert (of_all["folds"], of_all["stamps"]) == (3, 24)
     assert of_all["change"].mean == pytest.approx((0.1 * 16 + (0.6 - 7 / 8) * 8) / 24)
