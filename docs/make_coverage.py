@@ -32,6 +32,7 @@ from layerscope import Network, Preprocessing, reconstruct
 from layerscope.errors import LayerscopeError
 from layerscope.network.axes import arranged, size_of
 from layerscope.network.graph import Graph, Operation, fill
+from layerscope.network.products import PRODUCTS
 from layerscope.reconstruction.descent import start_of, way_down
 from layerscope.reconstruction.rules import GRADIENT, RULES
 
@@ -42,7 +43,6 @@ KEPT, PAGE = Path("build/networks"), Path("docs/coverage.md")
 OPEN = frozenset(
     {"relu6", "hardtanh", "clamp", "clamp_min", "hardswish", "hardsigmoid", "threshold"}
 )  #: saturate: hand everything on
-PRODUCTS = frozenset({"scaled_dot_product_attention", "matmul", "bmm", "einsum"})
 
 
 HEAD = (

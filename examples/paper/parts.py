@@ -131,7 +131,7 @@ def stamps(room: Room) -> Made:
 def by_stamp(numbers: Mapping[str, Any]) -> tuple[Finding, int]:
     """Which of the two networks errs less on stamps that it never saw, left open where a training that did not train
     decides it; and over how many seeds of each."""
-    pair, of_all = numbers["pairs"][0], numbers["pairs_of_all"][0]
+    pair, of_all = (_pair(numbers, name) for name in ("pairs", "pairs_of_all"))
     errors = {
         f"{whose}{name}": value
         for whose, one in zip(("other_", ""), pair["errors"], strict=True)
@@ -157,8 +157,14 @@ def left_out(numbers: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding.of(
             "{name}, fold {fold}, seed {seed} ended at chance on stamps that it learned from and is left out; with "
             "all that were trained: {change:+.1f} points ({low:+.1f} to {high:+.1f}).",
-            name=name, fold=fold, seed=seed, **_points(numbers["pairs_of_all"][0]),
+            name=name, fold=fold, seed=seed, **_points(_pair(numbers, "pairs_of_all")),
         )  # fmt: skip
+
+
+def _pair(numbers: Mapping[str, Any], of: str) -> Mapping[str, Any]:
+    """What the report has of the two, AlexCNN first, whatever other networks there are."""
+    found: Mapping[str, Any] = next(one for one in numbers[of] if one["of"] == ["alexcnn", "vggcnn"])
+    return found
 
 
 def _points(pair: Mapping[str, Any]) -> dict[str, Any]:

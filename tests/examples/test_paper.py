@@ -159,6 +159,8 @@ def test_errors_by_stamp_are_told_with_the_deeper_network_first(
     for change, holds in (([0.1, 0.05, 0.15], True), ([-0.1, -0.15, -0.05], False)):
         pair = json.loads((room.stamps_trained / "errors.json").read_text())["pairs"][0] | {"change": change}
         assert parts.by_stamp({**surely, "pairs": [pair], "pairs_of_all": [pair]})[0].holds is holds
+        among = [{"of": ["alexcnn", "another"]}, pair]
+        assert parts.by_stamp({**surely, "pairs": among, "pairs_of_all": among})[0].holds is holds
         of_all = {**pair, "change": [change[0], -0.2, 0.2]}  # with those that did not train
         assert parts.by_stamp({**surely, "pairs": [pair], "pairs_of_all": [of_all]})[0].holds is None
 

@@ -262,6 +262,16 @@ def _times_a_matrix(s: Any, x: Tensor) -> Tensor:
     return y.permute(0, 3, 1, 2)
 
 
+def checked(forward: Any, **parts: nn.Module) -> Network:
+    """The network of a forward that may use a fixed kernel ``w`` and a fixed matrix ``t``, its fields measured."""
+    module = Written(forward, **parts)
+    module.w = nn.Parameter(torch.rand(2, 16, 3, 3))
+    module.t = nn.Parameter(torch.rand(64, 64))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    check(network, module, [""])
+    return network
+
+
 FOLDED: dict[str, tuple[Any, str]] = {
     "space to depth": (_space_to_depth, "8/2"),
     "blocks of many rows": (_blocks_of_many_rows, "4x6/2x4"),
@@ -274,11 +284,7 @@ FOLDED: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", FOLDED)
 def test_blocks_as_channels_and_sums_over_positions(name: str) -> None:
     forward, field = FOLDED[name]
-    module = Written(forward, c=conv())
-    module.w = nn.Parameter(torch.rand(2, 16, 3, 3))
-    module.t = nn.Parameter(torch.rand(64, 64))
-    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
-    check(network, module, [""])
+    network = checked(forward, c=conv())
     assert str(network.geometry.fields[network.graph.output]) == field
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from layerscope.errors import GeometryError
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
-from tests.network.test_fields_measured import check
+from tests.network.test_fields_measured import check, checked
 from tests.support.small_networks import Written, conv
 
 
@@ -105,11 +105,7 @@ ATTENDED: dict[str, tuple[Any, str]] = {
 def test_products_and_tokens(name: str) -> None:
     """Of products, of tokens that are taken apart, and of what reads one position wherever that is."""
     forward, field = ATTENDED[name]
-    module = Written(forward, c=conv(), d=nn.Conv2d(4, 4, 3, padding=1))
-    module.w = nn.Parameter(torch.rand(2, 16, 3, 3))
-    module.t = nn.Parameter(torch.rand(64, 64))
-    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
-    check(network, module, [""])
+    network = checked(forward, c=conv(), d=nn.Conv2d(4, 4, 3, padding=1))
     assert str(network.geometry.fields[network.graph.output]) == field
     if "mixed" in name:
         assert str(network.feature_geometry.fields[network.graph.output]) == "5/1"

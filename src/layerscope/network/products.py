@@ -26,7 +26,8 @@ def product_layout(
     Positions of the first operand are those of the result. Where it has some that operands which bring others have
     not, positions that only these have are those that attention reads.
     """
-    written, own = _written(operation, len(lengths)), _axes_by_letter(operation, inputs, len(lengths))
+    written = _written(operation, len(lengths))
+    own = [] if written is None else _axes_by_letter(written, inputs)
     if written is None or not own:
         return None
     result, (first, *others) = written[1], own
@@ -43,11 +44,10 @@ def product_layout(
     return Layout(tuple(axes))
 
 
-def _axes_by_letter(operation: Operation, inputs: Sequence[Operation], rank: int) -> list[dict[str, Axis]]:
+def _axes_by_letter(written: Written, inputs: Sequence[Operation]) -> list[dict[str, Axis]]:
     """Of each operand that is made from the picture, its axes by letter; [] if those of one are not known."""
-    written, layouts = _written(operation, rank), {i.index: i for i in inputs}
-    found = []
-    for argument, names in written[0] if written is not None else ():
+    layouts, found = {i.index: i for i in inputs}, []
+    for argument, names in written[0]:
         source = layouts[argument.index] if isinstance(argument, Ref) else None
         if source is None or (source.layout is None and not source.carries):
             continue

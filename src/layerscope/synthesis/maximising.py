@@ -248,8 +248,8 @@ class _Climb:
         as much as one activation."""
         self.known.update(zip(moves, reached, strict=True))
         every = least_first(torch.stack(list(self.known.values())))
-        places = [list(self.known).index(move) for move in moves]
-        return every[places] * (len(self.known) / len(moves))
+        named = list(self.known)
+        return every[[named.index(move) for move in moves]] * (len(named) / len(moves))
 
 
 def least_first(reached: Tensor) -> Tensor:

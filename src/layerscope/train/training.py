@@ -188,7 +188,7 @@ class _Training:
             )
         row: dict[str, Any] = {"epoch": epoch, "step": self.step}
         row |= {"rate": self.recipe.rate_at(self.step - 1, self.steps)}
-        row |= {"loss": losses / max(1, seen), "error": wrong / max(1, seen)}
+        row |= {"loss": losses / seen, "error": wrong / seen}
         if self.validation is not None:
             row |= self._validate(self.validation)
         self.log.append({**row, "seconds": round(self._worked(), 1)})
