@@ -110,5 +110,5 @@ $(PAGE)/index.html: $(WEB) web/node_modules/.package-lock.json
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet 'pip>=25.1'
 	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/pip install --quiet --editable '.[compare,onnx,serve,space,tar,timm,train]' --group test --constraint .venv-lowest/lowest.txt
+	TMPDIR=$(CURDIR)/.venv-lowest .venv-lowest/bin/pip install --quiet --editable '.[compare,onnx,serve,space,tar,timm,train]' --group test --constraint .venv-lowest/lowest.txt
 	touch $@

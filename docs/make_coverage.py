@@ -43,6 +43,9 @@ KEPT, PAGE = Path("build/networks"), Path("docs/coverage.md")
 OPEN = frozenset(
     {"relu6", "hardtanh", "clamp", "clamp_min", "hardswish", "hardsigmoid", "threshold"}
 )  #: saturate: hand everything on
+FLAT = frozenset(
+    {"gelu", "sigmoid", "silu", "softmax", "softplus", "tanh", "scaled_dot_product_attention"}
+)  #: of large values all gradients, or all but one, are zero
 
 
 HEAD = (
@@ -281,7 +284,7 @@ def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Any
             return source.mean(operation.arguments["dim"], operation.arguments["keepdim"])
         return F.adaptive_avg_pool2d(source, operation.arguments["output_size"])
     arguments = {name: graph.with_tensors(a) for name, a in operation.arguments.items()}
-    if operation.kind in ("softmax", "scaled_dot_product_attention"):  # of large values all but one are zero
+    if operation.kind in FLAT:
         values = {i: tame(values[i]) for i in operation.inputs}
     made: Any = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
     return made.double() if isinstance(made, Tensor) and made.is_floating_point() else made
