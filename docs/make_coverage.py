@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from layerscope import Network, Preprocessing, reconstruct
 from layerscope.errors import LayerscopeError
-from layerscope.network.axes import arranged, size_of
 from layerscope.network.graph import Graph, Operation, fill
+from layerscope.network.positions import arranged, size_of
 from layerscope.network.products import PRODUCTS
 from layerscope.reconstruction.descent import start_of, way_down
 from layerscope.reconstruction.rules import GRADIENT, RULES

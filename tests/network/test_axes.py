@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from layerscope.errors import GeometryError, NetworkError
-from layerscope.network.axes import arranged, index_of
 from layerscope.network.network import Network, Unit
+from layerscope.network.positions import arranged, index_of
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import GRADIENT
 from layerscope.reconstruction.units import UnitAt, reconstruct_units

@@ -12,9 +12,9 @@ import torchvision.models as tv
 from torch import Tensor, nn
 
 from layerscope.errors import GeometryError
-from layerscope.network.axes import size_of
 from layerscope.network.geometry import Box
 from layerscope.network.network import Network
+from layerscope.network.positions import size_of
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.network.fields import Arrange, measured, with_positive_weights

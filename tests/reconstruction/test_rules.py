@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "a sigmoid": (lambda: nn.Sequential(nn.Sigmoid(), nn.Conv2d(4, 4, 1)), "sigmoid", "use rule gradient"),
     "a variance": (lambda: Function(lambda x: x + x.var((2, 3), keepdim=True)), "var", "use rule gradient"),
     "masked by the picture": (
-        lambda: Function(lambda x: x.masked_fill(x < 0, 0)),
+        lambda: Function(lambda x: x.masked_fill(x < 1, 0)),  # below 0 alone it would be a ReLU
         "masked_fill",
         "use rule gradient",
     ),

@@ -6,11 +6,8 @@ or mix them; then nothing is known of the result, and nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import prod
-
-from torch import Tensor
 
 from layerscope.network.graph import Operation, Ref
 from layerscope.network.layout import (
@@ -41,8 +38,8 @@ MAP: Axes = (CHANNELS, ROWS, COLUMNS)
 POINTWISE = frozenset(
     (
         "batch_norm relu relu6 hardtanh silu sigmoid gelu hardswish hardsigmoid leaky_relu elu tanh mish "
-        "softplus prelu selu celu clamp clamp_min dropout add sub mul div neg abs exp log sqrt pow to "
-        "cat softmax log_softmax"
+        "softplus prelu rrelu selu celu clamp clamp_min dropout add sub mul div neg abs exp log sqrt pow to cat "
+        "softmax log_softmax log_sigmoid"
     ).split()
 )  #: output position i reads input position i (or the only one there is)
 UPSAMPLING = frozenset(
@@ -59,11 +56,13 @@ _MAPPED = UPSAMPLING | frozenset(
 )  #: take and give maps in torch's order
 ELEMENTWISE = frozenset(
     (
-        "rsqrt square reciprocal erf rsub where masked_fill maximum minimum clamp_max threshold slice_scatter type_as"
+        "rsqrt square reciprocal erf rsub where masked_fill maximum minimum clamp_max threshold slice_scatter type_as "
+        "hardshrink softshrink addcmul addcdiv lerp log1p expm1 sin cos atan sign round floor ceil "
+        "gt ge lt le eq ne logical_not logical_and logical_or"
     ).split()
 )  #: as pointwise, but each a layer of its own
 _KEPT = ELEMENTWISE | frozenset(
-    "layer_norm rms_norm group_norm instance_norm pad constant_pad_nd narrow slice roll flip".split()
+    "layer_norm rms_norm group_norm instance_norm pad constant_pad_nd narrow slice roll flip glu".split()
 )  #: the axes of the first operand stay, though one may be longer or shorter
 REDUCED = frozenset("mean sum amax amin select var std norm linalg_vector_norm logsumexp prod".split())
 
@@ -235,6 +234,30 @@ def _reduce(operation: Operation, source: Layout, lengths: Lengths) -> Layout | 
     return source.without(gone, kept=kept)
 
 
+def _chosen(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """Of channels in another order, or some of them, by places made without the picture."""
+    axis = chosen_axis(operation)
+    return (
+        _kept(operation, source, lengths) if axis is not None and source.along(axis) <= {CHANNELS} else None
+    )
+
+
+def chosen_axis(operation: Operation) -> int | None:
+    """The one axis that an `index` or `index_select` takes places of, given as a row of numbers; None of others."""
+    if operation.kind == "index_select":
+        return int(operation.arguments["dim"])
+    given = [n for n, index in enumerate(operation.arguments["indices"]) if index is not None]
+    plain = len(given) == 1 and len(operation.inputs) == 1
+    return given[0] if plain else None
+
+
+def _pooled(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """Of neighbouring channels alone, as local response normalisation pools them."""
+    (_, *taps), (_, *steps) = operation.arguments["kernel_size"], operation.arguments["stride"] or [0]
+    alone = set(taps) == set(steps) == {1} and len(source.axes) == 5 and source.along(2) <= {CHANNELS}
+    return _kept(operation, source, lengths) if alone else None
+
+
 def _permute(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
     order = operation.arguments["dims"]
     return Layout(tuple(source.axes[axis] for axis in order))
@@ -295,6 +318,8 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_KEPT, _by_source(_kept)),
     **dict.fromkeys(REDUCED, _by_source(_reduce)),
     **dict.fromkeys(PRODUCTS, product_layout),
+    **dict.fromkeys(("index", "index_select"), _by_source(_chosen)),
+    "avg_pool3d": _by_source(_pooled),
     "permute": _by_source(_permute),
     **dict.fromkeys(("transpose", "swapaxes"), _by_source(_transpose)),
     **dict.fromkeys(
@@ -306,90 +331,3 @@ _RULES: Mapping[str, Rule] = {
     "unbind": _by_source(_unbind),
     "getitem": _by_source(_same),
 }
-
-
-# ------------------------------------------------------------------ what follows from them
-
-
-def size_of(operation: Operation) -> tuple[int, int]:
-    """Rows and columns of a result; (1, 1) for a vector and where its axes are not known."""
-    return (1, 1) if operation.layout is None else operation.layout.size
-
-
-def map_size(shape: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of maps in torch's order, of this shape: its last axes."""
-    rows, columns = shape[-2:]
-    return rows, columns
-
-
-def channels_of(operation: Operation) -> int:
-    """Channels of a result; 0 where its axes are not known."""
-    return 0 if operation.axes is None or operation.layout is None else operation.layout.channels
-
-
-def apart_of(operation: Operation) -> int:
-    """How many tokens of a result stand for no place: class tokens and the like."""
-    tokens = None if operation.layout is None else operation.layout.tokens
-    return 0 if tokens is None else tokens.length - tokens.places
-
-
-def arranged(operation: Operation, values: Tensor) -> Tensor:
-    """A batch of results as (batch, channels, rows, columns), or (batch, channels) for vectors: a view where it can.
-
-    Tokens that stand for no place are left out. As they are where the axes are not known.
-    """
-    axes, layout = operation.axes, operation.layout
-    if axes is None or layout is None or axes in (MAP, (CHANNELS,)):
-        return values
-    for place, axis in enumerate(layout.axes):
-        if axis and axis[0].along == TOKENS:
-            values = values.narrow(place, axis[0].before, axis[0].places)
-    parts = tuple(_cut(layout))
-    order = sorted(
-        range(len(parts)), key=lambda place: (_ORDER.index(parts[place].along), -parts[place].step)
-    )
-    moved = values.reshape(len(values), *(p.length for p in parts)).permute(
-        0, *(place + 1 for place in order)
-    )
-    size = layout.size if layout.has_positions else ()
-    return moved.reshape(len(values), layout.channels, *size)
-
-
-def _cut(layout: Layout) -> Iterator[Part]:
-    """The parts of each picture, its tokens as rows and columns."""
-    for part in layout.parts[1:]:
-        if part.along == TOKENS:
-            yield from (Part(name, length) for name, length in zip((ROWS, COLUMNS), part.grid, strict=True))
-        else:
-            yield part
-
-
-def index_of(
-    operation: Operation, channel: int, row: int | None, column: int | None
-) -> tuple[int | slice, ...]:
-    """Where a channel is in one result, at a position or (None) at all of them."""
-    found: list[int | slice] = []
-    for axis in reversed(operation.layout.axes[1:] if operation.layout is not None else ()):
-        length = prod(part.length for part in axis)
-        if all(part.along == CHANNELS for part in axis):
-            channel, place = divmod(channel, length)
-            found.append(place)
-        else:
-            found.append(_places(axis, row, column))
-    return tuple(reversed(found))
-
-
-def _places(axis: Axis, row: int | None, column: int | None) -> int | slice:
-    """Where a position is along an axis, or all of them."""
-    tokens = axis[0] if axis[0].along == TOKENS else None
-    if row is None or column is None:
-        return slice(None) if tokens is None else slice(tokens.before, tokens.before + tokens.places)
-    if tokens is not None:
-        return tokens.before + row * tokens.grid[1] + column
-    place = 0
-    for part in axis:
-        place = place * part.length + part.digit(row if part.along == ROWS else column)
-    return place
-
-
-_ORDER = (CHANNELS, ROWS, COLUMNS)  # of arranged parts; those of channels in their own order

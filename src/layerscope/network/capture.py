@@ -28,11 +28,12 @@ from layerscope.network.fitting import exported_shape, misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.layout import MANY, map_layout
 from layerscope.network.maxima import PLACED
-from layerscope.network.programs import flat_graph, functional, refuse_what_is_read_already
+from layerscope.network.plain_rectifiers import plain_rectifier
+from layerscope.network.programs import flat_graph, functional, kind_of, refuse_what_is_read_already
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
 _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
-_ALIASES = {"_to_copy": "to", "_unsafe_view": "reshape"}
+_COMPARISONS = frozenset({"gt", "ge", "lt", "le"})
 _IDENTITIES = frozenset({"contiguous", "clone", "detach", "alias", "lift_fresh_copy"})
 _ONE_READS = threading.Lock()  #: torch.export keeps what it is at in variables of its module
 
@@ -98,6 +99,7 @@ class _Tidier:
         self.memory: dict[Any, Any] = {}  # fx node that shares another's memory -> the node that owns it
         self.same: dict[Any, Any] = {}  # fx node of dropout -> the node whose very tensor it hands on
         self.many: dict[str, int] = {}  # a length that depends on the number of pictures -> of MANY
+        self.masks: dict[Any, tuple[str, Any, dict[str, Any]]] = {}  # comparisons that nothing has read yet
         self.parts: dict[
             Any, list[tuple[int, int, int]]
         ] = {}  # chunk-like node -> (axis, start, length) of each
@@ -106,7 +108,7 @@ class _Tidier:
         """Walk the program once."""
         self._name_inputs()
         for node in self.nodes:
-            if node.op == "call_function" and not _kind(node.target).startswith("_assert"):
+            if node.op == "call_function" and not kind_of(node.target).startswith("_assert"):
                 self._checked_call(node)
         (output,) = (node for node in self.nodes if node.op == "output")
         results = [self.known.get(value) for value in output.args[0] if value is not None]
@@ -138,7 +140,7 @@ class _Tidier:
                 self.known[node] = Ref(0)
 
     def _checked_call(self, node: Any) -> None:
-        place = place_of(_kind(node.target), _path(node))
+        place = place_of(kind_of(node.target), _path(node))
         if any(source.op == "get_attr" for source in node.all_input_nodes):
             raise NetworkError(
                 f"{place} wraps part of the network, which cannot be read; "
@@ -152,7 +154,7 @@ class _Tidier:
             ) from error
 
     def _call(self, node: Any) -> None:
-        kind = _kind(node.target)
+        kind = kind_of(node.target)
         if self.constants.compute(node):
             return
         self._note_memory(node)
@@ -163,16 +165,19 @@ class _Tidier:
             source, part = node.args
             axis, start, length = self.parts[source][part]
             arguments = {"self": self.known[source], "dim": axis, "start": start, "length": length}
-            if _kind(source.target) == "unbind":
+            if kind_of(source.target) == "unbind":
                 arguments = {"self": self.known[source], "dim": axis, "index": start}
                 self._append(node, "select", torch.ops.aten.select.int, arguments)
             else:
                 self._append(node, "narrow", torch.ops.aten.narrow.default, arguments)
         elif _changes_nothing(node, kind):
             self._hand_on(node, kind)
+        elif kind in _COMPARISONS:
+            named = _named_arguments(node.target, node)
+            self.masks[node] = kind, node.target, {name: self._translate(a) for name, a in named.items()}
         elif not self._rewritten(node, kind):
             target = _functional(node.target)
-            self._append(node, _kind(target), _with_keywords(target, node), _named_arguments(target, node))
+            self._append(node, kind_of(target), _with_keywords(target, node), _named_arguments(target, node))
             if kind.endswith("_"):  # in place: whoever reads the operand later sees the result
                 changed = self.same.get(node.args[0], node.args[0])
                 for name in (changed, *(n for n, source in self.same.items() if source is changed)):
@@ -185,7 +190,7 @@ class _Tidier:
         if source in self.constants.values and source not in self.known:
             self.constants.values[node] = self.constants.values[source]
             return
-        self.known[node] = self.known[source]
+        self.known[node] = self._of(source)
         if "dropout" in kind:
             self.same[node] = self.same.get(source, source)
         self._note_module(node)
@@ -205,20 +210,20 @@ class _Tidier:
         for other in [owner, *(n for n, o in self.memory.items() if o is owner)]:
             apart = other.target is source.target is operator.getitem and other.args[0] is source.args[0]
             if other not in (source, node) and not apart and any(user > node for user in other.users):
-                raise _ChangedViewError(place_of(_kind(node.target), _path(node)))
+                raise _ChangedViewError(place_of(kind_of(node.target), _path(node)))
 
     def _split(self, node: Any) -> None:
         """Cuts are made one by one, where they are read. An unbound axis is one of cuts of length 1, then dropped."""
-        unbound = _kind(node.target) == "unbind"
+        unbound = kind_of(node.target) == "unbind"
         at = 1 if unbound else 2
         axis = node.args[at] if len(node.args) > at else node.kwargs.get("dim", 0)
         lengths = [1 if unbound else _known(part.shape[axis]) for part in node.meta["val"]]
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         self.parts[node] = [(axis, s, n) for s, n in zip(starts, lengths, strict=True)]
-        self.known[node] = self.known[node.args[0]]
+        self.known[node] = self._of(node.args[0])
 
     def _rewritten(self, node: Any, kind: str) -> bool:
-        """What has a plainer form: maxima whose places nobody reads; the maximum with zero; any squeeze; a copy."""
+        """What has a plainer form: maxima whose places nobody reads; any squeeze; a copy; rectifiers."""
         if kind.removesuffix("_") == "squeeze":
             self._squeeze(node)
             return True
@@ -227,27 +232,17 @@ class _Tidier:
             self._append(node, "expand_as", torch.ops.aten.expand_as.default, of_same_size)
             return True
         source = node.args[0] if kind == "getitem" else node
-        placed = PLACED.get(_kind(source.target))
+        placed = PLACED.get(kind_of(source.target))
         if placed is not None and isinstance(source.meta["val"], (tuple, list)) and _needs_no_places(source):
             if source is node:
                 self.known[node] = self.known[node.args[0]]
             else:
                 self._append(node, *placed, _named_arguments(source.target, source))
             return True
-        zero = [self._is_zero(a) for a in node.args] if kind in ("max", "maximum") else []
-        if len(zero) != 2 or not any(zero):
-            return False
-        self._append(node, "relu", torch.ops.aten.relu.default, {"self": node.args[zero[0]]})
-        return True
-
-    def _is_zero(self, node: Any) -> bool:
-        """Whether it is zero all over: the maximum with it is a ReLU."""
-        if not isinstance(node, torch.fx.Node):
-            return False
-        value = self.constants.values.get(node)
-        return _kind(node.target) == "zeros_like" or (
-            isinstance(value, Tensor) and value.numel() == 1 and not value.any()
-        )
+        plain = plain_rectifier(node, self.known, self.constants)
+        if plain is not None:
+            self._append(node, *plain)
+        return plain is not None
 
     def _squeeze(self, node: Any) -> None:
         """Drops the axes of length 1 that were asked for, or all; never the batch, which may be of one picture."""
@@ -262,6 +257,7 @@ class _Tidier:
         named = {name: self._translate(argument) for name, argument in arguments.items()}
         inputs = tuple(leaf.index for leaf in leaves_of(named.values()) if isinstance(leaf, Ref))
         value = node.meta["val"]
+        _refuse_complex(node, value)
         shape = tuple(map(_known, getattr(value, "shape", ())[1:]))
         carries = (
             _is_real(value) and not is_of_a_kind(kind) and any(self.operations[i].carries for i in inputs)
@@ -308,6 +304,8 @@ class _Tidier:
         )
 
     def _of(self, node: Any) -> Any:
+        if node in self.masks:
+            self._append(node, *self.masks.pop(node))
         return self.known[node] if node in self.known else self.constants.keep(node)
 
 
@@ -327,14 +325,12 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _kind(target: Any) -> str:
-    if target is operator.getitem:
-        return "getitem"
-    schema = getattr(target, "_schema", None)
-    name = (
-        schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
-    )
-    return _ALIASES.get(name, name)
+def _refuse_complex(node: Any, value: Any) -> None:
+    if isinstance(value, Tensor) and value.is_complex():
+        raise NetworkError(
+            f"{place_of(kind_of(node.target), _path(node))} computes with complex numbers, through which nothing is "
+            "followed; give the part of the network before it"
+        )
 
 
 def _functional(target: Any) -> Any:
@@ -377,7 +373,7 @@ def _changes_nothing(node: Any, kind: str) -> bool:
 
 def _needs_no_places(node: Any) -> bool:
     return all(
-        _kind(user.target) == "getitem" and (user.args[1] == 0 or not user.users) for user in node.users
+        kind_of(user.target) == "getitem" and (user.args[1] == 0 or not user.users) for user in node.users
     )
 
 

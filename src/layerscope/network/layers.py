@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from layerscope.network.axes import POINTWISE, apart_of, channels_of, size_of
+from layerscope.network.axes import POINTWISE
 from layerscope.network.gates import gates
 from layerscope.network.geometry import Geometry, ReceptiveField
 from layerscope.network.graph import Graph, Operation, Ref
 from layerscope.network.layout import CHANNELS, ONE, Axes
+from layerscope.network.positions import apart_of, channels_of, size_of
 from layerscope.network.products import PRODUCTS
 from layerscope.network.receptive_fields import pair, windows
 
 _PLUMBING = frozenset(
     (
         "input flatten unflatten reshape transpose permute narrow slice pad constant_pad_nd sym_size unsqueeze "
-        "squeeze select unbind expand swapaxes roll"
+        "squeeze select unbind expand swapaxes roll flip index index_select"
     ).split()
 )
 _LINKS = frozenset(

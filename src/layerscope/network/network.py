@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from layerscope.errors import GeometryError, NetworkError
-from layerscope.network.axes import arranged
 from layerscope.network.capture import capture
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.geometry import Box, Geometry
 from layerscope.network.graph import Graph, bare_state
 from layerscope.network.layers import Layer, find_layers
+from layerscope.network.positions import arranged
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import feature_geometry, geometry
 from layerscope.network.source import Loading

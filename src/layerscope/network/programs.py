@@ -12,6 +12,8 @@ from torch.fx import Graph
 
 from layerscope.errors import NetworkError
 
+_ALIASES = {"_to_copy": "to", "_unsafe_view": "reshape", "clip": "clamp", "clip_": "clamp_"}
+
 
 def flat_graph(program: ExportedProgram) -> Graph:
     """The operations of a program, those within ``torch.autocast(..., enabled=False)`` among the others.
@@ -35,6 +37,17 @@ def flat_graph(program: ExportedProgram) -> Graph:
         elif not _is_module(node) or not all(map(_is_no_autocast, node.users)):
             found[node] = graph.node_copy(node, found.__getitem__)
     return graph
+
+
+def kind_of(target: Any) -> str:
+    """Torch's name for an operation: conv2d, relu_, getitem."""
+    if target is operator.getitem:
+        return "getitem"
+    schema = getattr(target, "_schema", None)
+    name = (
+        schema.name.removeprefix("aten::") if schema is not None else getattr(target, "__name__", str(target))
+    )
+    return _ALIASES.get(name, name)
 
 
 def _is_no_autocast(node: Any) -> bool:

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError
-from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, size_of
+from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, chosen_axis
 from layerscope.network.gates import gates
 from layerscope.network.geometry import Geometry
 from layerscope.network.graph import Graph, Operation, Ref
 from layerscope.network.layout import CHANNELS, COLUMNS, PICTURES, ROWS, TOKENS, Axis, Layout, Part, runs
+from layerscope.network.positions import size_of
 from layerscope.network.products import PRODUCTS, summed_over
 from layerscope.network.readers import (
     Edge,
@@ -216,6 +217,14 @@ def _select(operation: Operation, source: Operation, read: Layout) -> Readers:
     return _whole(operation, source) if axis[0].along == TOKENS else None
 
 
+def _by_channels(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """Where channels alone are moved, chosen, or set against each other."""
+    asked = operation.arguments.get("dims", operation.arguments.get("dim", 1))
+    chosen = chosen_axis(operation) if operation.kind in ("index", "index_select") else None
+    axes = [chosen] if chosen is not None else [asked] if isinstance(asked, int) else asked
+    return (Window(), Window()) if all(read.along(axis) <= {CHANNELS} for axis in axes) else None
+
+
 def _adaptive(operation: Operation, source: Operation, read: Layout) -> Readers:
     (rows, columns), (height, width) = read.size, size_of(operation)
     return adaptive(rows, height), adaptive(columns, width)
@@ -391,4 +400,6 @@ _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
     "roll": _roll,
     "pixel_shuffle": _shuffled,
     "pixel_unshuffle": _unshuffled,
+    **dict.fromkeys(("flip", "glu", "index", "index_select"), _by_channels),
+    "avg_pool3d": _pointwise,  # of channels alone, or its layout is not known
 }

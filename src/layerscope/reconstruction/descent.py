@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError, one_line
-from layerscope.network.axes import index_of
 from layerscope.network.convolution import prepare_forward
 from layerscope.network.graph import Graph, Operation
 from layerscope.network.network import Network, Unit
+from layerscope.network.positions import index_of
 from layerscope.network.tracing import computing
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.rules import (

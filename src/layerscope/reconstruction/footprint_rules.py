@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layerscope.network.axes import MAP, POINTWISE, map_size
+from layerscope.network.axes import MAP, POINTWISE
 from layerscope.network.convolution import Prepared
 from layerscope.network.geometry import Geometry
 from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill
+from layerscope.network.positions import map_size
 from layerscope.network.readers import Window
 from layerscope.network.receptive_fields import windows
 from layerscope.reconstruction.footprints import Path, Track

@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from layerscope.errors import UnsupportedOperationError
-from layerscope.network.axes import map_size
 from layerscope.network.convolution import transpose
 from layerscope.network.graph import Graph, Operation
+from layerscope.network.positions import map_size
 from layerscope.network.receptive_fields import windows
 from layerscope.reconstruction.operations import gating, linear, maxima, norms, rectifiers
 from layerscope.reconstruction.operations.adjoint import ADJOINT, DERIVATIVE

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layerscope.network.axes import map_size
+from layerscope.network.positions import map_size
 from layerscope.network.readers import Window
 
 TIED = 2.0**-20  #: so near to the maximum, relative to it, a value is equal to it up to rounding

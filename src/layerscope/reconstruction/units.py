@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError, UnsupportedOperationError
-from layerscope.network.axes import index_of
 from layerscope.network.convolution import Rectified
 from layerscope.network.geometry import Box
 from layerscope.network.graph import Operation
 from layerscope.network.network import Network, Unit
+from layerscope.network.positions import index_of
 from layerscope.network.tracing import computing
 from layerscope.network.views import box_at
 from layerscope.reconstruction.descent import Way, default_chunk_bytes, start_of, way_down, way_of

@@ -23,11 +23,12 @@ from layerscope.errors import LayerscopeError
 from layerscope.images.ahead import Ready, read_ahead
 from layerscope.images.sets import ImageSet
 from layerscope.kernels.reduction import Reduced, can_rectify, rectify_and_reduce
-from layerscope.network.axes import MAP, arranged
+from layerscope.network.axes import MAP
 from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.graph import OWN_MEMORY, Operation
 from layerscope.network.layout import CHANNELS
 from layerscope.network.network import Network
+from layerscope.network.positions import arranged
 from layerscope.network.tracing import computing
 from layerscope.progress import Count, Told
 from layerscope.sweep.reducers import NO_OUTPUT, Batch, LayerBatch, Reducer, Results, State, Target

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.errors import NetworkError
-from layerscope.network.axes import POINTWISE, arranged, size_of
+from layerscope.network.axes import POINTWISE
 from layerscope.network.geometry import ReceptiveField
 from layerscope.network.graph import Operation, Parameter
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network, Unit
+from layerscope.network.positions import arranged, size_of
 from layerscope.network.tracing import float32, in_own_precision
 from layerscope.reconstruction.descent import Class
 

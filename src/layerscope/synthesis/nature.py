@@ -21,8 +21,8 @@ from layerscope.errors import StudyError
 from layerscope.filters.top_filters import Filter, top_filters
 from layerscope.images.sets import ImageSet
 from layerscope.kernels.ranks import centred_ranks
-from layerscope.network.axes import arranged
 from layerscope.network.network import Network, Unit
+from layerscope.network.positions import arranged
 from layerscope.network.views import box_at
 from layerscope.reconstruction.descent import Class
 from layerscope.study.folder import Study

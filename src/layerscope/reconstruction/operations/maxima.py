@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layerscope.network.axes import map_size
 from layerscope.network.graph import Graph, Operation, Ref
+from layerscope.network.positions import map_size
 from layerscope.network.readers import Window
 from layerscope.reconstruction.reversible import Reversal, Reversible, Rule
 from layerscope.reconstruction.switches import Switches, find_switches, least, unpool
