@@ -31,9 +31,10 @@ from torch import Tensor, nn
 from layerscope import Network, Preprocessing, reconstruct
 from layerscope.errors import LayerscopeError
 from layerscope.network.graph import Graph, Operation, fill
+from layerscope.network.links import before_link
 from layerscope.network.positions import arranged, size_of
 from layerscope.network.products import PRODUCTS
-from layerscope.reconstruction.descent import start_of, way_down
+from layerscope.reconstruction.descent import way_down
 from layerscope.reconstruction.rules import GRADIENT, RULES
 
 MEMBERS = 6  #: of each file of timm, the smallest
@@ -174,7 +175,7 @@ def back(network: Network, picture: Tensor, rule: str) -> str:
     """Why the last result does not go back to the pixels; "" if it does."""
     graph = network.graph
     try:
-        way_down(graph, [start_of(graph, graph.output)], RULES[rule])
+        way_down(graph, [before_link(graph, graph.output)], RULES[rule])
     except LayerscopeError as error:
         return str(error)
     last = network.layers[-1].name
@@ -186,7 +187,7 @@ def beside_autograd(network: Network, module: nn.Module, picture: Tensor) -> flo
     """How far the gradient of the last layer's result is from torch's own."""
     point = picture.clone().requires_grad_()
     last = network.layers[-1]
-    if last.result != network.graph.output or start_of(network.graph, last.result) != last.result:
+    if last.result != network.graph.output or before_link(network.graph, last.result) != last.result:
         return 0.0
     scores = module(point)
     (expected,) = torch.autograd.grad(scores, point, scores.detach())

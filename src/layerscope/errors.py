@@ -11,6 +11,10 @@ class NetworkError(LayerscopeError):
     """A network cannot be found, built, read or asked for what it does not have."""
 
 
+class SizeError(NetworkError):
+    """A network cannot be read for pictures of the size asked for, or assumed."""
+
+
 class UnsupportedOperationError(NetworkError):
     """An operation of the network has no rule for what was asked."""
 

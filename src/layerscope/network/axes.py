@@ -83,7 +83,7 @@ def find_layout(
     vectors = [i.layout is not None and not i.layout.has_positions for i in inputs if i.carries]
     if lengths[:1] == (MANY,) and (len(lengths) == 2 or (vectors and all(vectors))):
         axes = tuple((Part(CHANNELS, length),) if length > 1 else () for length in lengths[1:])
-        return Layout(((Part(PICTURES, MANY),), *axes)) if len(lengths) > 2 else vector_layout(lengths[1])
+        return vector_layout(lengths[1]) if len(lengths) == 2 else Layout(((Part(PICTURES, MANY),), *axes))
     return None
 
 

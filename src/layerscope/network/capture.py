@@ -56,12 +56,12 @@ def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -
         try:
             program = export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
         except Exception as error:
-            why = misfit(module, example) or (
+            why = misfit(module, example) or NetworkError(
                 f"{cause(error)}; it must take one image tensor of any batch size and have no "
                 "data-dependent control flow"
             )
             size = "x".join(map(str, input_shape))
-            raise NetworkError(f"cannot read {type(module).__name__} for input {size}: {why}") from error
+            raise type(why)(f"cannot read {type(module).__name__} for input {size}: {why}") from error
         graph = _graph_of(program)
     for name, place in own_backwards(program, _path).items():
         warnings.warn(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+from layerscope.errors import NetworkError
 from layerscope.network.graph import Parameter
 
 
@@ -25,7 +26,11 @@ class Constants:
         self.own = {_storage(value) for value in state.values()}  # memory of the network, never written to
 
     def tensor(self, node: Any, name: str) -> None:
-        """Note that a node is one of the network's own tensors."""
+        """Note that a node is one of the network's own tensors. Raises NetworkError for what is none."""
+        if not isinstance(self.state[name], Tensor):
+            raise NetworkError(
+                f"the network holds a {type(self.state[name]).__name__} that its forward uses; only tensors can be read"
+            )
         self.values[node] = self.state[name].detach()
 
     def compute(self, node: Any) -> bool:

@@ -14,6 +14,7 @@ from layerscope.network.gates import gates
 from layerscope.network.geometry import Geometry, ReceptiveField
 from layerscope.network.graph import Graph, Operation, Ref
 from layerscope.network.layout import CHANNELS, ONE, Axes
+from layerscope.network.links import link_of
 from layerscope.network.positions import apart_of, channels_of, size_of
 from layerscope.network.products import PRODUCTS
 from layerscope.network.receptive_fields import pair, windows
@@ -24,9 +25,6 @@ _PLUMBING = frozenset(
         "squeeze select unbind expand swapaxes roll flip index index_select"
     ).split()
 )
-_LINKS = frozenset(
-    {"softmax", "log_softmax", "sigmoid", "hardsigmoid", "tanh"}
-)  #: from scores to what they mean
 _WORDS = {
     "max_pool2d": "max pool",
     "avg_pool2d": "average pool",
@@ -110,16 +108,14 @@ def _group(graph: Graph) -> list[list[int]]:
 
     A softmax, sigmoid or tanh at the very end makes scores into something else: a layer of its own.
     """
-    users, kernels = graph.users, _kernels(graph)
+    users, kernels, last = graph.users, _kernels(graph), link_of(graph, graph.output)
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
     for operation in graph.operations:
         if operation.kind in _PLUMBING or not operation.carries or operation.index in kernels:
             continue
         source = operation.inputs[0] if len(operation.inputs) == 1 else -1
-        pointwise = operation.kind in POINTWISE and not (
-            operation.index == graph.output and operation.kind in _LINKS
-        )
+        pointwise = operation.kind in POINTWISE and operation is not last
         follows = pointwise and source in group_of and len(users[source]) == 1
         if follows:
             group = group_of[source]

@@ -18,6 +18,7 @@ from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.geometry import Box, Geometry
 from layerscope.network.graph import Graph, bare_state
 from layerscope.network.layers import Layer, find_layers
+from layerscope.network.links import SIGMOIDS, before_link, link_of
 from layerscope.network.positions import arranged
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import feature_geometry, geometry
@@ -25,7 +26,6 @@ from layerscope.network.source import Loading
 from layerscope.network.tracing import computing
 from layerscope.network.wrappers import unwrapped
 
-_SIGMOIDS = frozenset({"sigmoid", "hardsigmoid"})
 _BATCH = 8  # pictures a forward pass takes at once
 
 
@@ -279,7 +279,8 @@ class Network:
             return f"{self.name} gives one score, not one per class"
         if len(output.shape) != 1:
             return f"{self.name} ends in feature maps, not in one score per class"
-        if output.kind in _SIGMOIDS:
+        link = link_of(self.graph, output.index)
+        if link is not None and link.kind in SIGMOIDS:
             return f"{self.name} ends in a sigmoid: its classes do not exclude each other"
         return None
 
@@ -289,8 +290,11 @@ class Network:
         output = self.graph.operations[self.graph.output]
         if self.trunk or len(output.shape) != 1:
             raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
-        last = output.rectifies or output.kind in _SIGMOIDS | {"softmax", "log_softmax"}
-        return output.inputs[0] if last else output.index
+        if output.rectifies:
+            return output.inputs[0]
+        link = link_of(self.graph, output.index)
+        squashed = link is not None and link.kind != "tanh"
+        return before_link(self.graph, output.index) if squashed else output.index
 
     def predict(self, pictures: Tensor, top: int = 5) -> tuple[tuple[Prediction, ...], ...]:
         """For each preprocessed picture the ``top`` classes, the most probable first.
@@ -302,7 +306,7 @@ class Network:
             raise NetworkError(
                 f"{self.why_no_predictions}; its numbers are the representations of its last layer"
             )
-        scores = self._run(pictures, frozenset({index}))[index]
+        scores = self._run(pictures, frozenset({index}))[index].flatten(1)
         count = scores.shape[1]
         names = self.classes or tuple(f"class {i}" for i in range(count))
         if len(names) != count:

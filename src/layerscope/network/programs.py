@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 from torch.fx import Graph
+from torch.nn.parameter import is_lazy
 
 from layerscope.errors import NetworkError
 
@@ -73,10 +74,27 @@ def refuse_what_is_read_already(module: object) -> None:
         raise NetworkError(
             f"cannot read {kind}, which was made from a module; give the nn.Module it was made from, or {what}"
         )
-    if not isinstance(module, nn.Module):
+    if isinstance(module, nn.Module):
+        _refuse_parts(module)
+    else:
         raise NetworkError(
             f"cannot read {kind}, which is no module; give an nn.Module that takes one image tensor"
         )
+
+
+def _refuse_parts(module: nn.Module) -> None:
+    """Raise NetworkError for what cannot be read within a module."""
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise NetworkError(
+                f"{path} of {type(module).__name__} is TorchScript, which cannot be read; put the nn.Module that it "
+                "was made from in its place"
+            )
+        if any(map(is_lazy, part.parameters(recurse=False))):
+            raise NetworkError(
+                f"{path} of {type(module).__name__} has no size yet ({type(part).__name__}); run the network once on a "
+                "picture, then give it"
+            )
 
 
 def _is_exported(module: object) -> bool:

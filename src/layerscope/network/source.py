@@ -15,10 +15,10 @@ class Options:
     channels: int | None = None  #: of the input
     width: float | None = None  #: factor on the number of filters
     input_size: int | tuple[int, int] | None = None  #: height and width of the input, in pixels
-    mean: tuple[float, ...] | str | None = (
+    mean: tuple[float, ...] | float | str | None = (
         None  #: subtracted from each channel; one number for all; the file of an image
     )
-    deviation: tuple[float, ...] | None = None  #: what the channels are then divided by
+    deviation: tuple[float, ...] | float | None = None  #: what the channels are then divided by
     white: float | None = None  #: the brightest value of a picture before that; None: 1
     order: tuple[int, ...] | None = None  #: which channel of a picture each of the input is; (2, 1, 0): BGR
     shown: tuple[int, ...] | Literal["grey"] | None = None  #: channels of the input that are shown

@@ -20,6 +20,7 @@ from torch import Tensor
 from layerscope.errors import NetworkError, one_line
 from layerscope.network.convolution import prepare_forward
 from layerscope.network.graph import Graph, Operation
+from layerscope.network.links import before_link
 from layerscope.network.network import Network, Unit
 from layerscope.network.positions import index_of
 from layerscope.network.tracing import computing
@@ -40,9 +41,6 @@ from layerscope.reconstruction.rules import (
 
 CHUNK_BYTES = {"cpu": 16 << 20}  #: largest piece of signal in flight; measured, see docs/benchmarks.md
 _CHUNK_BYTES_ELSEWHERE = 1 << 30
-_LINKS = frozenset(
-    {"softmax", "log_softmax", "sigmoid", "hardsigmoid", "tanh"}
-)  # from scores to what they mean
 
 
 @dataclass(frozen=True)
@@ -144,18 +142,9 @@ def top_of(network: Network, seed: Seed) -> int:
         count = network.graph.operations[network.scores].shape[0]
         if not 0 <= seed.index < count:
             raise NetworkError(f"{network.name} has classes 0 to {count - 1}, not {seed.index}")
-        return start_of(network.graph, network.scores)
+        return before_link(network.graph, network.scores)
     layer = network.check_unit(seed) if isinstance(seed, Unit) else network.layer(seed)
-    return start_of(network.graph, layer.result)
-
-
-def start_of(graph: Graph, result: int) -> int:
-    """The operation whose values a signal starts with: of a softmax, sigmoid or tanh, what goes into it."""
-    operation = graph.operations[result]
-    if operation.kind not in _LINKS or not operation.inputs[0]:
-        return result
-    source = graph.operations[operation.inputs[0]]
-    return start_of(graph, source.index) if source.shape == operation.shape and source.batch_first else result
+    return before_link(network.graph, layer.result)
 
 
 def seed_signal(seed: Seed, result: Tensor, operation: Operation) -> Tensor:
@@ -238,7 +227,7 @@ def reversible(graph: Graph, rule: Rule) -> frozenset[int]:
     for operation in graph.operations[1:]:
         if supports(rule, graph, operation) and found.issuperset(sources(graph, operation, rule)):
             found.add(operation.index)
-    return frozenset(o.index for o in graph.operations if start_of(graph, o.index) in found)
+    return frozenset(o.index for o in graph.operations if before_link(graph, o.index) in found)
 
 
 def _segments(graph: Graph, reversibles: Mapping[int, Reversible], itemsize: int) -> list[Segment]:

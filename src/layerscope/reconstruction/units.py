@@ -22,11 +22,12 @@ from layerscope.errors import NetworkError, UnsupportedOperationError
 from layerscope.network.convolution import Rectified
 from layerscope.network.geometry import Box
 from layerscope.network.graph import Operation
+from layerscope.network.links import before_link
 from layerscope.network.network import Network, Unit
 from layerscope.network.positions import index_of
 from layerscope.network.tracing import computing
 from layerscope.network.views import box_at
-from layerscope.reconstruction.descent import Way, default_chunk_bytes, start_of, way_down, way_of
+from layerscope.reconstruction.descent import Way, default_chunk_bytes, way_down, way_of
 from layerscope.reconstruction.footprint_rules import (
     FootprintWay,
     Narrow,
@@ -107,7 +108,7 @@ def stream_units(
         _check(network, pictures, at)
     if not wanted:
         return iter(())
-    tops = {at.unit.layer: start_of(network.graph, network.layer(at.unit.layer).result) for at in wanted}
+    tops = {at.unit.layer: before_link(network.graph, network.layer(at.unit.layer).result) for at in wanted}
     if forward not in get_args(ForwardOver):
         raise NetworkError(
             f"a forward pass is over one of {', '.join(get_args(ForwardOver))}, not {forward!r}"
@@ -122,7 +123,7 @@ def stream_units(
 def check_rule(network: Network, layers: Iterable[str], rule: Rule) -> None:
     """Raise UnsupportedOperationError unless the rule covers every operation from the layers down to the pixels."""
     graph = network.graph
-    way_down(graph, [start_of(graph, network.layer(name).result) for name in layers], rule)
+    way_down(graph, [before_link(graph, network.layer(name).result) for name in layers], rule)
 
 
 def covers(network: Network, layers: Iterable[str], rule: Rule) -> bool:

@@ -47,8 +47,8 @@ class Predictions(Reducer):
 
     def update(self, state: State | None, seen: LayerBatch) -> State:
         """Rank the classes of each picture, and the place of the right one among them (-1: unknown)."""
-        scores = seen.values.float().cpu().numpy().astype(np.float64)
-        seen.refuse(seen.values.isnan().any(dim=1).cpu().numpy())
+        scores = seen.values.flatten(1).float().cpu().numpy().astype(np.float64)
+        seen.refuse(seen.values.flatten(1).isnan().any(dim=1).cpu().numpy())
         order = np.argsort(-scores, axis=1, kind="stable")
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities = odds / odds.sum(axis=1, keepdims=True)

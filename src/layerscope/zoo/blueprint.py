@@ -59,7 +59,7 @@ def refuse(name: str, options: Options, *refused: str) -> None:
     for option in refused:
         if getattr(options, option) is not None:
             raise NetworkError(
-                f"{name} is not built with {option!r}; only alexcnn and vggcnn take every option"
+                f"{name} is not built with {option!r}; leave it out: only alexcnn and vggcnn take every option"
             )
 
 
@@ -67,9 +67,17 @@ def sized(preprocessing: Preprocessing, size: int | tuple[int, int] | None) -> P
     """The same for another input size, the margin around the crop in proportion."""
     if size is None:
         return preprocessing
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = _both(size)
     ratio = (preprocessing.resize or preprocessing.height) / preprocessing.height
     return replace(preprocessing, height=height, width=width, resize=round(ratio * min(height, width)))
+
+
+def _both(size: object) -> tuple[int, int]:
+    numbers = (size, size) if isinstance(size, int) else size
+    if not isinstance(numbers, (tuple, list)) or [type(n) for n in numbers] != [int, int] or min(numbers) < 1:
+        raise NetworkError(f"input_size is {size!r}; give a number of pixels, or (height, width)")
+    height, width = numbers
+    return height, width
 
 
 def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
@@ -116,7 +124,7 @@ def _normalised(preprocessing: Preprocessing, options: Options, white: float) ->
             "mean and deviation go together; give both, or white too, without which they are 0 and 1"
         )
     channels = len(preprocessing.mean)
-    deviation = _each("deviation", options.deviation or (1.0,), channels)
+    deviation = _each("deviation", options.deviation, 1.0, channels)
     if min(deviation) <= 0:
         raise NetworkError("deviation and white must be above 0")
     scaled = replace(preprocessing, deviation=tuple(value / white for value in deviation), mean_image=None)
@@ -124,17 +132,20 @@ def _normalised(preprocessing: Preprocessing, options: Options, white: float) ->
         sizes = (preprocessing.shape[1:], preprocessing.whole)
         image = read_mean_image(options.mean, channels, sizes, preprocessing.order, white)
         return replace(scaled, mean=image.mean, mean_image=image)
-    mean = _each("mean", options.mean or (0.0,), channels)
+    mean = _each("mean", options.mean, 0.0, channels)
     return replace(scaled, mean=tuple(value / white for value in mean))
 
 
-def _each(what: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def _each(
+    what: str, said: tuple[float, ...] | float | None, unsaid: float, channels: int
+) -> tuple[float, ...]:
     """One for each channel."""
+    values = said if isinstance(said, (tuple, list)) else (unsaid if said is None else said,)
     if len(values) not in (1, channels):
         raise NetworkError(
             f"{what} has {len(values)} values for {channels} channels; give one, or one for each"
         )
-    return values * (channels // len(values))
+    return tuple(values) * (channels // len(values))
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.overrides import TorchFunctionMode
 
-from layerscope.errors import NetworkError, named
+from layerscope.errors import NetworkError, SizeError, named
 from layerscope.network.fitting import USUAL, fitting_sizes
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
@@ -39,7 +40,7 @@ def network_names() -> tuple[str, ...]:
 
 
 def load_network(
-    spec: str | nn.Module,
+    spec: str | Path | nn.Module | ExportedProgram,
     weights: str | Path | None = None,
     *,
     options: Options | None = None,
@@ -50,7 +51,8 @@ def load_network(
     """A network ready to use.
 
     ``spec``: ``alexcnn``, ``vggcnn``, a torchvision classifier, ``timm:NAME``, ``net.onnx``, ``net.pt2``,
-    ``package.module:factory`` or ``file.py:Net``, with literals as arguments or none, or a module. ``weights``: a name
+    ``package.module:factory`` or ``file.py:Net``, with literals as arguments or none, a module, or what torch.export
+    made of one. ``weights``: a name
     (``imagenet``, ``imagenet-trunk``, or torchvision's own; for the paper's two ``fashion``, which comes with this
     package), a file (.safetensors or a state dict), or ``random`` (seed 0; not for your own). None: ``imagenet`` for
     networks of torchvision and timm, random (seed 0) for the paper's two, and what your own has. A file goes into a
@@ -59,6 +61,7 @@ def load_network(
     its network is built and what its classes are called.
     Raises NetworkError and WeightsError.
     """
+    spec = str(spec) if isinstance(spec, Path) else spec
     shipped = shipped_file(spec, weights)
     about = described(shipped.path if shipped else Path(weights)) if weights is not None else {}
     options = trained_options(spec, options or Options(), about)
@@ -81,6 +84,10 @@ def load_network(
     if isinstance(spec, str):
         kept = str(Path(chosen).absolute()) if _is_file(chosen) else chosen if weights else None
         network = replace(network, loading=Loading(factories.anchored(spec), kept, _anchored(options)))
+    if any(tensor.is_meta for tensor in network.graph.tensors.values()):
+        raise NetworkError(
+            f"{network.name} has no values: it is on torch's meta device; give weights, or build it elsewhere"
+        )
     return network.to(device, dtype)
 
 
@@ -142,7 +149,7 @@ def _without_values(blueprint: Blueprint) -> nn.Module:
     return module.to("meta")
 
 
-def _blueprint(spec: str | nn.Module, options: Options) -> Blueprint:
+def _blueprint(spec: str | nn.Module | ExportedProgram, options: Options) -> Blueprint:
     return _stated(_original(spec, options), options)
 
 
@@ -150,9 +157,14 @@ def _stated(blueprint: Blueprint, options: Options) -> Blueprint:
     return replace(blueprint, preprocessing=stated(blueprint.preprocessing, options))
 
 
-def _original(spec: str | nn.Module, options: Options) -> Blueprint:
+def _original(spec: str | nn.Module | ExportedProgram, options: Options) -> Blueprint:
+    if isinstance(spec, ExportedProgram):
+        return exported.blueprint_of(spec, "ExportedProgram", options)
     if isinstance(spec, nn.Module):
         return given.blueprint(type(unwrapped(spec)).__name__, spec, options, "as given")
+    if not isinstance(spec, str):
+        what = f"the class {spec.__name__}" if isinstance(spec, type) else f"a {type(spec).__name__}"
+        raise NetworkError(f"{what} is no network; give a name, a file, an nn.Module or an ExportedProgram")
     if named_by := _origin_of(spec):
         return named_by(spec, options)
     name = spec.removeprefix("torchvision:")
@@ -191,10 +203,10 @@ def _network(blueprint: Blueprint, module: Any, weights: str, *, trunk: bool = F
         network = Network.from_module(
             module, name=blueprint.name, preprocessing=blueprint.preprocessing, classes=blueprint.classes
         )
-    except NetworkError as error:
+    except SizeError as error:
         if not blueprint.assumed:
             raise
-        raise NetworkError(f"{error}; {_sizes_instead(blueprint, module)}") from error
+        raise SizeError(f"{error}; {_sizes_instead(blueprint, module)}") from error
     return replace(network, weights=weights, trunk=trunk, rename=blueprint.rename(module))
 
 

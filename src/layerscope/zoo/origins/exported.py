@@ -11,6 +11,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from layerscope.network.source import Options
 from layerscope.network.tracing import quiet
 from layerscope.zoo.blueprint import Blueprint, for_channels, refuse, sized
 
+_FIXED = ("classes", "channels", "width", "input_size")  #: by what was exported
 _KNOWN = re.compile(
     r"models/\w+\.json|data/(weights|constants)/((weight|tensor)_\d+|\w+_config\.json)|data/sample_inputs/\w+\.pt|"
     r"archive_(format|version)|byteorder|version|\.data/\w+|\.format_version|\.storage_alignment"
@@ -46,20 +48,31 @@ def blueprint(spec: str, options: Options) -> Blueprint:
     Raises NetworkError for a file that is absent or broken, or that could execute code.
     """
     path = Path(spec)
-    refuse(path.name, options, "classes", "channels", "width", "input_size")
-    program = _read(path, trusted=options.trust)
+    refuse(path.name, options, *_FIXED)
+    return replace(
+        blueprint_of(_read(path, trusted=options.trust), str(path), options),
+        name=path.name,
+        own="as in the file",
+    )
+
+
+def blueprint_of(program: ExportedProgram, name: str, options: Options) -> Blueprint:
+    """The same of a program that is read already. Raises NetworkError for one of other inputs than pictures."""
+    refuse(name, options, *_FIXED)
     try:
         channels, height, width = exported_shape(program)
     except NetworkError as error:
-        raise NetworkError(f"{path} {error}") from error
+        raise NetworkError(f"{name} {error}") from error
     preprocessing = sized(for_channels(Preprocessing(), channels), (height, width))
-    return Blueprint(path.name, lambda: program, preprocessing, own="as in the file")
+    return Blueprint(name, lambda: program, preprocessing, own="as exported")
 
 
 def _read(path: Path, *, trusted: bool) -> ExportedProgram:
     if not path.is_file():
         raise NetworkError(f"{path}: there is no such file")
     content = path.read_bytes()
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise NetworkError(f"{path} is no archive of torch.export.save; export the network anew")
     if not trusted and (fault := _fault(content)):
         raise NetworkError(
             f"{path} {fault}, which could execute code: give the module it was made from, or, if you trust who made "
