@@ -23,7 +23,7 @@ from layerscope.images.sets import open_images
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.progress import Progress
-from layerscope.reconstruction.rules import GRADIENT
+from layerscope.reconstruction.rules import DECONVNET, GRADIENT, GUIDED
 from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.sweep.making import sweep_study
@@ -101,6 +101,18 @@ def test_what_is_written_on_a_page(both: Study, pair: list[Network]) -> None:
         assert {head, "alexcnn", "vggcnn", "002"} <= set(words(page))
         assert sum(text.startswith("✓") for text in words(page)) == 2  # the label is known
         assert "percentile 99.5 of each panel" in " ".join(words(page))
+
+
+def test_a_network_without_max_pools_says_what_the_deconvnet_does_not_know(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 3), nn.ReLU())
+    blind = Network.from_module(module, name="blind", preprocessing=Preprocessing(None, 16, 16))
+    pair, lost = [small(), blind], "nothing tells the deconvnet where things were"
+    made = study(tmp_path, pair)
+    for rule, times in ((DECONVNET, 1), (GUIDED, 0)):
+        found = ROWS.make(subject(made, pair, rule=rule))
+        for shown in found.figures.values():
+            (page,) = shown.pages  # type: ignore[misc]
+            assert " ".join(" ".join(words(page)).split()).count(lost) == times
 
 
 def test_right_and_wrong_only_where_a_label_says_it(both: Study, pair: list[Network]) -> None:

@@ -68,6 +68,11 @@ def test_what_is_outside_is_striped_on_the_page(tmp_path: Path) -> None:
     assert share(drawn(page), (228, 230, 242)) > 4 * 18 * 45
 
 
+def test_what_the_rule_does_not_know_is_said(tmp_path: Path) -> None:
+    page = next(filter_pages(replace(LAYER, lost="no max-pools"), [portrait(tmp_path)]))
+    assert "; no max-pools)" in " ".join(words(page))
+
+
 def test_a_dead_filter_says_so(tmp_path: Path) -> None:
     (page,) = filter_pages(LAYER, [portrait(tmp_path), FilterDrawn(7, 0.0, None, ())])
     assert {"3", "12.5", "7", "dead", "never active"} <= set(words(page))

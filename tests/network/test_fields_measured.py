@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision.models as tv
 from torch import Tensor, nn
 
@@ -225,6 +226,9 @@ def along_rows(s: Any, x: Tensor) -> Tensor:
     [
         along_rows,
         lambda s, x: s.c(x).cumsum(dim=2),
+        lambda s, x: s.c(x).flip(2),
+        lambda s, x: s.c(x)[:, :, [5, 4, 3]],
+        lambda s, x: torch.nn.functional.glu(s.c(x)[:, :, :6], 2),
         lambda s, x: torch.nn.functional.fold(torch.nn.functional.unfold(s.c(x), 2), (8, 8), 2),
     ],
 )
@@ -278,6 +282,12 @@ FOLDED: dict[str, tuple[Any, str]] = {
     "mixed along tokens": (_mixed_along_tokens, "8/0"),
     "normalised along channels": (_normalised, "3/1"),
     "times a matrix": (_times_a_matrix, "3/1"),
+    "local response norm": (lambda s, x: F.local_response_norm(s.c(x), 3), "3/1"),
+    "a gate of half the channels": (lambda s, x: F.glu(s.c(x), 1), "3/1"),
+    "channels in another order": (lambda s, x: s.c(x[:, [2, 1, 0]]), "3/1"),
+    "channels turned round": (lambda s, x: s.c(x.flip(1)), "3/1"),
+    "channels chosen": (lambda s, x: s.c(x).index_select(1, torch.tensor([3, 0, 0])), "3/1"),
+    "chosen by a mask": (lambda s, x: torch.where(s.c(x) > -1e9, s.c(x), 0.0), "3/1"),
 }
 
 

@@ -314,6 +314,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     ),
     "enable_grad": (Written(_with_grad, c=conv()), "own forward wraps part of.*leave out .*enable_grad"),
     "torch.cond": (Written(_chosen_by_torch, c=conv()), "cond in the network's own forward wraps part"),
+    "complex numbers": (
+        Written(lambda s, x: torch.fft.irfft2(torch.fft.rfft2(s.c(x))), c=conv()),
+        "fft_rfft2 in the network's own forward computes with complex numbers.*give the part .* before it",
+    ),
     "a size that depends on the picture": (
         Written(lambda s, x: s.c(x)[:, torch.nonzero(x.sum((0, 2, 3)))[:, 0]], c=conv()),
         "index in the network's own forward gives a result whose size depends",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from layerscope.errors import NetworkError
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
+from layerscope.reconstruction.descent import Class, reconstruct
+from layerscope.reconstruction.rules import RULES
+from tests.support.descent import Function
 from tests.support.small_networks import conv
 
 
@@ -41,6 +45,47 @@ def test_predictions_are_those_of_the_scores_whatever_follows_them(end: nn.Modul
         assert [p.index for p in row] == expected.argsort(descending=True)[:5].tolist()
         assert_close(torch.tensor([p.probability for p in row]), expected.sort(descending=True).values[:5])
         assert all(p.name == f"word {p.index}" for p in row)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda maps: maps.softmax(1).flatten(1),
+        lambda maps: maps.softmax(1).squeeze(),
+        lambda maps: maps.flatten(1).softmax(1).clamp(1e-7, 1),
+        lambda maps: maps.flatten(1).softmax(1).log(),
+        lambda maps: torch.log_softmax(maps, 1).view(maps.shape[0], -1),
+    ],
+)
+def test_a_softmax_that_is_reshaped_or_clipped_is_one(end: Callable[[Tensor], Tensor]) -> None:
+    torch.manual_seed(1)
+    module = Function(lambda x, one, two: end(two(one(x).relu())), conv(), nn.Conv2d(4, 6, 8))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    pictures = torch.randn(3, 3, 8, 8)
+    with torch.no_grad():
+        expected = module(pictures).reshape(3, 6)
+    expected = expected.exp() if bool((expected < 0).any()) else expected
+    for row, probabilities in zip(network.predict(pictures, 6), expected, strict=True):
+        found = torch.tensor([p.probability for p in row])
+        assert_close(found, probabilities.sort(descending=True).values, atol=1e-6, rtol=1e-5)
+    plain = Network.from_module(
+        Function(lambda x, one, two: two(one(x).relu()).flatten(1), *module.parts),
+        preprocessing=Preprocessing(height=8, width=8),
+    )
+    for rule in RULES.values():
+        ours, theirs = (reconstruct(n, pictures, Class(2), rule=rule)[Class(2)] for n in (network, plain))
+        assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda maps: maps.sigmoid().flatten(1), lambda maps: maps.sigmoid().view(maps.shape[0], -1).clamp(0, 1)],
+)
+def test_a_sigmoid_that_is_reshaped_predicts_nothing(end: Callable[[Tensor], Tensor]) -> None:
+    module = Function(lambda x, one, two: end(two(one(x).relu())), conv(), nn.Conv2d(4, 6, 8))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert "ends in a sigmoid" in str(network.why_no_predictions)
+    assert network.graph.operations[network.scores].kind == "conv2d"
 
 
 def test_a_hardtanh_below_zero_is_part_of_the_scores() -> None:

@@ -49,7 +49,8 @@ class FilterDrawn:
 class LayerDrawn:
     """What a page says of its layer. ``patches``: at most, of a filter; ``size``: of a panel, ``field``: the field.
 
-    ``rule``: None: patches alone. ``shown``: which channels are, if that needs words.
+    ``rule``: None: patches alone. ``shown``: which channels are, if that needs words. ``lost``: why the
+    rule does not know where things were.
     """
 
     network: str
@@ -62,6 +63,7 @@ class LayerDrawn:
     rule: str | None
     display: str
     shown: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ def _way(layer: LayerDrawn, sheet: Sheet) -> str:
     rule = show_signal(np.zeros((1, 1, 3)), layer.display).rule
     reduced = sheet.zero is not None and sheet.cell[0] < layer.size[0]
     spread = ", spread out again where reduced" if reduced else ""
-    return f"Right: what the filter keeps of them ({layer.rule}; {rule}{spread}). "
+    lost = f"; {layer.lost}" if layer.lost else ""
+    return f"Right: what the filter keeps of them ({layer.rule}; {rule}{spread}{lost}). "
 
 
 def _draw_filter(canvas: Canvas, sheet: Sheet, one: FilterDrawn, x: int, y: int) -> None:

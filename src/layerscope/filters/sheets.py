@@ -19,6 +19,7 @@ from layerscope.network.graph import Parameter
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.network.views import View
+from layerscope.reconstruction.rules import RULES, places_lost
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep
 
@@ -113,9 +114,10 @@ def _pages(
         size=portraits[0].size,
         patches=_asked(study, network),
         pictures=good,
-        rule=None if step.options["rule"] == PATCHES_ALONE else str(step.options["rule"]),
+        rule=None if (rule := str(step.options["rule"])) == PATCHES_ALONE else rule,
         display=str(step.options["display"]),
         shown=network.preprocessing.words(each=False),
+        lost="" if rule == PATCHES_ALONE else places_lost(network.graph, RULES[rule]),
     )
     drawn = [
         FilterDrawn(

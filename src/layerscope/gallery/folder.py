@@ -32,7 +32,7 @@ from layerscope.images.decoding import BadImage, encoded_files, load_picture, re
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import Class, Seed, reconstruct, reversible
-from layerscope.reconstruction.rules import DECONVNET, Rule
+from layerscope.reconstruction.rules import DECONVNET, Rule, places_lost
 
 _ROWS_PER_PAGE = 10
 _FIGURE_FILE = re.compile(r"reconstructions(-\d+)?\.(png|pdf)")
@@ -100,7 +100,7 @@ def exhibit(network: Network, picture: Decoded, look: Look) -> Exhibit:
         panels=panels,
         predictions=None if why else tuple((p.name, p.probability) for p in best),
         note="; ".join(
-            filter(None, (f"no predictions: {why}" if why else "", _no_places(network, look.rule)))
+            filter(None, (f"no predictions: {why}" if why else "", places_lost(network.graph, look.rule)))
         ),
     )
     numbers = {
@@ -112,12 +112,6 @@ def exhibit(network: Network, picture: Decoded, look: Look) -> Exhibit:
         ],
     }
     return Exhibit(row, numbers)
-
-
-def _no_places(network: Network, rule: Rule) -> str:
-    """What a figure says of a network whose deconvnet does not know where things were."""
-    blind = rule.clamp and not rule.mask and not any("max_pool" in o.kind for o in network.graph.operations)
-    return "no max-pools, so nothing tells the deconvnet where things were; guided does" if blind else ""
 
 
 def show_reconstructions(

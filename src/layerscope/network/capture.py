@@ -253,8 +253,8 @@ class _Tidier:
         self._append(node, "squeeze", torch.ops.aten.squeeze.dims, {"self": node.args[0], "dim": gone})
 
     def _append(self, node: Any, kind: str, target: Any, arguments: Mapping[str, Any]) -> None:
-        index = len(self.operations)
         named = {name: self._translate(argument) for name, argument in arguments.items()}
+        index = len(self.operations)  # what nothing had read before came to be just now
         inputs = tuple(leaf.index for leaf in leaves_of(named.values()) if isinstance(leaf, Ref))
         value = node.meta["val"]
         _refuse_complex(node, value)

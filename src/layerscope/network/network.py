@@ -290,11 +290,10 @@ class Network:
         output = self.graph.operations[self.graph.output]
         if self.trunk or len(output.shape) != 1:
             raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
-        if output.rectifies:
-            return output.inputs[0]
         link = link_of(self.graph, output.index)
-        squashed = link is not None and link.kind != "tanh"
-        return before_link(self.graph, output.index) if squashed else output.index
+        if link is not None and link.kind != "tanh":
+            return before_link(self.graph, output.index)
+        return output.inputs[0] if output.rectifies else output.index
 
     def predict(self, pictures: Tensor, top: int = 5) -> tuple[tuple[Prediction, ...], ...]:
         """For each preprocessed picture the ``top`` classes, the most probable first.

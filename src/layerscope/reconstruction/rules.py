@@ -245,6 +245,12 @@ def _obstacle(rule: Rule, graph: Graph, operations: Iterable[int]) -> Operation 
     return None
 
 
+def places_lost(graph: Graph, rule: Rule) -> str:
+    """What a figure says of a network whose deconvnet does not know where things were; "" of others."""
+    blind = rule.clamp and not rule.mask and not any("max_pool" in o.kind for o in graph.operations)
+    return "no max-pools, so nothing tells the deconvnet where things were; guided does" if blind else ""
+
+
 # ------------------------------------------------------------------ forward and back
 
 

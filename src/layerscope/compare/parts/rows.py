@@ -24,6 +24,7 @@ from layerscope.gallery.folder import FIGURE_PICTURES, Look, exhibit
 from layerscope.images.bands import Decoded
 from layerscope.network.network import Network
 from layerscope.progress import Count
+from layerscope.reconstruction.rules import places_lost
 
 _ROWS_PER_PAGE = 8
 _NEAR_THE_PICTURE = 0.1  #: of a network's way: what is not further from the picture is of its first layers
@@ -150,6 +151,9 @@ class _Rows:
         rule = self._subject.options.rule.name
         return "; ".join((_CAPTIONS[alignment.name], rule, *weights, *shown, f"{meaning}."))
 
+    def _places_lost(self, way: Way) -> str:
+        return places_lost(way.network.graph, self._subject.options.rule)
+
     def _rows(self, alignment: Alignment, picture: int) -> Iterator[Row]:
         for place, way in enumerate(alignment.ways):
             held = self._made(self._ways.index(way), picture)
@@ -160,7 +164,7 @@ class _Rows:
                 held["input"].astype(np.uint8),
                 tuple((name, panels[name]) for name in alignment.layers[place]),
                 None if why else _predictions(way.network, held),
-                f"no predictions: {why}" if why else "",
+                "; ".join(filter(None, (f"no predictions: {why}" if why else "", self._places_lost(way)))),
                 alignment.heads(place),
                 _truth(way.network, self._outcomes.get(way.network.name), picture),
             )
