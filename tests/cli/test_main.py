@@ -209,7 +209,7 @@ RECONSTRUCT = ("reconstruct", "{picture}", "--out", "{out}", *SMALL)
         ((*RECONSTRUCT, "--show-channels", "0,1"), 1, "channels 0, 1 cannot be shown"),
         ((*RECONSTRUCT, "--show-channels", "blue"), 2, "blue: grey, or numbers of channels with commas"),
         ((*RECONSTRUCT, "--show-range", "1"), 2, "1: two numbers, the value shown as black"),
-        ((*RECONSTRUCT, "--mean", "none.npy"), 2, "none.npy: numbers with commas"),
+        ((*RECONSTRUCT, "--mean", "none.npy"), 2, "no file none.npy: numbers with commas"),
         ((*RECONSTRUCT, "-w", "random"), 2, "1 network but 2 --weights: give one for all or one for each"),
         ((*RECONSTRUCT, "-n", "vggcnn", "-n", "vggcnn", "-w", "random"), 2, "3 networks but 2 --weights"),
         ((*RECONSTRUCT[:-1], "nothing.pth"), 1, "nothing.pth: there is no such file"),

@@ -165,6 +165,9 @@ def test_what_is_no_network_of_pictures_is_said_in_one_line(tmp_path: Path) -> N
         written(
             tmp_path / "two.onnx", [1, 3, 8, 8], inputs=2
         ): r"must take one image tensor, and takes 2 \(x0, x1\)",
+        written(
+            tmp_path / "none.onnx", [1, 3, 8, 8], inputs=0
+        ): "none.onnx holds no network that takes anything",
         written(tmp_path / "flat.onnx", [1, 8]): r"takes 2 axes, not \(batch, channels, height, width\)",
         written(
             tmp_path / "same.onnx", [1, 3, 8, 8], kind="Constant"

@@ -75,9 +75,9 @@ def _read_again(network: Network, size: tuple[int, int]) -> Network:
             loading.spec, loading.weights, options=options, device=network.device, dtype=network.dtype
         )
     except NetworkError as error:
-        raise NetworkError(f"{fixed} ({error}); give --input-size") from error
+        raise NetworkError(f"{fixed} ({error}); leave --input-size native out") from error
     if changed := _other_shapes(network, found):
-        raise NetworkError(f"{fixed} ({changed}); give --input-size")
+        raise NetworkError(f"{fixed} ({changed}); leave --input-size native out")
     return found
 
 

@@ -217,8 +217,10 @@ def _plain(value: Any, kind: str) -> Any:
 def _entry(graph: Any, constants: Mapping[str, Any], name: str) -> list[Any]:
     """The one input: its name, and its sizes, None where they are free."""
     inputs = [one for one in graph.input if one.name not in constants]
+    if not inputs:
+        raise NetworkError(f"{name} holds no network that takes anything; export it anew")
     if len(inputs) != 1:
-        names = ", ".join(one.name for one in inputs) or "none"
+        names = ", ".join(one.name for one in inputs)
         raise NetworkError(f"{name} must take one image tensor, and takes {len(inputs)} ({names})")
     sizes = [d.dim_value if d.dim_value > 0 else None for d in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4:
