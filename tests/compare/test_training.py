@@ -27,9 +27,9 @@ from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.study.sources import remember_sources
 from layerscope.sweep.making import sweep_study
-from layerscope.train.plan import TrainOptions
+from layerscope.train.plan import STEPS, TrainOptions
 from layerscope.train.recipes import RECIPES
-from layerscope.train.training import STEPS, train_network
+from layerscope.train.training import train_network
 from tests.compare.test_similarity import made, related
 from tests.support.classes import write_classes
 from tests.support.studies import SETTINGS, bytes_of, every_reducer
