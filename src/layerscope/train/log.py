@@ -10,11 +10,7 @@ import pyarrow as pa
 
 from layerscope.errors import TrainingError
 
-VALIDATED = (
-    "validation_loss",
-    "validation_error",
-    "validation_top5_error",
-)  #: columns that a validation fills
+VALIDATED = ("validation_loss", "validation_error", "validation_top5_error")  #: the columns of a validation
 LOG_SCHEMA = pa.schema(
     [
         *((name, pa.int64()) for name in ("epoch", "step")),

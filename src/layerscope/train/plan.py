@@ -106,7 +106,8 @@ class Plan:
         self._refuse_other("made_with", surroundings(self.device), "here", advice)
 
     def _refuse_other(self, part: str, now: Mapping[str, Any], place: str, advice: str) -> None:
-        if found := first_difference(self._begun(part), now):
+        (begun,) = read_parts(self.out / BEGUN, part)
+        if found := first_difference(begun, now):
             name, before, after = found
             raise TrainingError(
                 f"{self.out} was begun with {name} {before!s:.80}, {place} is {after!s:.80}; {advice}"
@@ -115,10 +116,7 @@ class Plan:
     @property
     def threads(self) -> int:
         """How many it was begun with: others would round otherwise."""
-        return int(self._begun("threads"))
-
-    def _begun(self, name: str) -> Any:
-        return read_parts(self.out / BEGUN, name)[0]
+        return int(*read_parts(self.out / BEGUN, "threads"))
 
     @cached_property
     def kept(self) -> Mapping[int, Path]:
