@@ -1,10 +1,10 @@
 """Seconds a filter to make pictures that excite channels most: ours beside Lucent's and horama's, with ImageNet trunks.
 
-Lucent optimises 128 pixels and runs the whole network on 224, for 512 steps; horama 1280 pixels, of which it runs six
-crops in each of 1,000 steps; ours what a unit sees and a margin, moved in 4 to 10 ways in each of 64. Of all the
-activation of the unit in the middle, measured again on 8-bit pictures, is said at several numbers of steps, so that
-times at equal activation can be compared. Run: ``python benchmarks/synthesis.py [NETWORK:LAYER ...] [--lucent STEPS
-...] [--horama STEPS ...]``, with torch-lucent and horama installed. Wall and processor seconds: on a machine with
+By default Lucent optimises 128 pixels and runs the whole network on 224, for 512 steps; horama 1280 pixels, of which
+it runs six crops in each of 1,000 steps; ours what a unit sees and a margin, moved in 4 to 10 ways in each of 64. Of
+all, the activation of the unit in the middle, measured again on 8-bit pictures, is said at several numbers of steps, so
+that times at equal activation can be compared. Run: ``python benchmarks/synthesis.py [NETWORK:LAYER ...] [--lucent
+STEPS ...] [--horama STEPS ...]``, with torch-lucent and horama installed. Wall and processor seconds: on a machine with
 others at work the latter are nearer the truth.
 """
 

@@ -6,7 +6,7 @@ All of it comes from the findings of the parts, whose numbers name what they are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layerscope import Study
 from layerscope.compare.part import Finding
@@ -146,8 +146,19 @@ def background_verdicts(study: Study, findings: Sequence[Finding]) -> Iterator[V
     for finding in about(FADES, findings):
         (whose,) = [name for name in study.networks if finding.text.startswith(f"{name}:")]
         (control,) = [one for one in about(LEARNED, findings) if one.text.startswith(f"{whose} with")]
-        yield judged(
-            FADES, finding, whose, pictures, LEARNED.much.format(**control.numbers) + _LEARNED[control.holds]
-        )
+        beside = LEARNED.much.format(**control.numbers) + _LEARNED[control.holds]
+        yield _throughout(judged(FADES, finding, whose, pictures, beside), finding)
     for finding in about(CLEANER, findings):
         yield judged(CLEANER, finding, " and ".join(study.networks), pictures, "the same pictures, in pairs")
+
+
+def _throughout(row: Verdict, finding: Finding) -> Verdict:
+    """The row of a fading; where it rises again before the last convolution, that is said, too."""
+    if not (finding.holds and "rise" in finding.numbers):
+        return row
+    much = "{least:.2f} on the way, and from there {rise:+.2f}, {rise_low:+.2f} to {rise_high:+.2f}"
+    return replace(
+        row,
+        verdict=f"{row.verdict} from first to last, not throughout",
+        much=f"{row.much}; {much.format(**finding.numbers)}",
+    )

@@ -70,6 +70,12 @@ def named(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
+def no_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so with errors of its own, on CPUs by the words alone."""
+    own = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return own or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
 def one_line(text: str) -> str:
     """The text with all white space as single spaces, and what does not print escaped."""
     return printable(" ".join(text.split()))

@@ -10,10 +10,11 @@ from matplotlib.text import Text
 from layerscope.cli.main import main
 from layerscope.compare.evaluation import class_table, confusion_figure, confusion_table, evaluate_networks
 from layerscope.compare.outcomes import read_outcomes
-from layerscope.errors import ComparisonError
+from layerscope.errors import ComparisonError, ImageError
 from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
 from tests.oracles.compare.confusion import class_errors, confusion
+from tests.support.classes import write_classes
 from tests.support.studies import SETTINGS, bytes_of, small, write_pictures
 
 
@@ -81,13 +82,24 @@ def test_the_command(listed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "evaluation" / "alexcnn" / "confusion.png").exists()
 
 
-def test_a_label_that_is_no_output_is_wrong_and_named_by_its_number(listed: Path, tmp_path: Path) -> None:
+def test_a_label_that_is_no_output_is_refused_before_anything_is_made(listed: Path, tmp_path: Path) -> None:
     (listed.parent / "beyond.csv").write_text(listed.read_text().replace(",6\n", ",9\n"))
-    study, findings = evaluate_networks(
-        [small()], open_images(listed.parent / "beyond.csv"), tmp_path / "out", settings=SETTINGS
-    )
+    with pytest.raises(ComparisonError, match="label 9 is no output of alexcnn, whose outputs are 0 to 6"):
+        evaluate_networks(
+            [small()], open_images(listed.parent / "beyond.csv"), tmp_path / "out", settings=SETTINGS
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_without_a_name_is_named_by_its_number(listed: Path, tmp_path: Path) -> None:
+    study, _ = evaluate_networks([small()], open_images(listed), tmp_path / "out", settings=SETTINGS)
     one = read_outcomes(study, "alexcnn")
-    rows = {row["output"]: row for row in class_table(one, [f"class {n}" for n in range(7)]).to_pylist()}
-    assert (rows[9]["name"], rows[9]["pictures"], rows[9]["wrong"]) == ("9", 1, 1)
-    assert "of 9 labelled pictures" in findings[0].text
-    assert not check_study(study.path)
+    rows = {row["output"]: row for row in class_table(one, ["class 0", "class 1"]).to_pylist()}
+    assert (rows[1]["name"], rows[6]["name"], rows[6]["pictures"]) == ("class 1", "6", 1)
+
+
+def test_results_are_kept_out_of_the_folders_of_the_classes(tmp_path: Path) -> None:
+    folder = write_classes(tmp_path / "classes")
+    with pytest.raises(ImageError, match="classes, whose folders are classes; name a folder elsewhere"):
+        evaluate_networks([small()], open_images(folder, labels="folders"), folder / "out", settings=SETTINGS)
+    assert not (folder / "out").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from layerscope import load_network
 from layerscope.cli.main import main
 from layerscope.compare.comparison import compare_studies
 from layerscope.compare.matched import MATCHED
+from layerscope.compare.parts.training import _order
 from layerscope.compare.similarity import compare_layers
 from layerscope.compare.subject import CompareOptions, Subject
-from layerscope.compare.training import Course, own_correlations, states_of
+from layerscope.compare.training import Course, State, own_correlations, states_of
 from layerscope.disk.tables import read_json, read_table
 from layerscope.drawing.canvas import page_image
 from layerscope.drawing.step_charts import StepChart, step_charts
@@ -27,9 +29,9 @@ from layerscope.study.check import check_study
 from layerscope.study.folder import Study
 from layerscope.study.sources import remember_sources
 from layerscope.sweep.making import sweep_study
-from layerscope.train.plan import TrainOptions
+from layerscope.train.plan import STEPS, TrainOptions
 from layerscope.train.recipes import RECIPES
-from layerscope.train.training import STEPS, train_network
+from layerscope.train.training import train_network
 from tests.compare.test_similarity import made, related
 from tests.support.classes import write_classes
 from tests.support.studies import SETTINGS, bytes_of, every_reducer
@@ -141,6 +143,35 @@ def test_filters_that_are_shown(study: Study) -> None:
     first, last = (channel for layer, channel in course.chosen(12) if layer == "c2")
     means = np.mean([own["c2"] for own in course.correlations.values()], axis=0)[course.live("c2")]
     assert np.flatnonzero(course.live("c2"))[[means.argmax(), means.argmin()]].tolist() == [first, last]
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        (12, "Of each convolution as many, from the one that settles first to the one that settles last."),
+        (5, "Of each convolution one, in the middle between the one that settles first and the one that"),
+        (3, "Of 3 of 5 convolutions one, in the middle between"),
+    ],
+)
+def test_the_caption_says_which_filters_are_shown(study: Study, most: int, said: str, tmp_path: Path) -> None:
+    found = compare_studies(study, tmp_path / "out", options=replace(ONLY, filters=most))
+    figures = read_json(found.path / "training" / "section.json")["figures"]
+    assert said in next(figure["caption"] for figure in figures if figure["name"] == "features")
+
+
+def test_an_order_in_the_mean_need_not_be_one_throughout() -> None:
+    """Of three layers and two states, in the first of which alone lower ones are nearer."""
+    states = tuple(State(name, step, 0) for step, name in enumerate(("a", "b", "end")))
+    layers = ("c1", "c2", "fc3")
+    rows = [
+        {"network": name, "layer": layer, "cka": cka}
+        for name, values in (("a", (0.9, 0.5, 0.1)), ("b", (0.9, 0.7, 0.8)))
+        for layer, cka in zip(layers, values, strict=True)
+    ]
+    (found,) = _order(SimpleNamespace(states=states, layers=layers, last="end"), rows)  # type: ignore[arg-type]
+    assert found.holds is True
+    assert "in the mean over 2 earlier states" in found.text
+    assert "as in 1 of these states alone; nearest c1, with a CKA of 0.90" in found.text
 
 
 def test_the_part(study: Study, tmp_path: Path) -> None:

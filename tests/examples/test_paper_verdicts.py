@@ -116,6 +116,16 @@ def test_fading_is_told_apart_from_its_control_and_from_other_rules() -> None:
     assert (cleaner.networks, cleaner.verdict) == ("a and bb", "holds")
 
 
+def test_fading_that_does_not_go_on_is_not_said_to_hold_throughout() -> None:
+    first, fades, *others = background()
+    rise = {"least": 0.5, "rise": 0.06, "rise_low": 0.02, "rise_high": 0.1}
+    row, _ = background_verdicts(
+        study("a", "bb"), [first, Finding(fades.text, {**fades.numbers, **rise}, True), *others]
+    )
+    assert row.verdict == "holds from first to last, not throughout"
+    assert row.much.endswith("-0.34, -0.40 to -0.28; 0.50 on the way, and from there +0.06, +0.02 to +0.10")
+
+
 def space(laid_out: float, by_distance: float, layer: str) -> Any:
     """What is asked of a space, where a fifth is of the class by lot."""
     values = {"embedding": laid_out, "representation": by_distance}

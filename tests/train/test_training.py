@@ -24,9 +24,9 @@ from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
 from layerscope.progress import Progress
-from layerscope.train.plan import TrainOptions
+from layerscope.train.plan import STEPS, TrainOptions
 from layerscope.train.recipes import RECIPES, Recipe, falling, one_cycle
-from layerscope.train.training import CHECKPOINT, STEPS, WEIGHTS, train_network
+from layerscope.train.training import CHECKPOINT, WEIGHTS, train_network
 from layerscope.zoo.loading import build_module
 from layerscope.zoo.trained import described
 from tests.oracles.train.loop import train as plainly

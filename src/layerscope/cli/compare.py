@@ -52,7 +52,8 @@ from layerscope.cli.progress import progress_bar
     type=click.IntRange(0),
     default=18,
     show_default=True,
-    help="How many pairs of filters that match are shown of two networks, and how many that nothing matches.",
+    help="How many pairs of filters that match are shown of two networks, and how many that nothing matches; of a "
+    "training, how many filters.",
 )
 @images_moved
 @layers_option(

@@ -13,7 +13,7 @@ import click
 
 from layerscope import choices
 from layerscope.cli.prepared import PICTURE_OPTIONS, PREPARED
-from layerscope.errors import LayerscopeError, NetworkError, one_line, printable
+from layerscope.errors import LayerscopeError, NetworkError, no_memory, one_line, printable
 
 if TYPE_CHECKING:
     from layerscope.network.network import Network, Unit
@@ -66,17 +66,11 @@ def _explained() -> Iterator[None]:
         help_of = "" if error.ctx is None else f" ({error.ctx.command_path} --help)"
         raise _WrongCommand(one_line(error.format_message()).rstrip(".") + help_of) from error
     except (MemoryError, RuntimeError) as error:
-        if not _no_memory(error):
+        if not no_memory(error):
             raise
         raise click.ClickException(
             "there is not enough memory; take a smaller --input-size or --width, fewer --classes, or a smaller --batch"
         ) from error
-
-
-def _no_memory(error: Exception) -> bool:
-    """Whether memory ran out: torch says so with errors of its own, on CPUs by the words alone."""
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def refuse_useless(needs: str, *names: str) -> None:

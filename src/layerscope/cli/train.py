@@ -74,7 +74,7 @@ from layerscope.errors import one_line
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="Seconds between checkpoints: what a killed run loses at most.",
+    help="Seconds between checkpoints: what a killed run loses of its training at most.",
 )
 @click.option(
     "--keep",

@@ -17,6 +17,7 @@ from layerscope.drawing.heat import HeatMap, heat_page
 from layerscope.errors import ComparisonError
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network
+from layerscope.network.suiting import check_apart
 from layerscope.progress import Told
 from layerscope.study.folder import Study
 from layerscope.study.sources import remember_sources
@@ -55,8 +56,11 @@ def evaluate_networks(
 
     The study gets, for all networks, their errors with Wilson's intervals and McNemar's test of each two; for each the
     error of every class, and what is taken for what, as tables and a figure. Goes on where it ended. Returns what was
-    found, in sentences. Raises ComparisonError if no picture has a label that stands for an output.
+    found, in sentences. Raises ComparisonError if no picture has a label that stands for an output, or if one has a
+    number that is none; ImageError if ``out`` lies among the folders of the classes.
     """
+    check_apart(images, Path(out))
+    _check_labels(networks, images)
     study = sweep_study(networks, images, [Predictions()], out, settings=settings, progress=progress)
     study = remember_sources(study, networks, images)
     outcomes = {name: read_outcomes(study, name) for name in study.networks}
@@ -70,6 +74,19 @@ def evaluate_networks(
                 files |= _files_of(network, one, study.network(network.name).folder)
         study = study.add(_STEP, files)
     return study, tuple(made.findings)
+
+
+def _check_labels(networks: Sequence[Network], images: ImageSet) -> None:
+    """Raise ComparisonError for labels that are numbers, and one of them no output of a network that predicts."""
+    highest = max(images.labels or (-1,)) if images.classes is None else -1
+    for network in networks:
+        if network.why_no_predictions is None:
+            outputs = network.graph.operations[network.scores].shape[0]
+            if highest >= outputs:
+                raise ComparisonError(
+                    f"{images.description}: label {highest} is no output of {network.name}, whose outputs are 0 to "
+                    f"{outputs - 1}; correct the labels, or leave that network out"
+                )
 
 
 def _files(made: Made) -> Iterator[tuple[str, Content]]:

@@ -84,6 +84,12 @@ class Course:
         return tuple(row["layer"] for row in rows if row["kind"] in _KINDS)
 
     @cached_property
+    def convolutions(self) -> tuple[str, ...]:
+        """In the order they run."""
+        rows = self.subject.study.network(self.last).layers.select(["layer", "kind"]).to_pylist()
+        return tuple(row["layer"] for row in rows if row["kind"] == "conv2d")
+
+    @cached_property
     def zeros(self) -> Mapping[str, Zeros]:
         """Of each network."""
         return {state.network: Zeros(self.subject.study.network(state.network)) for state in self.states}
@@ -123,13 +129,11 @@ class Course:
     def chosen(self, most: int) -> list[tuple[str, int]]:
         """Filters to show, at most so many: of each convolution as many, from the one that settles first to the last.
 
-        Those that never change in the end are left out.
+        Of a single one it is the one in the middle. Those that never change in the end are left out.
         """
-        kinds = self.subject.study.network(self.last).layers.select(["layer", "kind"]).to_pylist()
-        convolutions = [row["layer"] for row in kinds if row["kind"] == "conv2d"]
-        each = max(1, most // max(1, len(convolutions)))
+        each = max(1, most // max(1, len(self.convolutions)))
         shown: list[tuple[str, int]] = []
-        for layer in convolutions:
+        for layer in self.convolutions:
             channels = np.flatnonzero(self.live(layer))
             known = [np.nan_to_num(own[layer][channels], nan=0.0) for own in self.correlations.values()]
             order = channels[np.argsort(-np.mean(known, axis=0), kind="stable")]

@@ -1,8 +1,9 @@
-"""Whether a set's pictures are of the channels that a network takes: asked of three, before all are read."""
+"""Whether a set suits what is to be done with it: a network's channels, asked of three, and a place for results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from layerscope.errors import ImageError
 from layerscope.images.bands import Decoded
@@ -27,6 +28,15 @@ def check_channels(images: ImageSet, networks: Mapping[str, Preprocessing]) -> N
     if reasons:
         each = "; nor for ".join(f"{network}: {reason}" for network, reason in reasons.items())
         raise ImageError(f"{images.description}: at its beginning, middle and end no pictures for {each}")
+
+
+def check_apart(images: ImageSet, out: Path) -> None:
+    """Raise ImageError where results would lie in the folder of a labelled set, and be taken for one of its classes."""
+    whole = out.resolve()
+    if images.labels is not None and any(whole.is_relative_to(Path(one).resolve()) for one in images.sources):
+        raise ImageError(
+            f"{out} lies in {images.description}, whose folders are classes; name a folder elsewhere"
+        )
 
 
 def _looked_at(images: ImageSet) -> Iterator[tuple[str, Decoded]]:

@@ -145,5 +145,13 @@ def differences(before: Any, now: Any, place: str = "") -> list[str]:
     return [_WORDS.get(place) or f"{place} was {before!s:.40}, is {now!s:.40}"]
 
 
+def first_difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """Of all that is said now the first that was otherwise: its name within those it stands in, and both values."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return None if before == now else (name, before, now)
+    inner = (first_difference(before.get(key), now[key], f"{name} {key}".strip()) for key in now)
+    return next(filter(None, inner), None)
+
+
 def _some(changed: Sequence[str]) -> str:
     return "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +22,8 @@ from layerscope.network.preprocessing import CENTRE, Place, Preprocessing
 
 _AHEAD = 2  # batches that wait while others are being made
 _ROOM = 1 << 29  # bytes of resized pictures that are kept for the next epoch
-_Draws = npt.NDArray[
-    np.float64
-]  # of each picture in an epoch: where it is cropped, down and across, and mirrored below .5
+# of each picture in an epoch: where it is cropped, down and across, and mirrored below .5
+_Draws = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,9 @@ class Batches:
     def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
         """Those of an epoch, counted from 0, from its batch ``first`` on."""
         order = np.random.default_rng((self.seed, number)).permutation(len(self.images))
-        kept = order[: self.count * self.batch].reshape(self.count, self.batch)[
-            first:, self.part :: self.parts
-        ]
+        whole = order[: self.count * self.batch].reshape(self.count, self.batch)
         draws = np.random.default_rng((self.seed, number, 1)).random((len(self.images), 3))
-        yield from self._made(list(kept), draws)
+        yield from self._made(list(whole[first:, self.part :: self.parts]), draws)
 
     def centred(self) -> Generator[Batch, None, None]:
         """All pictures in their order, each by its centre alone; the last batch may be smaller."""
@@ -75,9 +73,7 @@ class Batches:
     def _made(
         self, rows: Sequence[npt.NDArray[np.int64]], draws: _Draws | None
     ) -> Generator[Batch, None, None]:
-        def make(row: npt.NDArray[np.int64]) -> Batch:
-            return self._batch(row.tolist(), draws)
-
+        make = partial(self._batch, draws=draws)
         with DECODING, closing(made_ahead(make, rows, self.workers, self.workers + _AHEAD)) as made:
             for _, batch in made:
                 yield batch
@@ -93,10 +89,10 @@ class Batches:
             self._resized[index] = whole
         return whole
 
-    def _batch(self, indices: Sequence[int], draws: _Draws | None) -> Batch:
+    def _batch(self, row: npt.NDArray[np.int64], draws: _Draws | None) -> Batch:
         assert self.images.labels is not None
         good, bad = dict[int, _Seen](), list[str]()
-        for index in indices:
+        for index in row.tolist():
             place = CENTRE if draws is None else (float(draws[index, 0]), float(draws[index, 1]))
             mirrored = self.mirror and draws is not None and bool(draws[index, 2] < 0.5)
             try:
@@ -131,9 +127,7 @@ def check_labels(images: ImageSet, classes: int | None = None) -> int:
     """
     where = images.description
     if images.labels is None:
-        raise TrainingError(
-            f"{where}: no labels; give class folders, a list with labels, or shards with .cls"
-        )
+        raise TrainingError(f"{where}: no labels; give class folders, a list with labels or shards with .cls")
     if unknown := images.labels.count(-1):
         raise TrainingError(f"{where}: {unknown} pictures have no label; leave them out, or label them")
     count = len(images.classes) if images.classes is not None else max(images.labels) + 1

@@ -61,9 +61,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     for name, tensor in tensors.items():
         values = tensor.detach().cpu().contiguous()
         shared = values.numel() > 0 and values.untyped_storage().data_ptr() in places
-        plain[name] = (
-            values.clone() if shared else values
-        )  # each of two names of one tensor has its own in a file
+        plain[name] = values.clone() if shared else values  # two names of one tensor have one each in a file
         places.add(values.untyped_storage().data_ptr())
     with written_whole(path) as partial:
         partial.touch()

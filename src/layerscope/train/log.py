@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from layerscope.errors import TrainingError
 
+VALIDATED = ("validation_loss", "validation_error", "validation_top5_error")  #: the columns of a validation
 LOG_SCHEMA = pa.schema(
     [
         *((name, pa.int64()) for name in ("epoch", "step")),
-        *((name, pa.float64()) for name in ("rate", "loss", "error")),
-        *((f"validation_{name}", pa.float64()) for name in ("loss", "error", "top5_error")),
-        ("seconds", pa.float64()),
+        *((name, pa.float64()) for name in ("rate", "loss", "error", *VALIDATED, "seconds")),
     ]
 )  #: of the log
 

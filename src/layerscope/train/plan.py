@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from layerscope.disk.locks import LOCK, lock
 from layerscope.disk.tables import publish_json, read_json
 from layerscope.disk.whole import remove_partials, written
-from layerscope.errors import TrainingError
+from layerscope.errors import StudyError, TrainingError, named, no_memory
 from layerscope.images.sets import ImageSet
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
-from layerscope.network.suiting import check_channels
+from layerscope.network.suiting import check_apart, check_channels
+from layerscope.sweep.begun import first_difference
 from layerscope.sweep.engine import surroundings
 from layerscope.train.batches import Batches, check_labels
 from layerscope.train.processes import Processes
@@ -30,13 +32,14 @@ from layerscope.zoo.loading import build_module
 from layerscope.zoo.states import fit_state, load_state
 
 BEGUN = "begun.json"
+STEPS = "steps"  #: the folder of weights that were kept on the way
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train. ``keep``: after how many epochs the weights are kept as they are then; parts of one, and 0, too.
 
-    ``interval``: seconds of work that a killed run loses at most. ``weights``: a file to begin from; random otherwise.
+    ``interval``: seconds of training that a killed run loses at most. ``weights``: a file to begin from, else random.
     ``tensorboard``: whether the log is also written for it.
     """
 
@@ -99,44 +102,81 @@ class Plan:
 
     def refuse_other_surroundings(self) -> None:
         """Raise TrainingError if it was begun with other software or on another machine: its last bits would differ."""
-        before, now = read_json(self.out / BEGUN)["made_with"], surroundings(self.device)
-        if changed := [name for name in now if before.get(name) != now[name]]:
+        advice = "go on with the same, or begin anew in another folder"
+        self._refuse_other("made_with", surroundings(self.device), "here", advice)
+
+    def _refuse_other(self, part: str, now: Mapping[str, Any], place: str, advice: str) -> None:
+        (begun,) = read_parts(self.out / BEGUN, part)
+        if found := first_difference(begun, now):
+            name, before, after = found
             raise TrainingError(
-                f"{self.out} was begun with {changed[0]} {before.get(changed[0])}, here is {now[changed[0]]}; go on "
-                "with the same, or begin anew in another folder"
+                f"{self.out} was begun with {name} {before!s:.80}, {place} is {after!s:.80}; {advice}"
             )
 
     @property
     def threads(self) -> int:
         """How many it was begun with: others would round otherwise."""
-        return int(read_json(self.out / BEGUN)["threads"])
+        return int(*read_parts(self.out / BEGUN, "threads"))
+
+    @cached_property
+    def kept(self) -> Mapping[int, Path]:
+        """Where the weights are kept, by the steps after which they are."""
+        each = len(self.images) // self.options.recipe.batch
+        steps = (round(epochs * each) for epochs in self.options.keep)
+        return {step: self.out / STEPS / f"{step:08d}.safetensors" for step in steps}
+
+    def refuse_passed(self, step: float = math.inf) -> None:
+        """Raise TrainingError for weights that were to be kept after a step that is done, and are not there."""
+        if lost := [path for at, path in self.kept.items() if at < step and not path.exists()]:
+            raise TrainingError(
+                f"{lost[0]} was not kept when it was time; leave that --keep out, or train anew in another folder"
+            )
 
     def batches(self, images: ImageSet) -> Batches:
         """Batches of a set, of which this process takes its part."""
-        recipe, options, processes = self.options.recipe, self.options, self.processes
-        parts = processes.rank, processes.count
+        recipe, options, own = self.options.recipe, self.options, (self.processes.rank, self.processes.count)
         return Batches(
-            images, self.module[1], recipe.batch, options.seed, options.workers, *parts, recipe.mirror
+            images, self.module[1], recipe.batch, options.seed, options.workers, *own, recipe.mirror
         )
 
+    def scores(self, module: nn.Module, pictures: Tensor, bad: Sequence[str] = ()) -> Tensor:
+        """What the module says of pictures, in float32 whatever it computes in; ``bad``: why others were left out."""
+        moved = pictures.to(self.device, memory_format=torch.channels_last)
+        mixed = self.options.dtype != torch.float32
+        try:
+            with torch.autocast(self.device.type, self.options.dtype, enabled=mixed):
+                scores = module(moved)
+        except Exception as error:  # a network may raise anything
+            if no_memory(error):
+                raise
+            size, left_out = "x".join(map(str, pictures.shape)), f" ({bad[0]})" if bad else ""
+            raise TrainingError(
+                f"{self.spec} fails on {size} inputs{left_out}: {named(error)}; try a larger --batch or --input-size"
+            ) from error
+        if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < self.classes:
+            values = "x".join(map(str, getattr(scores, "shape", ())[1:])) or "no"
+            raise TrainingError(
+                f"{self.spec} gives {values} values a picture, and the pictures have {self.classes} classes; give a "
+                "network with as many outputs"
+            )
+        return scores.float()
+
     def check(self) -> None:
-        """Refuse what cannot be trained on."""
-        batch, count = self.options.recipe.batch, len(self.images)
+        """Refuse what cannot be trained on, before anything is written."""
+        self._check_numbers()
+        options, processes, count = self.options, self.processes.count, len(self.images)
+        batch = options.recipe.batch
         check_labels(self.images)
         if count < batch:
             raise TrainingError(
                 f"{self.images.description}: {count} pictures are fewer than a batch of {batch}; give a smaller --batch"
             )
         for images in filter(None, (self.images, self.validation)):
+            check_apart(images, self.out)
             check_channels(images, {self.spec: self.module[1]})
-        if batch % self.processes.count:
+        if batch % processes:
             raise TrainingError(
-                f"a batch of {batch} pictures is not shared evenly by {self.processes.count} processes; give another "
-                "--batch"
-            )
-        if (last := max(self.options.keep, default=0)) > self.options.recipe.epochs:
-            raise TrainingError(
-                f"weights are to be kept after {last:g} epochs of {self.options.recipe.epochs}; give a smaller --keep"
+                f"a batch of {batch} pictures is not shared evenly by {processes} processes; give another --batch"
             )
         if self.validation is not None:
             check_labels(self.validation, self.classes)
@@ -145,6 +185,28 @@ class Plan:
                     f"the classes of {self.validation.description} are not called as those of "
                     f"{self.images.description}; name them alike"
                 )
+        if not (
+            self.out / BEGUN
+        ).exists():  # a forward of another module: what it draws and counts is not ours
+            module = (
+                build_module(self.given, options=self.build, seed=options.seed)[0].to(self.device).train()
+            )
+            with torch.no_grad():
+                self.scores(module, torch.zeros(min(2, batch // processes), *self.module[1].shape))
+
+    def _check_numbers(self) -> None:
+        options, recipe = self.options, self.options.recipe
+        for name, value, fits, wanted in (
+            ("--rate", recipe.rate, 0 < recipe.rate < math.inf, "a number above 0"),
+            ("--interval", options.interval, options.interval >= 0, "seconds, 0 or more"),
+            ("--seed", options.seed, 0 <= options.seed < 1 << 63, "a whole number from 0, below 2**63"),
+        ):
+            if not fits:
+                raise TrainingError(f"{name} {value} cannot be; give {wanted}")
+        if never := [epochs for epochs in options.keep if not 0 <= epochs <= recipe.epochs]:
+            raise TrainingError(
+                f"weights are to be kept after {never[0]:g} epochs of {recipe.epochs}; give --keep from 0 to that"
+            )
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
@@ -157,7 +219,6 @@ class Plan:
         content = {
             "network": self.spec,
             "build": self.build.about(),
-            "start": start.hexdigest(),
             "preprocessing": self.module[1].about(),
             "images": self.images.digest,
             "validation": None if self.validation is None else self.validation.digest,
@@ -165,6 +226,7 @@ class Plan:
             "seed": options.seed,
             "dtype": str(options.dtype).removeprefix("torch."),
             "processes": self.processes.count,
+            "start": start.hexdigest(),  # the last: what it follows from is named first, should it differ
         }
         plain: dict[str, Any] = json.loads(json.dumps(content))
         return plain
@@ -172,31 +234,35 @@ class Plan:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Make the folder and keep others out; refuse one of something else. The first process does it for all."""
-        if self.processes.first:
-            with written(self.out):
-                self.out.mkdir(parents=True, exist_ok=True)
-                held = {path.name for path in self.out.iterdir()} - {LOCK}
-            if held and BEGUN not in held:
-                raise TrainingError(f"{self.out} holds other files ({min(held)}); name a new folder")
-            with lock(self.out):
+        with ExitStack() as stack:
+            if self.processes.first:
+                with written(self.out):
+                    self.out.mkdir(parents=True, exist_ok=True)
+                    held = {path.name for path in self.out.iterdir()} - {LOCK}
+                if held and BEGUN not in held:
+                    raise TrainingError(f"{self.out} holds other files ({min(held)}); name a new folder")
+                stack.enter_context(lock(self.out))
                 remove_partials(self.out)
                 self._begin()
-                self.processes.wait()
-                yield
-        else:
             self.processes.wait()
             yield
 
     def _begin(self) -> None:
-        path = self.out / BEGUN
-        if not path.exists():
-            made_with = surroundings(self.device)
-            publish_json(
-                path, {"inputs": self.inputs, "made_with": made_with, "threads": torch.get_num_threads()}
-            )
-        before = read_json(path)["inputs"]
-        if changed := [name for name, value in self.inputs.items() if before.get(name) != value]:
-            raise TrainingError(
-                f"{self.out} was begun with {changed[0]} {before.get(changed[0])!s:.80}, now it is "
-                f"{self.inputs[changed[0]]!s:.80}; run it with what it was begun with, or name a new folder"
-            )
+        """Say what it was begun with, anew if no step of what was begun is there; refuse another."""
+        path, start = self.out / BEGUN, self.out / STEPS / f"{0:08d}.safetensors"
+        if {file for file in self.out.rglob("*") if file.is_file()} <= {self.out / LOCK, path, start}:
+            with written(self.out):
+                start.unlink(missing_ok=True)
+            about = {"made_with": surroundings(self.device), "threads": torch.get_num_threads()}
+            publish_json(path, {"inputs": self.inputs, **about})
+        advice = "run it with what it was begun with, or name a new folder"
+        self._refuse_other("inputs", self.inputs, "now it", advice)
+
+
+def read_parts(path: Path, *names: str) -> list[Any]:
+    """Those of a JSON file of a training. Raises TrainingError if it is damaged."""
+    try:
+        content = read_json(path)
+        return [content[name] for name in names]
+    except (StudyError, KeyError) as error:
+        raise TrainingError(f"{path} is damaged; train anew in another folder") from error

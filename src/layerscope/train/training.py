@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from layerscope.disk.tables import csv_bytes, publish, publish_json, read_json
+from layerscope.disk.tables import csv_bytes, publish, publish_json
 from layerscope.disk.whole import written
 from layerscope.drawing.canvas import save_figure
 from layerscope.drawing.training_curve import training_curve
@@ -25,12 +25,11 @@ from layerscope.progress import Progress, Told
 from layerscope.sweep.engine import torch_threads
 from layerscope.train.batches import Batch, Batches
 from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
-from layerscope.train.log import LOG_SCHEMA, check_tensorboard, write_events
-from layerscope.train.plan import Plan, TrainOptions
+from layerscope.train.log import LOG_SCHEMA, VALIDATED, check_tensorboard, write_events
+from layerscope.train.plan import Plan, TrainOptions, read_parts
 from layerscope.train.processes import joined, own_device
 
 CHECKPOINT, WEIGHTS, LOG, ABOUT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "training.json"
-STEPS = "steps"  #: the folder of weights that were kept on the way
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,13 @@ def train_network(
                 plan.refuse_other_surroundings()
                 with torch_threads(plan.threads):
                     _Training(plan, progress).run()
-        about = read_json(plan.out / ABOUT)
-    return Trained(plan.out, pa.Table.from_pylist(about["log"], LOG_SCHEMA), tuple(about["bad"]))
+            plan.refuse_passed()
+            log, bad = read_parts(plan.out / ABOUT, "log", "bad")
+    if not (plan.out / WEIGHTS).exists():
+        raise TrainingError(
+            f"{out} is finished, and its {WEIGHTS} is gone; put it back, or train anew in another folder"
+        )
+    return Trained(plan.out, pa.Table.from_pylist(log, LOG_SCHEMA), tuple(bad))
 
 
 class _Training:
@@ -88,12 +92,8 @@ class _Training:
         self.plan, self.options, self.processes, self.progress = plan, plan.options, plan.processes, progress
         self.recipe = plan.options.recipe
         self.module = plan.module[0].to(plan.device).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.SGD(
-            self.module.parameters(),
-            self.recipe.rate,
-            self.recipe.momentum,
-            weight_decay=self.recipe.decay,
-        )
+        rate, momentum, decay = self.recipe.rate, self.recipe.momentum, self.recipe.decay
+        self.optimiser = torch.optim.SGD(self.module.parameters(), rate, momentum, weight_decay=decay)
         self.spread = plan.processes.spread(self.module)
         self.step, self.sums = 0, [0.0, 0.0, 0.0]  # of the epoch: losses, wrong ones, pictures
         self.log: list[dict[str, Any]] = []
@@ -102,25 +102,29 @@ class _Training:
         self.batches = plan.batches(plan.images)
         self.validation = None if plan.validation is None else plan.batches(plan.validation)
         self.steps = self.batches.count * self.recipe.epochs
-        self.kept = {round(epochs * self.batches.count) for epochs in self.options.keep}
 
     def run(self) -> None:
         """From where it is to the end."""
         if (self.plan.out / CHECKPOINT).exists():
             self._restore()
+            self.plan.refuse_passed(self.step)
         else:
             self._keep()
-        while self.step < self.steps:
+        while len(self.log) < self.recipe.epochs:
             epoch, first = divmod(self.step, self.batches.count)
+            if len(self.log) < epoch:  # here, too, it may have been killed
+                self._end_epoch(epoch)
+                continue
             with closing(self.batches.epoch(epoch, first)) as batches:
                 for batch in batches:
                     self._learn(batch)
-                    words = self._words(epoch)
-                    if self.step % self.batches.count == 0:
-                        self._end_epoch(epoch + 1)
-                    self._keep()
-                    if self.processes.first:
-                        self._tell(words)
+                    ended = self.step % self.batches.count == 0
+                    if not ended:
+                        self._keep()
+                    due = time.monotonic() - self.since >= self.options.interval  # which decides nothing else
+                    if ended or due:
+                        self._save()
+                    self._tell(epoch)
         if self.processes.first:
             self._finish()
         self.processes.wait()
@@ -134,7 +138,7 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate_at(self.step, self.steps)
         labels = batch.labels.to(self.plan.device)
-        scores = self._scores(self.spread, batch.pictures)
+        scores = self.plan.scores(self.spread, batch.pictures, batch.bad)
         losses = F.cross_entropy(scores, labels, label_smoothing=self.recipe.smoothing, reduction="sum")
         self.optimiser.zero_grad()
         (losses * self.processes.count / self.recipe.batch).backward()  # type: ignore[no-untyped-call]
@@ -151,52 +155,35 @@ class _Training:
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)]
         self.step += 1
 
-    def _scores(self, module: nn.Module, pictures: Tensor) -> Tensor:
-        """Float32, whatever it computes in."""
-        moved = pictures.to(self.plan.device, memory_format=torch.channels_last)
-        mixed = self.options.dtype != torch.float32
-        with torch.autocast(self.plan.device.type, self.options.dtype, enabled=mixed):
-            scores: Tensor = module(moved)
-        if scores.ndim != 2 or scores.shape[1] < self.plan.classes:
-            raise TrainingError(
-                f"{self.plan.spec} gives {'x'.join(map(str, scores.shape[1:]))} values a picture, and the pictures "
-                f"have {self.plan.classes} classes; give a network with as many outputs"
-            )
-        return scores.float()
-
     # ------------------------------------------------------------------ what is told and kept
 
-    def _words(self, epoch: int) -> str:
-        """How the epoch is going."""
-        losses, wrong, seen = self.sums
-        loss, error = losses / max(1, seen), wrong / max(1, seen)
-        return f"epoch {epoch + 1} of {self.recipe.epochs}, loss {loss:.3f}, error {error:.1%}"
-
-    def _tell(self, words: str) -> None:
-        """Save a checkpoint if one is due by the clock, which decides nothing else; say how far it is."""
-        if self.step % self.batches.count == 0 or time.monotonic() - self.since >= self.options.interval:
-            self._save()
-        if self.progress is not None:
+    def _tell(self, epoch: int) -> None:
+        """How far it is, and how the epoch is going."""
+        if self.processes.first and self.progress is not None:
+            losses, wrong, seen = self.sums
+            loss, error = losses / max(1, seen), wrong / max(1, seen)
+            words = f"epoch {epoch + 1} of {self.recipe.epochs}, loss {loss:.3f}, error {error:.1%}"
             self.progress(Progress("training", self.step / self.steps, words))
 
     def _end_epoch(self, epoch: int) -> None:
+        """Validation and a row of the log, after a checkpoint, so that a run killed here loses nothing of the epoch."""
         losses, wrong, seen = self.sums
         if not seen:  # in all processes, each of which was given some
             raise TrainingError(
                 f"{self.plan.images.description}: no picture of epoch {epoch} could be read, the first of them: "
                 f"{self.bad[0]}"
             )
-        row: dict[str, Any] = {"epoch": epoch, "step": self.step}
-        row |= {"rate": self.recipe.rate_at(self.step - 1, self.steps)}
+        row = {"epoch": epoch, "step": self.step, "rate": self.recipe.rate_at(self.step - 1, self.steps)}
         row |= {"loss": losses / seen, "error": wrong / seen}
-        if self.validation is not None:
-            row |= self._validate(self.validation)
+        row |= {} if self.validation is None else self._validate(self.validation)
         self.log.append({**row, "seconds": round(self._worked(), 1)})
         self.sums = [0.0, 0.0, 0.0]
         if self.processes.first:
             self._publish_log()
             if self.options.tensorboard:
                 write_events(self.plan.out / "tensorboard", self.log[-1])
+        self._keep()
+        self._save()
 
     def _validate(self, pictures: Batches) -> dict[str, float]:
         """Loss and errors of the pictures' centres."""
@@ -205,18 +192,14 @@ class _Training:
         with torch.no_grad(), closing(pictures.centred()) as batches:
             for batch in batches:
                 labels = batch.labels.to(self.plan.device)
-                scores = self._scores(self.module, batch.pictures)
+                scores = self.plan.scores(self.module, batch.pictures)
                 ranked = scores.argsort(stable=True, dim=1, descending=True)[:, :5] == labels[:, None]
                 losses = F.cross_entropy(scores, labels, reduction="sum")
                 right = (ranked[:, :1].sum(), ranked.sum())
-                sums += torch.tensor(
-                    [float(losses), *map(float, right), float(len(labels))], dtype=torch.float64
-                )
+                sums += torch.tensor([float(losses), *map(float, right), len(labels)], dtype=torch.float64)
         loss, first, five, seen = self.processes.added(sums).tolist()
         shares = (loss / max(1, seen), 1 - first / max(1, seen), 1 - five / max(1, seen))
-        return dict(
-            zip(("validation_loss", "validation_error", "validation_top5_error"), shares, strict=True)
-        )
+        return dict(zip(VALIDATED, shares, strict=True))
 
     def _worked(self) -> float:
         """Seconds of work so far, of earlier runs too."""
@@ -225,6 +208,9 @@ class _Training:
         return self.seconds
 
     def _save(self) -> None:
+        """A checkpoint, of the first process."""
+        if not self.processes.first:
+            return
         counters = {"step": self.step, "sums": self.sums, "log": self.log, "bad": self.bad}
         counters["seconds"] = self._worked()
         memory = momentum_of(self.module, self.optimiser)
@@ -239,15 +225,15 @@ class _Training:
 
     def _keep(self) -> None:
         """The weights, if they are to be kept as they are after this step."""
-        if self.step in self.kept and self.processes.first:
-            self._save_weights(f"{STEPS}/{self.step:08d}.safetensors")
+        if self.step in self.plan.kept and self.processes.first:
+            self._save_weights(self.plan.kept[self.step])
 
-    def _save_weights(self, name: str) -> None:
+    def _save_weights(self, path: Path) -> None:
         """The weights as they are, with what `load_network` needs to know of them."""
         ended = self.log and self.log[-1]["step"] == self.step
         last = {key: value for key, value in self.log[-1].items() if key != "seconds"} if ended else {}
         trained = {"epoch": self.step / self.batches.count, "step": self.step, **last}
-        save_tensors(self.plan.out / name, self.module.state_dict(), {**self.plan.about, "trained": trained})
+        save_tensors(path, self.module.state_dict(), {**self.plan.about, "trained": trained})
 
     def _publish_log(self) -> pa.Table:
         table = pa.Table.from_pylist(self.log, LOG_SCHEMA)
@@ -257,7 +243,7 @@ class _Training:
     def _finish(self) -> None:
         """The weights, the log and its curve, and what was done, the last: then it is finished."""
         out = self.plan.out
-        self._save_weights(WEIGHTS)
+        self._save_weights(out / WEIGHTS)
         save_figure(training_curve(self._publish_log(), self.plan.spec), out / "curve")
         bad = sorted(set(self.bad))
         publish_json(out / ABOUT, {**self.plan.inputs, "log": self.log, "bad": bad, "seconds": self.seconds})

@@ -24,7 +24,7 @@ from layerscope.zoo.blueprint import Blueprint, seeded, stated
 from layerscope.zoo.origins import exported, factories, given, onnx_files, papers, timms, torchvisions
 from layerscope.zoo.paper import PaperCNN
 from layerscope.zoo.shipped import SHIPPED, shipped_file
-from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state
+from layerscope.zoo.states import WEIGHT_FILES, fit_state, load_state, switch_off_auxiliaries
 from layerscope.zoo.trained import described, named_classes, trained_options
 from layerscope.zoo.trunks import trunk_of
 
@@ -109,7 +109,7 @@ def build_module(
     """A torch module to be trained, with the random weights of a seed, and how its pictures are prepared.
 
     ``spec``: as `load_network` takes it; a module of yours is copied, a factory of yours makes what it makes. The
-    paper's two return plain scores. Raises NetworkError.
+    paper's two return plain scores; torchvision's are without auxiliary heads. Raises NetworkError.
     """
     blueprint = _blueprint(spec, options or Options())
     with seeded(seed):
@@ -118,6 +118,7 @@ def build_module(
         raise NetworkError(f"{blueprint.name} cannot be trained; give the module that it was made from")
     if isinstance(module, PaperCNN):
         module.final_relu = False
+    switch_off_auxiliaries(module)
     return module, blueprint.preprocessing
 
 

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.serialization import safe_globals
+from torchvision.models import GoogLeNet, Inception3
 
 from layerscope.errors import WeightsError, named
 
@@ -229,11 +230,14 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
 
     Left aside: a prefix before all names, as wrappers put it (``module.``, ``_orig_mod.``, ``net.backbone.``),
     auxiliary heads of torchvision's networks that the module has switched off, counts (``total_ops``,
-    ``total_params``, ``n_averaged``), and a missing ``num_batches_tracked``.
+    ``total_params``, ``n_averaged``), and a missing ``num_batches_tracked``. Where there are tensors of no auxiliary
+    head, the module's are switched off.
     Raises WeightsError with the names of the tensors that do not fit; ``source`` says whose they are.
     """
-    own = module.state_dict()
-    given = _without_auxiliaries(module, unwrapped(state, own))
+    given = unwrapped(state, module.state_dict())
+    if not any(name.startswith(_AUXILIARY) for name in given):
+        switch_off_auxiliaries(module)
+    own, given = module.state_dict(), _without_auxiliaries(module, given)
     faults = [*_name_faults(own, given), *_shape_faults(own, given), *_type_faults(own, given)]
     if faults:
         raise WeightsError(f"{source} does not fit {type(module).__name__}: {'; '.join(faults)}")
@@ -256,6 +260,14 @@ def unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+def switch_off_auxiliaries(module: nn.Module) -> None:
+    """Leave torchvision's networks without their auxiliary heads, which nothing but their own training needs."""
+    if isinstance(module, GoogLeNet | Inception3):
+        module.aux_logits = False
+        for name in _AUXILIARY:
+            setattr(module, name, None)
 
 
 def _without_auxiliaries(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -152,13 +152,30 @@ def _what_of(subject: Subject, count: int) -> Iterator[Finding]:
 
 
 def _fading(one: Measured) -> Finding:
+    """The claim that it fades from the first convolution to the last; where it is least, if it clearly rises again."""
     change = Change.of(one.change("trained"))
+    again, rise = _rising_again(one)
     verdicts = {True: "; unrelated content fades with depth", False: "; it is not seen to fade", None: ""}
     text = (
         "{network}: all that lies outside the object has {before:.2f} of its share of the energy in {first} and "
-        f"{{after:.2f}} in {{last}}: {change.words}{verdicts[change.falls]}."
+        f"{{after:.2f}} in {{last}}: {change.words}{verdicts[change.falls]}{again}."
     )
-    return Finding.of(text, holds=change.falls, **_ends(one, "trained"), **change.numbers)
+    return Finding.of(text, holds=change.falls, **_ends(one, "trained"), **change.numbers, **rise)
+
+
+def _rising_again(one: Measured) -> tuple[str, dict[str, Any]]:
+    """From the layer in which it is least to the last convolution, in words and numbers; nothing if that is no rise."""
+    (first, last), shares = one.ends, one.shares["trained"]
+    least = min((place for place in one.alive if first <= place <= last), key=one.mean)
+    rise = Change.of(shares[:, last] - shares[:, least])
+    if not rise.low > 0:
+        return "", {}
+    by = "{rise:.2f} ({rise_low:.2f} to {rise_high:.2f})"
+    numbers = {"least": one.mean(least), "rise": rise.value, "rise_low": rise.low, "rise_high": rise.high}
+    return f", but is least in {{lowest}} ({{least:.2f}}) and rises by {by} from there", {
+        "lowest": one.layers[least].name,
+        **numbers,
+    }
 
 
 def _ends(one: Measured, kind: str) -> dict[str, Any]:
@@ -182,18 +199,25 @@ def _rises(one: Measured) -> Iterator[Finding]:
 
 
 def _control(one: Measured) -> Finding:
-    """The claim that it is learned, and not what the way back, switches and architecture do by themselves."""
+    """The claim that it is learned, and not what the way back, switches and architecture do by themselves.
+
+    With re-initialised weights it must fade by less, and more be left in the end.
+    """
     own, fresh = _change(one, "trained"), _change(one, "reinitialised")
     learned = Change.of(one.change("trained") - one.change("reinitialised"))
     share: dict[str, Any] = {"share": fresh / own} if own < 0 and learned.known else {}
     much = "; {share:.0%} of the fading needs no training" if share else ""
+    last = one.ends[1]
+    less = Change.of(one.shares["trained"][:, last] - one.shares["reinitialised"][:, last]).falls
+    holds = None if learned.falls is None else learned.falls and bool(less)
+    no_less = ", but no less is left in the end" if learned.falls and not less else ""
     verdicts = {True: ", so some of it is learned", False: ", so none is seen to be learned", None: ""}
     text = (
         "{network} with re-initialised weights, the control: {before:.2f} in {first}, {after:.2f} in {last} "
-        f"({{fresh:+.2f}}); training adds {learned.words}{verdicts[learned.falls]}{much}."
+        f"({{fresh:+.2f}}); training adds {learned.words}{no_less}{verdicts[holds]}{much}."
     )
     ends = _ends(one, "reinitialised")
-    return Finding.of(text, holds=learned.falls, fresh=fresh, **ends, **learned.numbers, **share)
+    return Finding.of(text, holds=holds, fresh=fresh, **ends, **learned.numbers, **share)
 
 
 def _change(one: Measured, kind: str) -> float:

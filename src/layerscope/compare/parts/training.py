@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -147,11 +148,21 @@ def _features(course: Course, chosen: list[tuple[str, int]]) -> Shown:
     ]
     caption = (
         f"{len(chosen)} filters after {_steps(course)} steps of one training, from left to right; r: Pearson's "
-        "correlation of a filter's means over each picture with what it becomes. Of each layer as many, from the one "
-        "that settles first to the last. A pale one answers to no picture. "
+        f"correlation of a filter's means over each picture with what it becomes. {_which(course, chosen)} A pale one "
+        "answers to no picture. "
         f"{panels_of(course.subject, *drawn.values())}"
     )
     return Shown(list(match_pages("Filters through training", caption, rows)), caption, photographs=True)
+
+
+def _which(course: Course, chosen: list[tuple[str, int]]) -> str:
+    """Which filters are shown, as `Course.chosen` chooses."""
+    counts = Counter(layer for layer, _ in chosen)
+    few, all_ = len(counts), len(course.convolutions)
+    layers = "each convolution" if few == all_ else f"{few} of {all_} convolutions"
+    if max(counts.values()) == 1:
+        return f"Of {layers} one, in the middle between the one that settles first and the one that settles last."
+    return f"Of {layers} as many, from the one that settles first to the one that settles last."
 
 
 def _said(course: Course, state: State, layer: str, channel: int) -> str:
@@ -177,22 +188,27 @@ def find(course: Course, rows: list[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _order(course: Course, rows: list[dict[str, Any]]) -> Iterator[Finding]:
-    """By the mean CKA with the end over all earlier states: a layer that is near it early has a high one."""
+    """By the mean CKA with the end over all earlier states, and in each of them alone."""
     found = {
         layer: [row["cka"] for row in rows if row["layer"] == layer and row["network"] != course.last]
         for layer in course.layers
     }
-    known = {
-        layer: float(np.mean(line)) for layer, line in found.items() if line and None not in line
-    }  # debiased CKA has no value for a layer that is constant
-    if len(known) < 3:
+    lines = {
+        layer: line for layer, line in found.items() if line and None not in line
+    }  # None: it is constant
+    if len(lines) < 3:
         return
-    rho = rank_correlation([-value for value in known.values()])
+    known = {layer: float(np.mean(line)) for layer, line in lines.items()}
+    rho, *each = (
+        rank_correlation([-value for value in values])
+        for values in (known.values(), *zip(*lines.values(), strict=True))
+    )
     (first, most), *_, (last, least) = sorted(known.items(), key=lambda item: -item[1])
     yield Finding.of(
-        "Lower layers {do} nearer to what they become than higher ones throughout: Spearman's correlation of depth "
-        "with distance {rho:.2f} over {count} layers, where {bar} or more counts as an order; nearest {first}, with a "
-        "CKA of {most:.2f} in the mean over {states} earlier states, farthest {last}, {least:.2f}.",
+        "Lower layers {do} nearer to what they become than higher ones in the mean over {states} earlier states: "
+        "Spearman's correlation of depth with distance {rho:.2f} over {count} layers, where {bar} or more counts as an "
+        "order, as in {ordered} of these states alone; nearest {first}, with a CKA of {most:.2f} in the mean, farthest "
+        "{last}, {least:.2f}.",
         holds=rho >= IN_ORDER,
         do="are" if rho >= IN_ORDER else "are not",
         rho=rho,
@@ -202,7 +218,8 @@ def _order(course: Course, rows: list[dict[str, Any]]) -> Iterator[Finding]:
         most=most,
         last=last,
         least=least,
-        states=len(course.states) - 1,
+        states=len(each),
+        ordered=sum(one >= IN_ORDER for one in each),
     )
 
 
