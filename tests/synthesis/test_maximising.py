@@ -19,7 +19,7 @@ from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
 from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, colours_of, inputs_of
 from layerscope.synthesis.jitter import Move, drawn_moves, neighbours
-from layerscope.synthesis.maximised_folder import said
+from layerscope.synthesis.maximised_folder import dead_explained, said
 from layerscope.synthesis.maximising import least_first, measured
 from layerscope.synthesis.pixels import Pixels, eight_bits
 from tests.support.excited import filled, small
@@ -364,7 +364,9 @@ def test_a_dead_channel_is_said_on_the_page(tmp_path: Path) -> None:
     (row,) = make_maximised(
         filled(torch.zeros(1, 3, 5, 5)), [Unit("0", 0)], tmp_path, options=QUICK
     ).to_pylist()
-    assert said(row, ["steps"]) == "dead: nothing that was tried excites it; steps 6"
+    assert said(row, ["steps"]) == "dead; steps 6"
+    assert dead_explained([{**row, "activation": 1.5}, row]) == " Dead: nothing that was tried excites it."
+    assert dead_explained([{**row, "activation": 1.5}]) == ""
     assert said({**row, "activation": 1.5}, [], "; .5") == "1.5; .5"
     assert said({**row, "layer": None}, []) == "0"
 

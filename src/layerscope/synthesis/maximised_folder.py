@@ -158,7 +158,7 @@ def _pages(shelf: Shelf, network: Network, rows: Sequence[Mapping[str, Any]]) ->
 def _caption(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"What the pixels became in {steps_of(rows)} that raise a unit of the channel, or the score of the class. "
-        "Beneath: the activation of the picture as it is written, in 8 bits."
+        f"Beneath: the activation of the picture as it is written, in 8 bits.{dead_explained(rows)}"
     )
 
 
@@ -177,7 +177,12 @@ def is_dead(row: Mapping[str, Any]) -> bool:
     return row["layer"] is not None and row["activation"] == 0
 
 
+def dead_explained(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What a page says where any of its pictures is of such a channel."""
+    return " Dead: nothing that was tried excites it." if any(map(is_dead, rows)) else ""
+
+
 def said(row: Mapping[str, Any], apart: Iterable[str], more: str = "") -> str:
     """What stands beneath a picture: its activation, ``more``, and options that tell it from others."""
-    reached = "dead: nothing that was tried excites it" if is_dead(row) else f"{row['activation']:.4g}{more}"
+    reached = "dead" if is_dead(row) else f"{row['activation']:.4g}{more}"
     return reached + "".join(f"; {name} {row[name]}" for name in apart)

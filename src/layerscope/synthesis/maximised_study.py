@@ -26,7 +26,15 @@ from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep
 from layerscope.synthesis.canvas import canvas_of
-from layerscope.synthesis.maximised_folder import SCHEMA, about_picture, differing, names_of, said, steps_of
+from layerscope.synthesis.maximised_folder import (
+    SCHEMA,
+    about_picture,
+    dead_explained,
+    differing,
+    names_of,
+    said,
+    steps_of,
+)
 from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
 from layerscope.synthesis.nature import Nature
 
@@ -230,5 +238,5 @@ def _caption(rows: Sequence[Mapping[str, Any]]) -> str:
         f"Left: pictures that {steps_of(rows)} have made to excite the channel{like}. Right: the patches that "
         "excite it most, and beneath what it keeps of them (deconvnet). Beneath each: the activation; of pictures also "
         "how like their way through the layers is to the patches', and in brackets theirs to each other, at most 1. A "
-        "pixel is as large in all."
+        f"pixel is as large in all.{dead_explained(rows)}"
     )
