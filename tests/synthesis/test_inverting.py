@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from layerscope import Network, Preprocessing
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import ImageError, LayerscopeError, NetworkError
 from layerscope.progress import Progress
 from layerscope.synthesis import InvertOptions, invert, make_inverted
 from layerscope.synthesis.inverted_folder import zeros
@@ -110,6 +111,20 @@ def test_what_cannot_be_inverted() -> None:
         dead.graph.tensors["3.bias"].fill_(-1)
     with pytest.raises(NetworkError, match="3 is zero for the picture"):
         invert(dead, picture, ["3"], options=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seed": -1}, "seed = -1: give 0 to 9223372036854775807"),
+        ({"variation": float("nan")}, "variation = nan: give 0 or more, no infinity"),
+        ({"rate": float("inf")}, "rate = inf: give 0 or more, no infinity"),
+        ({"starts": 0}, "starts = 0: give 1 or more"),
+    ],
+)
+def test_options_out_of_range(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(LayerscopeError, match=words):
+        InvertOptions(**wrong)
 
 
 @pytest.mark.parametrize("level", [0, 127, 255])
