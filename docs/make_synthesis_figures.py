@@ -46,7 +46,7 @@ VIEWED = (
 LAYERS = {"alexnet": ("c1", "c3", "c5"), "vgg16": ("c4_1",)}
 BESIDE = ["c1", "c3", "c5", "c1_2", "c3_3", "c5_3", "p5", "fc6", "fc8"]
 CHARTED = [*BESIDE, "c2", "c4", "c2_2", "c4_3", "p1", "p2", "p3", "p4", "fc7"]
-WIDTH, SIDE = 1000, 128
+WIDTH, NARROW, SIDE = 1000, 750, 128
 
 
 def main(folder: Path) -> None:
@@ -103,12 +103,12 @@ def inversions(folder: Path) -> None:
     files = [PHOTOGRAPHS / name for name in ("chelsea.png", "rocket.jpg")]
     layers = ["c1", "c3", "c5", "p5"]
     make_inverted([load_network("alexnet", "imagenet-trunk")], files, folder / "inverted", layers=layers)
-    keep(Image.open(folder / "inverted" / "inverted.png"), "inverted", WIDTH)
+    keep(Image.open(folder / "inverted" / "inverted.png"), "inverted", NARROW)
     both = [load_network(name, "fashion") for name in ("alexcnn", "vggcnn")]
     make_inverted(both, clothes(folder)[1:2], folder / "clothes", layers=BESIDE)
     keep(Image.open(folder / "clothes" / "inverted.png"), "inverted-clothes", WIDTH)
     alone = InvertOptions(starts=1)
-    make_inverted(both, clothes(folder)[:3], folder / "errors", layers=CHARTED, options=alone)
+    make_inverted(both, clothes(folder)[:2], folder / "errors", layers=CHARTED, options=alone)
     keep(Image.open(folder / "errors" / "inversion-errors.png"), "inversion-errors", WIDTH)
 
 
