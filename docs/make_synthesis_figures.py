@@ -68,9 +68,9 @@ def filters(folder: Path) -> None:
             for layer in LAYERS[network.name]:
                 page = Image.open(study.path / network.name / "maximised" / f"{layer}.png").convert("RGB")
                 pages[network.name, layer, prior] = narrow(page)
-    keep(beneath([pages["alexnet", layer, "fourier"] for layer in LAYERS["alexnet"]]), "maximised", WIDTH)
-    keep(beneath([pages["alexnet", layer, "study"] for layer in ("c3", "c5")]), "maximised-study", WIDTH)
-    keep(beneath([pages["vgg16", "c4_1", way] for way in ("fourier", "study")]), "maximised-vgg16", WIDTH)
+    keep(beneath([pages["alexnet", layer, "fourier"] for layer in LAYERS["alexnet"]]), "maximised", NARROW)
+    keep(beneath([pages["alexnet", layer, "study"] for layer in ("c3", "c5")]), "maximised-study", NARROW)
+    keep(beneath([pages["vgg16", "c4_1", way] for way in ("fourier", "study")]), "maximised-vgg16", NARROW)
 
 
 def studied(folder: Path, networks: Sequence[Network]) -> Study:
