@@ -1,7 +1,7 @@
 """The figures of docs/synthesis.md: what excites filters and classes most, and what layers keep of pictures.
 
-Run: ``python docs/make_synthesis_figures.py FOLDER``; goes on in FOLDER where it stopped. Some 12 minutes of one
-core. The photographs are scikit-image's, the clothes of Debian's package dataset-fashion-mnist.
+Run: ``python docs/make_synthesis_figures.py FOLDER``; goes on in FOLDER where it stopped. A quarter of an hour
+of one core. The photographs are scikit-image's, the clothes of Debian's package dataset-fashion-mnist.
 """
 
 from __future__ import annotations
