@@ -103,9 +103,64 @@ def test_what_layers_keep(tmp_path: Path) -> None:
     assert run(*command, tmp_path / "out", "--strict").exit_code == 1
 
 
+NETS = """
+import torch
+from torch import nn
+
+def bright():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 16 * 16, 3))
+    with torch.no_grad():
+        net[0].weight[0].fill_(1)
+        net[0].weight[1].fill_(0)
+    return net.eval()
+"""
+
+
+def nets(folder: Path) -> tuple[object, ...]:
+    (folder / "nets.py").write_text(NETS)
+    return (
+        "-n",
+        f"{folder / 'nets.py'}:bright",
+        "--input-size",
+        16,
+        "--mean",
+        "0,0,0",
+        "--deviation",
+        "1,1,1",
+    )
+
+
+def test_dead_channels_are_said(tmp_path: Path) -> None:
+    command = ("maximise", *nets(tmp_path), "--steps", 2, "--out", tmp_path / "out")
+    result = run(*command, "--layers", "0")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[1] == "nets.py:bright: dead, nothing that was tried excites 0:1"
+    assert "dead, " not in run(*command[:-1], tmp_path / "live", "--unit", "0:0").output
+
+
+def test_a_layer_that_is_zero_for_a_picture(tmp_path: Path) -> None:
+    for name, level in (("black", 0), ("white", 250)):
+        Image.new("RGB", (16, 16), (level,) * 3).save(tmp_path / f"{name}.png")
+    command = ("invert", *nets(tmp_path), "--layers", "all", "--steps", 2, "--out")
+    result = run(*command, tmp_path / "out", tmp_path / "black.png", tmp_path / "white.png")
+    assert result.exit_code == 3, result.output
+    assert result.stderr.splitlines() == ["nets.py:bright: 0 is zero for black, and left out"]
+    assert result.stdout.splitlines()[0] == "2 of 2 pictures, 6 inversions"
+    alone = run(*command, tmp_path / "none", tmp_path / "black.png", "--layers", "0")
+    assert alone.exit_code == 1
+    assert alone.stderr.startswith("Error: nets.py:bright: 0 is zero for black: any picture")
+    wrong = run(*command, tmp_path / "none", tmp_path / "white.png", "--layers", "0,33")
+    assert wrong.exit_code == 1
+    assert "nets.py:bright has no layer '33'; did you mean 3?" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--unit", "c1:0", "--seed", "-1"), "seed = -1: give 0 to"),
+        (("--unit", "c1:0", "--seed", "99999999999999999999999"), "give 0 to"),
+        (("--class", "3", "--decay", "nan"), "decay = nan: give 0 or more, no infinity"),
         (("--prior", "none"), "say what to excite: --unit LAYER:CHANNEL, --layers, or --class"),
         (
             ("--unit", "c1:0", "--prior", "study"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from PIL import Image
 from torch import nn
 
 from layerscope import Network, Preprocessing
-from layerscope.errors import ImageError, NetworkError
+from layerscope.errors import ImageError, LayerscopeError, NetworkError
 from layerscope.progress import Progress
 from layerscope.synthesis import InvertOptions, invert, make_inverted
+from layerscope.synthesis.inverted_folder import zeros
 from layerscope.synthesis.inverting import relative_errors, variation
 from tests.oracles.synthesis import inversion as naive
 from tests.support.studies import bytes_of
@@ -110,6 +113,20 @@ def test_what_cannot_be_inverted() -> None:
         invert(dead, picture, ["3"], options=QUICK)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seed": -1}, "seed = -1: give 0 to 9223372036854775807"),
+        ({"variation": float("nan")}, "variation = nan: give 0 or more, no infinity"),
+        ({"rate": float("inf")}, "rate = inf: give 0 or more, no infinity"),
+        ({"starts": 0}, "starts = 0: give 1 or more"),
+    ],
+)
+def test_options_out_of_range(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(LayerscopeError, match=words):
+        InvertOptions(**wrong)
+
+
 @pytest.mark.parametrize("level", [0, 127, 255])
 def test_flat_pictures(level: int) -> None:
     picture = PLAIN.apply(Image.new("RGB", (32, 32), (level,) * 3))
@@ -147,6 +164,67 @@ def test_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert list((tmp_path / "cut").rglob("*-1.png"))
     make_inverted(networks, files, tmp_path / "cut", layers=["0", "3"], options=QUICK)
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+def bright() -> Network:
+    """Its first layer is zero for a black picture alone, its last for every one."""
+    module = nn.Sequential(
+        nn.Conv2d(3, 2, 1, bias=False), nn.ReLU(), nn.Conv2d(2, 2, 1, bias=False), nn.ReLU()
+    )
+    with torch.no_grad():
+        module[0].weight.fill_(1.0)  # type: ignore[operator]
+        module[2].weight.fill_(-1.0)  # type: ignore[operator]
+    plain = Preprocessing(32, 32, 32, (0.0,) * 3, (1.0,) * 3)
+    return Network.from_module(module, name="bright", preprocessing=plain)
+
+
+def test_layers_that_are_zero_for_a_picture_are_left_out(tmp_path: Path) -> None:
+    files = saved(tmp_path / "pictures")
+    Image.new("RGB", (32, 32)).save(tmp_path / "black.png")
+    files = [tmp_path / "black.png", *files]
+    networks = [bright(), small()]
+    table, bad = make_inverted(networks, files, tmp_path / "out", layers=["0", "2"], options=QUICK)
+    assert bad == ()
+    rows = table.to_pylist()
+    assert [(row["network"], row["picture"], row["layer"]) for row in rows if row["file"] is None] == [
+        *[("bright", "black", layer) for layer in ("0", "0", "2", "2")],
+        *[("bright", picture, "2") for picture in ("0", "0", "1", "1")],
+    ]
+    assert all((row["error"] is None) == (row["file"] is None) for row in rows)
+    assert zeros(rows) == [
+        "bright: 0, 2 are zero for black",
+        "bright: 2 is zero for 0",
+        "bright: 2 is zero for 1",
+    ]
+    made = bytes_of(tmp_path / "out")
+    make_inverted(networks, files, tmp_path / "out", layers=["0", "2"], options=QUICK)
+    assert bytes_of(tmp_path / "out") == made
+    words = "bright: 0, 2 are zero for black: any picture that leaves it so is like it; give other"
+    with pytest.raises(NetworkError, match=words):
+        make_inverted([bright()], files[:1], tmp_path / "none", layers=["0", "2"], options=QUICK)
+
+
+def test_every_layer_named_is_one_of_some_network(tmp_path: Path) -> None:
+    files, other = (
+        saved(tmp_path / "pictures")[:1],
+        Network.from_module(
+            nn.Sequential(OrderedDict(first=nn.Conv2d(3, 2, 1), fc66=nn.Conv2d(2, 2, 1))),
+            name="other",
+            preprocessing=PLAIN,
+        ),
+    )
+
+    def made(networks: list[Network], *layers: str) -> list[tuple[str, str]]:
+        table, _ = make_inverted(networks, files, tmp_path / "out", layers=layers, options=QUICK)
+        return [(row["network"], row["layer"]) for row in table.to_pylist() if row["start"] == 0]
+
+    with pytest.raises(NetworkError, match="other has no layer 'fc6'; did you mean fc66"):
+        made([other], "first", "fc6")
+    with pytest.raises(NetworkError, match="no layer 'fc6'"):
+        made([small(), other], "0", "fc66", "fc6")
+    with pytest.raises(NetworkError, match="other has none of the layers 0, 3; name one of its own too"):
+        made([small(), other], "0", "3")
+    assert made([small(), other], "0", "fc66") == [("small", "0"), ("other", "fc66")]
 
 
 def test_files_that_are_no_pictures(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from layerscope import Network, Preprocessing, Unit, load_network
-from layerscope.errors import NetworkError, OutputError, UnsupportedOperationError
+from layerscope.errors import LayerscopeError, NetworkError, OutputError, UnsupportedOperationError
 from layerscope.network.showing import Shown
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
 from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, colours_of, inputs_of
 from layerscope.synthesis.jitter import Move, drawn_moves, neighbours
+from layerscope.synthesis.maximised_folder import dead_explained, said
 from layerscope.synthesis.maximising import least_first, measured
 from layerscope.synthesis.pixels import Pixels, eight_bits
 from tests.support.excited import filled, small
@@ -267,6 +269,29 @@ def test_what_has_no_derivative_is_named() -> None:
         invert(network, torch.rand(3, 9, 9), ["2"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seed": -1}, "seed = -1: give 0 to 9223372036854775807"),
+        ({"seed": 2**63}, "give 0 to 9223372036854775807"),
+        ({"decay": float("nan")}, "decay = nan: give 0 or more, no infinity"),
+        ({"rate": float("inf")}, "rate = inf: give 0 or more, no infinity"),
+        ({"diversity": -0.5}, "diversity = -0.5: give 0 or more"),
+        ({"scaling": 1.0}, "scaling = 1.0: give 0 to 0.5"),
+        ({"steps": 0}, "steps = 0: give 1 or more"),
+        ({"margin": -1}, "margin = -1: give 0 or more"),
+    ],
+)
+def test_options_out_of_range(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(LayerscopeError, match=words):
+        MaximiseOptions(**wrong)
+
+
+def test_what_is_not_finite_is_no_picture() -> None:
+    with pytest.raises(LayerscopeError, match="pictures became NaN"):
+        maximise(small(), [Unit("0", 0)], options=MaximiseOptions(steps=2, decay=1e300))
+
+
 def test_a_dead_channel_stays_dead() -> None:
     weights = torch.zeros(1, 3, 5, 5)
     (one,) = maximise(filled(weights), [Unit("0", 0)], options=QUICK)
@@ -307,6 +332,43 @@ def test_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert shares == [1.0]
     make_maximised(network, seeds, tmp_path / "cut", options=MaximiseOptions(steps=7))
     assert bytes_of(tmp_path / "cut") != bytes_of(tmp_path / "whole")
+
+
+def test_a_second_run_keeps_and_lists_the_first(tmp_path: Path) -> None:
+    """But of the same channel what was made in another way goes."""
+    network = small(size=40)
+    both = MaximiseOptions(steps=6, each=2)
+    make_maximised(network, [Unit("3", 3), Class(1)], tmp_path, options=both)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "3").iterdir()}
+    other = MaximiseOptions(steps=7)
+    table = make_maximised(network, [Unit("6", 2), Unit("0", 1)], tmp_path, options=other)
+    assert [(row["layer"], row["channel"], row["steps"]) for row in table.to_pylist()] == [
+        ("6", 2, 7),
+        ("0", 1, 7),
+        *[("3", 3, 6)] * 2,
+        *[(None, 1, 6)] * 2,
+    ]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "3").iterdir()} == before
+    table = make_maximised(network, [Unit("3", 3)], tmp_path, options=other)
+    pictures = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.png")}
+    assert pictures == set(table.column("file").to_pylist())
+    assert "3/0003-1.png" not in pictures
+    with pytest.raises(
+        OutputError, match="has pictures of another network, or of other --mean, --dtype and so on"
+    ):
+        make_maximised(small(size=40, seed=1), [Unit("3", 0)], tmp_path, options=other)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.png")} == pictures
+
+
+def test_a_dead_channel_is_said_on_the_page(tmp_path: Path) -> None:
+    (row,) = make_maximised(
+        filled(torch.zeros(1, 3, 5, 5)), [Unit("0", 0)], tmp_path, options=QUICK
+    ).to_pylist()
+    assert said(row, ["steps"]) == "dead; steps 6"
+    assert dead_explained([{**row, "activation": 1.5}, row]) == " Dead: nothing that was tried excites it."
+    assert dead_explained([{**row, "activation": 1.5}]) == ""
+    assert said({**row, "activation": 1.5}, [], "; .5") == "1.5; .5"
+    assert said({**row, "layer": None}, []) == "0"
 
 
 def test_a_file_of_the_users_stays(tmp_path: Path) -> None:

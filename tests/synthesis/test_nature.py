@@ -228,15 +228,64 @@ def test_more_are_added_to_what_is_there(study: Study, images: ImageSet) -> None
     after = bytes_of(more.path / "small")
     changed = {name for name in before if before[name] != after[name]}
     assert {Path(name).name for name in changed} == {"maximised.parquet", "3.png", "3.pdf"}
-    other = MaximiseOptions(steps=3, margin=2, each=2)
-    anew = add_maximised(
-        more, NETWORK, images, [Unit("3", 1)], options=other
-    )  # never fires, and has no patches
-    assert [(row["channel"], row["number"], row["strongest"]) for row in rows(anew)] == [
-        (1, 0, None),
-        (1, 1, None),
+
+
+def test_what_was_made_in_another_way_stays(study: Study, images: ImageSet) -> None:
+    """Of other channels; of the same one it is replaced."""
+    found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("3", 0), Unit("0", 1)], options=QUICK)
+    before, there = rows(found), bytes_of(found.path / "small")
+    other = MaximiseOptions(steps=4, margin=2, each=2)
+    anew = add_maximised(found, NETWORK, images, [Unit("3", 1)], options=other)  # never fires
+    stay, new = rows(anew), [row for row in rows(anew) if row["channel"] == 1 and row["layer"] == "3"]
+    assert [row for row in stay if row not in new] == before
+    assert [(row["number"], row["strongest"], row["activation"]) for row in new] == [
+        (0, None, 0),
+        (1, None, 0),
     ]
-    assert check_study(anew.path) == ()
+    assert [(row["prior"], row["steps"], row["each"]) for row in stay] == [
+        ("study", 3, 1),
+        ("study", 3, 1),
+        ("fourier", 4, 2),
+        ("fourier", 4, 2),
+        ("study", 3, 1),
+    ]
+    after = bytes_of(anew.path / "small")
+    assert {Path(name).name for name in there if there[name] != after[name]} == {
+        "maximised.parquet",
+        "3.png",
+        "3.pdf",
+    }
+    replaced = add_maximised(anew, NETWORK, images, [Unit("3", 2)], options=other)
+    assert [(row["layer"], row["channel"], row["steps"]) for row in rows(replaced)] == [
+        ("0", 1, 3),
+        ("3", 0, 3),
+        *[("3", channel, 4) for channel in (1, 1, 2, 2)],
+    ]
+    folder = replaced.path / "small" / "pages" / "maximised" / "3"
+    assert {path.name for path in folder.iterdir()} == {
+        *("0000.png", "0001-1.png", "0001-2.png", "0002-1.png", "0002-2.png")
+    }
+    assert check_study(replaced.path) == ()
+
+
+def test_interrupted_while_it_replaces_it_loses_nothing(study: Study, images: ImageSet) -> None:
+    units = [Unit("0", 1), Unit("0", 2), Unit("3", 0), Unit("3", 2)]
+    found = add_maximised(study, NETWORK, images, units, options=QUICK)
+    other = MaximiseOptions(steps=4, margin=2)
+
+    def stop(told: Progress) -> None:
+        if told.share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add_maximised(found, NETWORK, images, units[1:3], options=other, progress=stop)
+    after = add_maximised(Study.open(study.path), NETWORK, images, [Unit("3", 2)], options=other)
+    steps = {(row["layer"], row["channel"]): row["steps"] for row in rows(after)}
+    assert steps == {("0", 1): 3, ("0", 2): 4, ("3", 0): 3, ("3", 2): 4}
+    assert {path.name for path in (after.path / "small" / "maximised").iterdir()} == {
+        *("0.png", "0.pdf", "3.png", "3.pdf")
+    }
+    assert check_study(after.path) == ()
 
 
 def test_interrupted_it_goes_on_to_the_same_bytes(study: Study, images: ImageSet, tmp_path: Path) -> None:

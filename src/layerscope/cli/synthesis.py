@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from layerscope.synthesis import MaximiseOptions, Nature
 
 
+_NAMED = 8  # channels, of many
+
+
 def _prior(*more: str, words: str = "") -> Any:
     return click.option(
         "--prior",
@@ -109,7 +112,8 @@ def maximise(study: Path | None, **options: Any) -> None:
     Only as many pixels as a unit sees, and a margin, are changed. With STUDY they are added to it, for its networks,
     beside the strongest patches of each channel on pages, and its explorer shows them. Without, for each --network,
     writes into --out a PNG for each, maximised.png and .pdf with all of them, and the table maximised.parquet and
-    .csv; a folder for each network if there are several. A second run goes on where the first stopped.
+    .csv; a folder for each network if there are several. A second run goes on where the first stopped. Pictures of
+    other channels that are there stay; those of the same channel, made with other options, are replaced.
     """
     from layerscope.synthesis import MaximiseOptions
 
@@ -145,6 +149,7 @@ def _into_folder(chosen: dict[str, Any], how: MaximiseOptions, options: dict[str
                 network, _seeds(network, chosen), place, options=how, progress=of(network.name, progress)
             )
         say(f"{network.name}: {table.num_rows} picture{'s'[: table.num_rows != 1]}")
+        _say_dead(network.name, table)
         say(place / "maximised.png")
 
 
@@ -178,7 +183,20 @@ def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, option
         results = found.network(network.name)
         rows = results.table("pages/maximised")
         say(f"{network.name}: {rows.num_rows} picture{'s'[: rows.num_rows != 1]}{_paths(rows)}")
+        _say_dead(network.name, rows)
         say(found.path / results.folder / "maximised")
+
+
+def _say_dead(network: str, table: pa.Table) -> None:
+    """Which channels were not excited at all."""
+    from layerscope.synthesis.maximised_folder import is_dead
+
+    dead = list(
+        dict.fromkeys(f"{row['layer']}:{row['channel']}" for row in table.to_pylist() if is_dead(row))
+    )
+    if dead:
+        more = f" and {len(dead) - _NAMED} more" if len(dead) > _NAMED else ""
+        say(f"{network}: dead, nothing that was tried excites {', '.join(dead[:_NAMED])}{more}")
 
 
 def _paths(rows: pa.Table) -> str:
@@ -236,10 +254,12 @@ def invert(images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: 
     reconstructions, and beneath a row for each start), every picture as a PNG, inversion-errors.png and .pdf, and the
     table inverted.parquet and .csv.
 
-    Exit code: 0 all done, 3 done but some pictures could not be read, 1 failed, 130 interrupted.
+    Exit code: 0 all done, 3 done but some pictures could not be read or have layers that are zero for them, 1 failed,
+    130 interrupted.
     """
     from layerscope.images.finding import find_images
     from layerscope.synthesis import InvertOptions, make_inverted
+    from layerscope.synthesis.inverted_folder import zeros
 
     files = find_images(images)
     how = InvertOptions(**{name: options.pop(name) for name in ("prior", "steps", "seed", "starts")})
@@ -249,7 +269,11 @@ def invert(images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: 
         table, bad = make_inverted(read, files, out, layers=layers, options=how, progress=progress)
     for one in bad:
         say(one_line(f"skipped {one.path}: {one.reason}"), err=True)
-    say(f"{len(files) - len(bad)} of {len(files)} pictures, {table.num_rows} inversions")
+    left_out = zeros(table.to_pylist())
+    for words in left_out:
+        say(f"{words}, and left out", err=True)
+    made = table.num_rows - table["file"].null_count
+    say(f"{len(files) - len(bad)} of {len(files)} pictures, {made} inversions")
     say(out / "inverted.png")
-    if bad:
+    if bad or left_out:
         sys.exit(1 if strict else SOME_SKIPPED)

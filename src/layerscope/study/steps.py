@@ -75,6 +75,11 @@ class OpenStep:
         ours = not self._stale and (file in self._listed or file in self._note.files)
         return ours and self.whole(name)
 
+    def held(self) -> list[str]:
+        """Names of all files that it `holds`."""
+        files = sorted({*self._listed, *self._note.files})
+        return [name for name in (file.removeprefix(f"{self.folder}/") for file in files) if self.holds(name)]
+
     def whole(self, name: str) -> bool:
         """Whether the file is there, of the size that it was put in place with now, or that the manifest lists."""
         file = join(self.folder, name)

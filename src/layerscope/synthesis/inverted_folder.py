@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from layerscope.drawing.charts import Curve
 from layerscope.drawing.depth_charts import Chart, Scale, depth_charts
 from layerscope.drawing.picture_grid import Cell, Row, picture_pages
 from layerscope.drawing.render import Pixels, as_rgb, show_signal
-from layerscope.errors import ImageError
+from layerscope.drawing.sprites import hatched
+from layerscope.errors import ImageError, NetworkError
 from layerscope.images.band_files import plain_name
 from layerscope.images.bands import Decoded
 from layerscope.images.decoding import BadImage, read_images
@@ -24,7 +25,7 @@ from layerscope.network.network import Network
 from layerscope.progress import Told, of
 from layerscope.reconstruction.descent import reconstruct, reversible
 from layerscope.reconstruction.rules import DECONVNET
-from layerscope.synthesis.inverting import InvertOptions, invert
+from layerscope.synthesis.inverting import InvertOptions, invert, silent_layers
 from layerscope.synthesis.maximising import check_ways
 from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
@@ -53,12 +54,13 @@ def make_inverted(
 
     ``layers``: "even", "conv", "all" or names, of which each network takes those it has. Writes a PNG for each, rows
     of all beside the deconvnet's, the errors by depth as a chart, and the table ``inverted``: a row for each picture,
-    network, layer and start, fields as of `Inverted`. Returns the table, and pictures that cannot be read. Raises
-    what `invert` does, ImageError if no picture can be read, OutputError.
+    network, layer and start, fields as of `Inverted`; null where the layer is zero for the picture. Returns the table,
+    and pictures that cannot be read. Raises what `invert` does, NetworkError if all layers are zero for all pictures,
+    ImageError if no picture can be read, OutputError.
     """
     options = options or InvertOptions()
     rows, grid, bad = list[dict[str, Any]](), list[Row](), list[BadImage]()
-    chosen = [_layers(network, layers) for network in networks]
+    chosen = _layers(networks, layers)
     for network, own in zip(networks, chosen, strict=True):
         check_ways(network, (network.layer(name).result for name in own))
     sides = list(zip(networks, chosen, gallery_folders([n.name for n in networks]), strict=True))
@@ -76,6 +78,7 @@ def make_inverted(
                 bad.append(BadImage(read.path, str(error)))
         if not rows:
             raise ImageError(f"none of {len(bad)} pictures can be read; {bad[0].path}: {bad[0].reason}")
+        _check_any(rows)
         title = f"What layers of {', '.join(n.name for n in networks)} keep, by inversion"
         figures = {
             "inverted": list(picture_pages(title, _caption(options), grid, _SIDE)),
@@ -86,11 +89,38 @@ def make_inverted(
         return table, tuple(bad)
 
 
-def _layers(network: Network, which: str | Sequence[str]) -> list[str]:
-    wanted = which if isinstance(which, str) else [name for name in which if network.find_layer(name)]
-    if not wanted and not isinstance(which, str):
-        network.layer(which[0])  # says what comes close
-    return [layer.name for layer in network.select_layers(wanted)]
+def _check_any(rows: Sequence[Mapping[str, Any]]) -> None:
+    if all(row["file"] is None for row in rows):
+        raise NetworkError(
+            f"{'; '.join(zeros(rows))}: any picture that leaves it so is like it; give other layers or pictures"
+        )
+
+
+def zeros(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which layers are zero for which pictures, of rows of the table, in words."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if row["file"] is None:
+            found.setdefault((row["network"], row["picture"]), {})[row["layer"]] = None
+    return [
+        f"{network}: {', '.join(layers)} {'are' if len(layers) > 1 else 'is'} zero for {picture}"
+        for (network, picture), layers in found.items()
+    ]
+
+
+def _layers(networks: Sequence[Network], which: str | Sequence[str]) -> list[list[str]]:
+    """Of each network the layers meant. Raises NetworkError for a name that none has, and a network without any."""
+    for name in () if isinstance(which, str) else which:
+        if not any(network.find_layer(name) for network in networks):
+            networks[0].layer(name)  # raises, with what it has instead
+    found = []
+    for network in networks:
+        wanted = which if isinstance(which, str) else [name for name in which if network.find_layer(name)]
+        found.append([layer.name for layer in network.select_layers(wanted)])
+        if not found[-1]:
+            words = which if isinstance(which, str) else ", ".join(which)
+            raise NetworkError(f"{network.name} has none of the layers {words}; name one of its own too")
+    return found
 
 
 def _invert_one(
@@ -122,11 +152,13 @@ def _invert_by(
     pixels = network.preprocessing.picture(values)
     picture = as_rgb(network.preprocessing.each(pixels))
     files = folders(layer.name for layer in network.layers)
-    names = {(layer, n): f"{place}/{files[layer]}-{n + 1}" for layer in layers for n in range(options.starts)}
+    every = [(layer, n) for layer in layers for n in range(options.starts)]
+    silent = silent_layers(network, values, layers)
+    names = {(layer, n): f"{place}/{files[layer]}-{n + 1}" for layer, n in every if layer not in silent}
     whole = () if pixels.shape[2] in (1, 3) else (pixels.tobytes(),)
     shared = key_of(network.graph.digest, astuple(options), picture.tobytes(), *whole)
     found = {key: shelf.about(name, shared, key) for key, name in names.items()}
-    missing = [layer for layer in layers if any(found[layer, n] is None for n in range(options.starts))]
+    missing = dict.fromkeys(layer for (layer, _), about in found.items() if about is None)
     for layer in missing:
         for one in invert(network, values, [layer], options=options, progress=of(layer, progress)):
             key = (layer, one.start)
@@ -138,7 +170,12 @@ def _invert_by(
                 "ssim": one.ssim,
             }
             found[key] = shelf.put(names[key], network.preprocessing.each(one.pixels), about, shared, key)
-    rows = [{**(about or {}), "file": f"{names[key]}.png"} for key, about in found.items()]
+    rows = [
+        {**(found[key] or {}), "file": f"{names[key]}.png"}
+        if key in names
+        else {"layer": key[0], "start": key[1], "error": None, "psnr": None, "ssim": None, "file": None}
+        for key in every
+    ]
     inverted = {key: shelf.read(name) for key, name in names.items()}
     return rows, list(_rows(network, layers, values, picture, rows, inverted, options.starts))
 
@@ -169,6 +206,8 @@ def _rows(
             None,
             *(
                 Cell(inverted[layer, start], layer, f"start {start + 1}, error {errors[layer, start]:.1%}")
+                if (layer, start) in inverted
+                else Cell(hatched(*picture.shape[:2]), layer, "zero for the picture")
                 for layer in layers
             ),
         ]
@@ -196,9 +235,9 @@ def _charts(
 
 
 def _curve(network: Network, layers: Sequence[str], measure: str, rows: Sequence[Mapping[str, Any]]) -> Curve:
+    made = [row for row in rows if row["network"] == network.name and row["file"] is not None]
     values = [
-        np.array([row[measure] for row in rows if row["network"] == network.name and row["layer"] == layer])
-        for layer in layers
+        np.array([row[measure] for row in made if row["layer"] == layer] or [np.nan]) for layer in layers
     ]
     pools = tuple("pool" in network.layer(layer).kind for layer in layers)
     mean, low, high = (tuple(float(take(v)) for v in values) for take in (np.mean, np.min, np.max))

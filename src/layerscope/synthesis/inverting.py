@@ -8,7 +8,7 @@ weight of the total variation rises with depth, as theirs does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,9 @@ from layerscope.kernels.structural_similarity import structural_similarity
 from layerscope.network.layers import Layer
 from layerscope.network.network import Network
 from layerscope.progress import Count, Told
-from layerscope.synthesis.canvas import colours_of, inputs_of, result_of
+from layerscope.synthesis.canvas import colours_of, inputs_of, result_of, results_of
 from layerscope.synthesis.maximising import check_ways
-from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
+from layerscope.synthesis.pixels import Pace, Pixels, Prior, check_options, lowered, numbered
 
 _VARIATION = 0.1, 1.0, 10.0  # weights of the total variation in each third of the layers, from below
 _CALM = 0.5  # of the steps, at the end, over which the rate falls
@@ -34,7 +34,8 @@ class InvertOptions:
     """How a picture is found: ``steps`` of Adam at ``rate``, from nearly grey pixels drawn by ``seed``.
 
     ``starts``: how many times, from other pixels: what differs between them the layer does not keep. ``variation``:
-    the weight of the mean square of differences between neighbouring pixels; None: by the layer's depth.
+    the weight of the mean square of differences between neighbouring pixels; None: by the layer's depth. Raises
+    LayerscopeError for values out of range.
     """
 
     prior: Prior = "fourier"
@@ -43,6 +44,9 @@ class InvertOptions:
     starts: int = 2
     variation: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_options(asdict(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,14 @@ def invert(
         pixels = _approach(network, layer, aim, options, done)
         found.extend(_measured(network, layer, given, aim, pixels))
     return tuple(found)
+
+
+def silent_layers(network: Network, picture: Tensor, layers: Sequence[str]) -> frozenset[str]:
+    """Those of the layers that are zero for a preprocessed picture: there is nothing to invert."""
+    results = {name: network.layer(name).result for name in layers}
+    with torch.no_grad():
+        found = results_of(network, network.prepare(picture[None]), tuple(results.values()))
+    return frozenset(name for name, result in results.items() if not found[result].any())
 
 
 def _aim(network: Network, layer: Layer, given: Tensor) -> Tensor:

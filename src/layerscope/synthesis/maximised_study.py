@@ -26,13 +26,27 @@ from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep
 from layerscope.synthesis.canvas import canvas_of
-from layerscope.synthesis.maximised_folder import SCHEMA, about_picture, names_of
+from layerscope.synthesis.maximised_folder import (
+    SCHEMA,
+    about_picture,
+    dead_explained,
+    differing,
+    names_of,
+    said,
+    steps_of,
+)
 from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
 from layerscope.synthesis.nature import Nature
 
 STEP = "pages/maximised"
-_SCHEMA = pa.schema([*SCHEMA, *((name, pa.float64()) for name in ("strongest", "path", "natural_path"))])
-_FORMAT = 2  # of what a picture shows; raised when older ones are to be made anew
+_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("dtype", pa.string()),
+        *((name, pa.float64()) for name in ("strongest", "path", "natural_path")),
+    ]
+)
+_FORMAT = 3  # of what a picture shows; raised when older ones are to be made anew
 _SHEETS = "maximised"  # the folder of the pages
 _SIDE = 190  # pixels of a picture on a page, and of its patches in proportion
 
@@ -48,17 +62,17 @@ def add_maximised(
 ) -> Study:
     """The study with pictures that excite channels most, and pages of each layer that show them beside patches.
 
-    Those that are there, made with the same options, are kept, of other channels too; with others they are replaced.
-    Raises what `maximise` does; StudyError for a network that is not the study's.
+    Those of other channels that are there are kept, and of these channels those made with the same options; with other
+    options they are replaced. Raises what `maximise` does; StudyError for a network that is not the study's.
     """
     options = options or MaximiseOptions()
     made = _Made(Nature(study, network, images), options)
     check_seeds(network, units, options, made.nature)
-    with study.open_step(STEP, network=network.name, options=made.options_of_step) as step:
+    with study.open_step(STEP, network=network.name, options={"format": _FORMAT}) as step:
         names = {
             (place, n): name for place, unit in enumerate(units) for n, name in enumerate(made.names(unit))
         }
-        missing = {key for key, name in names.items() if not step.holds(name)}
+        missing = {key for key, name in names.items() if not made.holds(step, name)}
         have = [
             place
             for place in range(len(units))
@@ -69,7 +83,7 @@ def add_maximised(
             network, units, options=options, nature=made.nature, have=have, progress=progress
         ):
             if (place, one.number) in missing:
-                about = {**about_picture(network, one), **made.path(one)}
+                about = {**about_picture(network, one, options), "dtype": made.dtype, **made.path(one)}
                 step.put(
                     names[place, one.number],
                     encode_sprite(as_rgb(network.preprocessing.one(one.pixels)), ".png", about),
@@ -90,10 +104,16 @@ class _Made:
         return self.nature.network
 
     @property
-    def options_of_step(self) -> dict[str, object]:
-        """What its pictures depend on, besides the study."""
-        dtype = str(self.network.dtype).removeprefix("torch.")
-        return {**asdict(self.options), "dtype": dtype, "format": _FORMAT}
+    def dtype(self) -> str:
+        """The precision that pictures are made in."""
+        return str(self.network.dtype).removeprefix("torch.")
+
+    def holds(self, step: OpenStep, name: str) -> bool:
+        """Whether a picture is there, made with these options."""
+        if not step.holds(name):
+            return False
+        about, wanted = read_about(step.place(name)), {**asdict(self.options), "dtype": self.dtype}
+        return wanted.items() <= about.items()
 
     @cached_property
     def folders(self) -> Mapping[str, str]:
@@ -113,18 +133,19 @@ class _Made:
 
     def finish(self, step: OpenStep, now: set[str]) -> None:
         """Draw the pages of the layers of this run, write the table, list all in the manifest."""
-        before = [name for name in step.names() if name.startswith(f"{STEP}/") and step.whole(name)]
-        rows = sorted((self._row(step, name) for name in now.union(before)), key=self._order)
-        changed = {
-            row["layer"] for row in rows if row["file"] in {name.removeprefix("pages/") for name in now}
-        }
-        kept = [
-            name for name in step.names() if name.startswith(f"{_SHEETS}/") and not self._sheet(changed, name)
+        there = {name: self._row(step, name) for name in step.held() if name.startswith(f"{STEP}/")}
+        anew = {self._seed(there[name]) for name in now}
+        kept = {name: row for name, row in there.items() if name in now or self._seed(row) not in anew}
+        rows = sorted(kept.values(), key=self._order)
+        listed = step.names()
+        changed = {row["layer"] for name, row in kept.items() if name in now or name not in listed}
+        sheets = [
+            name for name in listed if name.startswith(f"{_SHEETS}/") and not self._sheet(changed, name)
         ]
         for layer in sorted(changed):
             step.put_all(self._pages(step, [row for row in rows if row["layer"] == layer]))
         step.put(STEP, pa.Table.from_pylist(rows, _SCHEMA))
-        step.finish([*(f"pages/{row['file']}" for row in rows), *kept])
+        step.finish([*kept, *sheets])
 
     def _row(self, step: OpenStep, name: str) -> dict[str, Any]:
         """Of the table, by what a picture says of itself."""
@@ -137,6 +158,10 @@ class _Made:
             "file": name.removeprefix("pages/"),
             "strongest": patches[0].value if patches else None,
         }
+
+    @staticmethod
+    def _seed(row: Mapping[str, Any]) -> tuple[str, int]:
+        return row["layer"], row["channel"]
 
     def _order(self, row: Mapping[str, Any]) -> tuple[int, int, int]:
         return list(self.folders).index(row["layer"]), row["channel"], row["number"]
@@ -162,7 +187,7 @@ class _Made:
         }
         grid = [line for channel in channels for line in _lines(step, rows, channel, panels.get(channel, ()))]
         title = f"{self.network.name}, {layer.name}: what excites its channels most"
-        pages = picture_pages(title, _caption(self.options), grid, _SIDE, alike=True)
+        pages = picture_pages(title, _caption(rows), grid, _SIDE, alike=True)
         yield from pages_as_files(pages, f"{_SHEETS}/{self.folders[layer.name]}")
 
 
@@ -187,8 +212,9 @@ def _lines(
     step: OpenStep, rows: Sequence[Mapping[str, Any]], channel: int, panels: Sequence[Sequence[Cell]]
 ) -> Iterator[Row]:
     """A channel's pictures from above, beside its patches and reconstructions."""
+    apart = differing(rows)
     own = [
-        Cell(read_sprite(step.place(f"pages/{row['file']}")), str(channel), _said(row))
+        Cell(read_sprite(step.place(f"pages/{row['file']}")), str(channel), said(row, apart, _paths(row)))
         for row in rows
         if row["channel"] == channel
     ]
@@ -197,21 +223,20 @@ def _lines(
         yield [left, *(panels[number] if number < len(panels) else ())]
 
 
-def _said(row: Mapping[str, Any]) -> str:
-    """What stands beneath a picture."""
+def _paths(row: Mapping[str, Any]) -> str:
+    """How like the path of a picture is to its patches', and theirs to each other."""
     paths = [
         f"{row[name]:.2f}".replace("0.", ".", 1) for name in ("path", "natural_path") if row[name] is not None
     ]
-    return f"{row['activation']:.4g}" + "".join(
-        form.format(path) for form, path in zip(("; {}", " ({})"), paths, strict=False)
-    )
+    return "".join(form.format(path) for form, path in zip(("; {}", " ({})"), paths, strict=False))
 
 
-def _caption(options: MaximiseOptions) -> str:
-    like = " and are like its patches in how features spread" if options.prior == "study" else ""
+def _caption(rows: Sequence[Mapping[str, Any]]) -> str:
+    alike = all(row["prior"] == "study" for row in rows)
+    like = " and are like its patches in how features spread" if alike else ""
     return (
-        f"Left: pictures that {options.steps} steps have made to excite the channel{like}. Right: the patches that "
+        f"Left: pictures that {steps_of(rows)} have made to excite the channel{like}. Right: the patches that "
         "excite it most, and beneath what it keeps of them (deconvnet). Beneath each: the activation; of pictures also "
         "how like their way through the layers is to the patches', and in brackets theirs to each other, at most 1. A "
-        "pixel is as large in all."
+        f"pixel is as large in all.{dead_explained(rows)}"
     )

@@ -7,7 +7,7 @@ coefficients, colours and small moves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from layerscope.reconstruction.rules import GRADIENT, check_moved
 from layerscope.synthesis.canvas import Canvas, canvas_of, canvas_of_classes, colours_of, inputs_of
 from layerscope.synthesis.jitter import drawn_moves, neighbours
 from layerscope.synthesis.nature import Aims, Nature, maps_of
-from layerscope.synthesis.pixels import Pace, Pixels, Prior, lowered, numbered
+from layerscope.synthesis.pixels import Pace, Pixels, Prior, check_options, lowered, numbered
 
 _AT_ONCE = 1 << 18  # pixels that are run together: larger batches do not go quicker
 _ON_DEVICE = 1 << 21  # the same where the network is not on the CPU
@@ -46,7 +46,8 @@ class MaximiseOptions:
     the activations is raised. ``each``: pictures per channel; ``diversity``, the weight of how alike the layer finds
     them, keeps them apart. ``decay``: the weight of the mean square of the network's input, for Simonyan's class
     models. ``nature``: with the prior "study", the weight of how far features are from spread as in the channel's
-    patches, against activation as a share of the strongest patch's, up to 1.25.
+    patches, against activation as a share of the strongest patch's, up to 1.25. Raises LayerscopeError for values out
+    of range.
     """
 
     prior: Prior = "fourier"
@@ -60,6 +61,9 @@ class MaximiseOptions:
     decay: float = 0.0
     nature: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_options(asdict(self))
 
 
 @dataclass(frozen=True, eq=False)

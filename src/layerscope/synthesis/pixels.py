@@ -7,13 +7,15 @@ the start and colours as they vary in photographs, gradient ascent reaches shape
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from layerscope.errors import LayerscopeError
 from layerscope.network.tracing import float32
 
 Prior = Literal["none", "fourier", "study"]
@@ -24,6 +26,8 @@ covariance over ImageNet's training pictures, as Olah et al. give it."""
 _LARGEST = 0.4619524  # the longest of its columns, to which all are scaled
 _START = 0.01  # deviation of the coefficients at the start
 _CONTRAST = 4.0  # by which a coefficient is divided, for a rate near that of other parameters
+_LEAST = {"steps": 1, "each": 1, "starts": 1}  # of options; of others 0
+_MOST = {"seed": 2**63 - 1, "scaling": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,7 @@ def lowered(
     pixels: Pixels, loss: Callable[[int, Tensor], Tensor], pace: Pace, done: Callable[[], object]
 ) -> Tensor:
     """The pictures in 8 bits, on the CPU, changed so that the loss of (step, pictures) falls; ``done`` is told of each
-    step."""
+    step. Raises LayerscopeError where a derivative is not finite."""
     descent = torch.optim.Adam([pixels.parameters], pace.rate)
     for step in range(pace.steps):
         descent.param_groups[0]["lr"] = pace.rate_at(step)
@@ -110,7 +114,21 @@ def lowered(
             loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
         descent.step()
         done()
-    return eight_bits(pixels.pictures().detach()).cpu()
+    found = pixels.pictures().detach()
+    if not found.isfinite().all():
+        raise LayerscopeError(
+            "pictures became NaN: what the network gives, or a weight of the options, is too large; give smaller ones"
+        )
+    return eight_bits(found).cpu()
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Raise LayerscopeError for a number that is not finite, or less or more than it can be."""
+    for name, value in options.items():
+        least, most = _LEAST.get(name, 0), _MOST.get(name, sys.float_info.max)
+        if isinstance(value, int | float) and not least <= value <= most:
+            span = f"{least} to {most}" if name in _MOST else f"{least} or more, no infinity"
+            raise LayerscopeError(f"{name} = {value}: give {span}")
 
 
 def numbered(*what: object) -> int:

@@ -46,6 +46,16 @@ class Shelf:
             )
         return found if found["key"] == key_of(*parts) else None
 
+    def there(self) -> dict[str, Mapping[str, Any]]:
+        """What all pictures in folders of this one, that such a run made, say of themselves, by name."""
+        found = {f"{path.parent.name}/{path.stem}": read_about(path) for path in self.folder.glob("*/*.png")}
+        return {name: about for name, about in sorted(found.items()) if "key" in about}
+
+    def remove(self, name: str) -> None:
+        """Take a picture away."""
+        with written(self.path(name)):
+            self.path(name).unlink()
+
     def put(self, name: str, pixels: Pixels, about: Mapping[str, Any], *parts: object) -> Mapping[str, Any]:
         """Put a picture in place, with what it says of itself."""
         whole = {**about, "key": key_of(*parts)}
