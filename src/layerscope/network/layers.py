@@ -108,7 +108,8 @@ def _group(graph: Graph) -> list[list[int]]:
 
     A softmax, sigmoid or tanh at the very end makes scores into something else: a layer of its own.
     """
-    users, kernels, last = graph.users, _kernels(graph), link_of(graph, graph.output)
+    users, kernels = graph.users, _kernels(graph)
+    last = link_of(graph, graph.output) if graph.output < len(graph.operations) else None  # one cut short
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
     for operation in graph.operations:

@@ -59,7 +59,7 @@ def refuse(name: str, options: Options, *refused: str) -> None:
     for option in refused:
         if getattr(options, option) is not None:
             raise NetworkError(
-                f"{name} is not built with {option!r}; leave it out: only alexcnn and vggcnn take every option"
+                f"{name} is not built with {option!r}; only alexcnn and vggcnn take every option, so leave it out"
             )
 
 
