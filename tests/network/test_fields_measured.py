@@ -228,6 +228,7 @@ def along_rows(s: Any, x: Tensor) -> Tensor:
         lambda s, x: s.c(x).cumsum(dim=2),
         lambda s, x: s.c(x).flip(2),
         lambda s, x: s.c(x)[:, :, [5, 4, 3]],
+        lambda s, x: s.c(x)[:, [0, 1, 2], [5, 4, 3]],
         lambda s, x: torch.nn.functional.glu(s.c(x)[:, :, :6], 2),
         lambda s, x: torch.nn.functional.fold(torch.nn.functional.unfold(s.c(x), 2), (8, 8), 2),
     ],

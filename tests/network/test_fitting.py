@@ -182,6 +182,13 @@ def test_sizes_that_are_none(size: Any) -> None:
         load_network(small_pictures(), options=Options(input_size=size))
 
 
+def test_a_mean_of_zero_is_said() -> None:
+    said = Options(mean=0.0, deviation=0.5).about()
+    assert (said["mean"], said["deviation"]) == (0.0, 0.5)
+    known = load_network(small_pictures(), options=Options.again({**said, "input_size": 28})).preprocessing
+    assert (known.mean, known.deviation) == ((0.0,) * 3, (0.5,) * 3)
+
+
 def test_what_was_exported_is_taken_as_it_is() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     program = export(module, (torch.zeros(2, 3, 16, 16),), dynamic_shapes=({0: Dim.DYNAMIC},))

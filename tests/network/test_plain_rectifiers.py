@@ -36,6 +36,7 @@ NONE: dict[str, Activation] = {
     "filled above zero": lambda x: x.masked_fill(x > 0, 0),
     "the larger of it and twice it": lambda x: torch.maximum(x, 2.0 * x),
     "where it is positive, else 1": lambda x: torch.where(x > 0, x, 1.0),
+    "a mask of another": lambda x: (x > 0) * (x - 1),
     "two maps": lambda x: torch.maximum(x, x.roll(1, 1)),
 }
 
@@ -63,6 +64,38 @@ def test_it_goes_back_as_the_plain_one_by_every_rule(forms: dict[str, Activation
 @pytest.mark.parametrize("words", NONE)
 def test_what_only_looks_like_one_is_none(words: str) -> None:
     module = module_of(NONE[words])
+    network = small_network(module)
+    assert not {"relu", "leaky_relu"} & {operation.kind for operation in network.graph.operations}
+    picture = noise(2, 3, 9, 7)
+    last = network.layers[-1].name
+    assert_close(network.representations(picture, [last])[last], module(picture))
+
+
+def changed_since(x: Tensor) -> Tensor:
+    y = x * 1.0
+    mask = y > 0
+    y.sub_(1)
+    return y * mask
+
+
+def share_of_what_it_was(x: Tensor) -> Tensor:
+    y = x * 1.0
+    share = y * 0.1
+    y.sub_(1)
+    return torch.maximum(y, share)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        changed_since,
+        share_of_what_it_was,
+        lambda x: torch.maximum(x[:, :1], torch.zeros_like(x)),
+        lambda x: torch.where(x[:, :1] > 0, x[:, :1], torch.zeros_like(x)),
+    ],
+)
+def test_what_was_changed_since_or_is_broadcast_is_none(activation: Activation) -> None:
+    module = module_of(activation)
     network = small_network(module)
     assert not {"relu", "leaky_relu"} & {operation.kind for operation in network.graph.operations}
     picture = noise(2, 3, 9, 7)

@@ -77,6 +77,17 @@ def test_a_softmax_that_is_reshaped_or_clipped_is_one(end: Callable[[Tensor], Te
         assert_close(ours, theirs)
 
 
+def test_scores_are_what_goes_into_the_last_softmax_alone() -> None:
+    for end in (nn.Sequential(nn.Tanh(), nn.Softmax(1)), nn.Sequential(nn.Softmax(1), nn.Softmax(1))):
+        network, module = classifier(end)
+        pictures = torch.randn(3, 3, 8, 8)
+        with torch.no_grad():
+            expected = module(pictures)
+        for row, probabilities in zip(network.predict(pictures), expected, strict=True):
+            found = torch.tensor([p.probability for p in row])
+            assert_close(found, probabilities.sort(descending=True).values[:5])
+
+
 @pytest.mark.parametrize(
     "end",
     [lambda maps: maps.sigmoid().flatten(1), lambda maps: maps.sigmoid().view(maps.shape[0], -1).clamp(0, 1)],

@@ -167,8 +167,17 @@ def test_the_first_difference_is_named_wherever_it_stands(images: ImageSet, tmp_
     unmirrored = said(recipe=replace(RECIPE, mirror=False))
     assert unmirrored == f"{out} was begun with recipe mirror True, now it is False{advice}"
     assert said(seed=1) == f"{out} was begun with seed 0, now it is 1{advice}"
+    turned = said(build=replace(build, order=(2, 1, 0)))
+    assert turned == f"{out} was begun with build order None, now it is [2, 1, 0]{advice}"
     wider = said(build=replace(build, width=0.06))
     assert wider == f"{out} was begun with build width 0.05, now it is 0.06{advice}"
+
+
+def test_what_was_said_once_is_missed(images: ImageSet, tmp_path: Path) -> None:
+    out, build = tmp_path / "out", Options(width=0.05, input_size=32)
+    train_network("alexcnn", images, out, options=options(build=replace(build, order=(2, 1, 0))))
+    with pytest.raises(TrainingError, match=r"was begun with .*order \[2, 1, 0\], now it is None"):
+        train_network("alexcnn", images, out, options=options(build=build))
 
 
 def test_a_finished_training_whose_weights_are_gone(images: ImageSet, tmp_path: Path) -> None:
@@ -198,6 +207,17 @@ def test_weights_that_should_have_been_kept(images: ImageSet, tmp_path: Path) ->
         images, out, recipe=replace(RECIPE, rate=1e30), keep=(0, 2)
     )
     assert "it does not converge" in refused(images, out, recipe=replace(RECIPE, rate=1e30), keep=(2,))
+
+
+def test_weights_may_be_asked_for_of_the_very_step_it_stopped_at(images: ImageSet, tmp_path: Path) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    out, steps = tmp_path / "out", len(images) // RECIPE.batch
+    with pytest.raises(KeyboardInterrupt):
+        train_network(small(), images, out, options=options(interval=0), progress=stop)
+    train_network(small(), images, out, options=options(keep=(1 / steps,)))
+    assert (out / STEPS / "00000001.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", [BEGUN, ABOUT])

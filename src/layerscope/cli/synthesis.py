@@ -191,9 +191,9 @@ def _say_dead(network: str, table: pa.Table) -> None:
     """Which channels were not excited at all."""
     from layerscope.synthesis.maximised_folder import is_dead
 
-    dead = list(
-        dict.fromkeys(f"{row['layer']}:{row['channel']}" for row in table.to_pylist() if is_dead(row))
-    )
+    named = [(f"{row['layer']}:{row['channel']}", is_dead(row)) for row in table.to_pylist()]
+    excited = {name for name, dead in named if not dead}  # by one of several pictures
+    dead = list(dict.fromkeys(name for name, _ in named if name not in excited))
     if dead:
         more = f" and {len(dead) - _NAMED} more" if len(dead) > _NAMED else ""
         say(f"{network}: dead, nothing that was tried excites {', '.join(dead[:_NAMED])}{more}")

@@ -100,6 +100,7 @@ class _Tidier:
         self.same: dict[Any, Any] = {}  # fx node of dropout -> the node whose very tensor it hands on
         self.many: dict[str, int] = {}  # a length that depends on the number of pictures -> of MANY
         self.masks: dict[Any, tuple[str, Any, dict[str, Any]]] = {}  # comparisons that nothing has read yet
+        self.read: dict[Any, Any] = {}  # fx node -> what its first operand was then
         self.parts: dict[
             Any, list[tuple[int, int, int]]
         ] = {}  # chunk-like node -> (axis, start, length) of each
@@ -111,7 +112,11 @@ class _Tidier:
             if node.op == "call_function" and not kind_of(node.target).startswith("_assert"):
                 self._checked_call(node)
         (output,) = (node for node in self.nodes if node.op == "output")
-        results = [self.known.get(value) for value in output.args[0] if value is not None]
+        results = [
+            self._of(value) if value in self.masks else self.known.get(value)
+            for value in output.args[0]
+            if value is not None
+        ]
         if len(results) != 1 or not isinstance(results[0], Ref):
             raise NetworkError(
                 f"the network returns {len(results)} values; wrap it so that it returns one tensor"
@@ -146,6 +151,8 @@ class _Tidier:
                 f"{place} wraps part of the network, which cannot be read; "
                 "leave out torch.autocast, enable_grad, torch.cond and the like within forward"
             )
+        if node.args and isinstance(node.args[0], torch.fx.Node):
+            self.read[node] = self.known.get(node.args[0])
         try:
             self._call(node)
         except GuardOnDataDependentSymNode as error:
@@ -239,7 +246,7 @@ class _Tidier:
             else:
                 self._append(node, *placed, _named_arguments(source.target, source))
             return True
-        plain = plain_rectifier(node, self.known, self.constants)
+        plain = plain_rectifier(node, self.known, self.read, self.constants)
         if plain is not None:
             self._append(node, *plain)
         return plain is not None

@@ -14,17 +14,23 @@ _HANDED_ON = frozenset("reshape flatten squeeze unsqueeze clamp clamp_min clamp_
 def link_of(graph: Graph, result: int) -> Operation | None:
     """The softmax, sigmoid or tanh that a result is; None if it is none."""
     operation = graph.operations[result]
-    while operation.kind in _HANDED_ON:
+    while operation.kind in _HANDED_ON and operation.inputs:
         operation = graph.operations[operation.inputs[0]]
     return operation if operation.kind in LINKS and operation.inputs[0] else None
 
 
-def before_link(graph: Graph, result: int) -> int:
-    """The operation that says the same before it is squashed, number by number; the result itself without a link."""
+def squashed(graph: Graph, result: int) -> int:
+    """The operation that says the same, number by number, before the last link; the result itself without one."""
     link = link_of(graph, result)
     if link is None:
         return result
     source, operation = graph.operations[link.inputs[0]], graph.operations[result]
     one_each = all(shape[:1] == (prod(shape),) for shape in (source.shape, operation.shape))
     alike = source.shape == operation.shape or (one_each and prod(source.shape) == prod(operation.shape))
-    return before_link(graph, source.index) if alike and source.batch_first else result
+    return source.index if alike and source.batch_first else result
+
+
+def before_link(graph: Graph, result: int) -> int:
+    """The same before all links: where a signal starts."""
+    source = squashed(graph, result)
+    return result if source == result else before_link(graph, source)

@@ -18,7 +18,7 @@ from layerscope.network.convolution import prepare_convolutions
 from layerscope.network.geometry import Box, Geometry
 from layerscope.network.graph import Graph, bare_state
 from layerscope.network.layers import Layer, find_layers
-from layerscope.network.links import SIGMOIDS, before_link, link_of
+from layerscope.network.links import SIGMOIDS, link_of, squashed
 from layerscope.network.positions import arranged
 from layerscope.network.preprocessing import IMAGENET, Preprocessing
 from layerscope.network.receptive_fields import feature_geometry, geometry
@@ -292,7 +292,7 @@ class Network:
             raise NetworkError(f"{self.why_no_predictions}; use whole weights to predict")
         link = link_of(self.graph, output.index)
         if link is not None and link.kind != "tanh":
-            return before_link(self.graph, output.index)
+            return squashed(self.graph, output.index)
         return output.inputs[0] if output.rectifies else output.index
 
     def predict(self, pictures: Tensor, top: int = 5) -> tuple[tuple[Prediction, ...], ...]:

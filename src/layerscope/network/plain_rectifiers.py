@@ -15,20 +15,31 @@ Plain = tuple[str, Any, dict[str, Any]]  #: kind, operation of torch, its argume
 _RETYPED = frozenset({"to", "type_as"})
 
 
-def plain_rectifier(node: Any, known: Mapping[Any, Any], constants: Constants) -> Plain | None:
+def plain_rectifier(
+    node: Any, known: Mapping[Any, Any], read: Mapping[Any, Any], constants: Constants
+) -> Plain | None:
     """What an operation is in plain words, if it is a ReLU or a leaky ReLU; None of others.
 
-    ``known``: what each node has become.
+    ``known``: what each node has become; ``read``: what the first operand of each was when it was read, which may have
+    been changed in place since.
     """
     find = _FORMS.get(kind_of(node.target))
-    return None if find is None else find(_Reader(known, constants), *node.args)
+    found = None if find is None else find(_Reader(known, read, constants), *node.args)
+    return found if found is not None and _alike(node, found[2]["self"]) else None
+
+
+def _alike(node: Any, source: Any) -> bool:
+    """Whether both are tensors of one shape and type: a rectifier broadcasts nothing."""
+    one, other = node.meta["val"], source.meta["val"]
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor)
+    return tensors and (list(map(str, one.shape)), one.dtype) == (list(map(str, other.shape)), other.dtype)
 
 
 class _Reader:
     """What of two operands is the map, and whether the other is zero, its mask, or a share of it."""
 
-    def __init__(self, known: Mapping[Any, Any], constants: Constants) -> None:
-        self.known, self.constants = known, constants
+    def __init__(self, known: Mapping[Any, Any], read: Mapping[Any, Any], constants: Constants) -> None:
+        self.known, self.read, self.constants = known, read, constants
 
     def of_maximum(self, one: Any, other: Any = None, *_: Any) -> Plain | None:
         """The larger of x and 0, or of x and a share of x."""
@@ -78,18 +89,19 @@ class _Reader:
         """Whether it says where ``source`` is above, or below, zero."""
         while _kind(value) in _RETYPED:
             value = value.args[0]
-        return _kind(value) in kinds and self.is_same(value.args[0], source) and self.is_zero(value.args[1])
+        return _kind(value) in kinds and self.is_of(value, source) and self.is_zero(value.args[1])
 
     def share(self, value: Any, source: Any) -> float | None:
         """How much of ``source`` it is, if that is a number between 0 and 1."""
-        if _kind(value) != "mul" or not self.is_same(value.args[0], source):
+        if _kind(value) != "mul" or not self.is_of(value, source):
             return None
         factor = value.args[1]
         return factor if isinstance(factor, float) and 0 < factor < 1 else None
 
-    def is_same(self, one: Any, other: Any) -> bool:
-        """Whether both are one result."""
-        return one is other or (one in self.known and self.known[one] == self.known.get(other))
+    def is_of(self, value: Any, source: Any) -> bool:
+        """Whether it was made of what ``source`` is now."""
+        read = self.read.get(value)
+        return read is not None and read == self.known.get(source)
 
 
 def _kind(value: Any) -> str:

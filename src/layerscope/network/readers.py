@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -151,3 +151,15 @@ def tidy(positions: list[int]) -> Sequence[int]:
     if positions and positions[-1] - positions[0] + 1 == len(positions):
         return range(positions[0], positions[-1] + 1)
     return positions
+
+
+def _reflected(place: int, length: int) -> int:
+    last = length - 1
+    return last - abs(last - place % (2 * last)) if last else 0
+
+
+BORDERS: Mapping[str, Callable[[int, int], int]] = {
+    "reflect": _reflected,
+    "replicate": lambda place, length: min(max(place, 0), length - 1),
+    "circular": lambda place, length: place % length,
+}  #: the position of a map of this length that a position beyond its edge is a copy of

@@ -24,6 +24,7 @@ from layerscope.network.layout import CHANNELS, COLUMNS, PICTURES, ROWS, TOKENS,
 from layerscope.network.positions import size_of
 from layerscope.network.products import PRODUCTS, summed_over
 from layerscope.network.readers import (
+    BORDERS,
     Edge,
     Node,
     Reader,
@@ -220,8 +221,9 @@ def _select(operation: Operation, source: Operation, read: Layout) -> Readers:
 def _by_channels(operation: Operation, source: Operation, read: Layout) -> Readers:
     """Where channels alone are moved, chosen, or set against each other."""
     asked = operation.arguments.get("dims", operation.arguments.get("dim", 1))
-    chosen = chosen_axis(operation) if operation.kind in ("index", "index_select") else None
-    axes = [chosen] if chosen is not None else [asked] if isinstance(asked, int) else asked
+    if operation.kind in ("index", "index_select"):
+        asked = chosen_axis(operation)
+    axes = [asked] if isinstance(asked, int) else asked or range(len(read.axes))
     return (Window(), Window()) if all(read.along(axis) <= {CHANNELS} for axis in axes) else None
 
 
@@ -334,7 +336,7 @@ def _pad(operation: Operation, source: Operation, read: Layout) -> Readers:
     both = sides.get(ROWS, (0, 0)), sides.get(COLUMNS, (0, 0))
     if mode == "constant":
         return Window(pad=both[0][0]), Window(pad=both[1][0])
-    if mode not in _BORDERS:
+    if mode not in BORDERS:
         return None
     rows, columns = (_copied(mode, n, *side) for n, side in zip(read.size, both, strict=True))
     return rows, columns
@@ -342,7 +344,7 @@ def _pad(operation: Operation, source: Operation, read: Layout) -> Readers:
 
 def _copied(mode: str, length: int, before: int, after: int) -> Reader:
     """Padding by copies of the map's own values: each position beyond its edge reads one inside."""
-    return bordered([_BORDERS[mode](place, length) for place in range(-before, length + after)], before)
+    return bordered([BORDERS[mode](place, length) for place in range(-before, length + after)], before)
 
 
 def _roll(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -356,18 +358,6 @@ def _roll(operation: Operation, source: Operation, read: Layout) -> Readers:
         for name, n in zip((ROWS, COLUMNS), read.size, strict=True)
     )
     return rows, columns
-
-
-def _reflected(place: int, length: int) -> int:
-    last = length - 1
-    return last - abs(last - place % (2 * last)) if last else 0
-
-
-_BORDERS: Mapping[str, Callable[[int, int], int]] = {
-    "reflect": _reflected,
-    "replicate": lambda place, length: min(max(place, 0), length - 1),
-    "circular": lambda place, length: place % length,
-}  #: the position of a map of this length that a position beyond its edge is a copy of
 
 
 _REGROUPED = frozenset({"flatten", "reshape", "reshape_as", "view_as", "unflatten", "squeeze"})

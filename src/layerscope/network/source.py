@@ -38,7 +38,11 @@ class Options:
     def about(self) -> dict[str, object]:
         """What a training says of it: what came to be said later only where something is said."""
         later = ("mean", "deviation", "white", "order", "shown", "shown_range", "trust")
-        return {name: value for name, value in asdict(self).items() if name not in later or value}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in later or (value is not None and value is not False)
+        }
 
 
 @dataclass(frozen=True)

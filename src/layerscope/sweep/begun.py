@@ -146,10 +146,11 @@ def differences(before: Any, now: Any, place: str = "") -> list[str]:
 
 
 def first_difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """Of all that is said now the first that was otherwise: its name within those it stands in, and both values."""
+    """The first of what is or was said that is not the same: its name within those it stands in, and both values."""
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return None if before == now else (name, before, now)
-    inner = (first_difference(before.get(key), now[key], f"{name} {key}".strip()) for key in now)
+    names = dict.fromkeys([*now, *before])
+    inner = (first_difference(before.get(key), now.get(key), f"{name} {key}".strip()) for key in names)
     return next(filter(None, inner), None)
 
 

@@ -108,6 +108,8 @@ class _Training:
         if (self.plan.out / CHECKPOINT).exists():
             self._restore()
             self.plan.refuse_passed(self.step)
+            if len(self.log) == self.step // self.batches.count:  # else at the end of an epoch, still to come
+                self._keep()
         else:
             self._keep()
         while len(self.log) < self.recipe.epochs:

@@ -206,11 +206,11 @@ def _control(one: Measured) -> Finding:
     own, fresh = _change(one, "trained"), _change(one, "reinitialised")
     learned = Change.of(one.change("trained") - one.change("reinitialised"))
     share: dict[str, Any] = {"share": fresh / own} if own < 0 and learned.known else {}
-    much = "; {share:.0%} of the fading needs no training" if share else ""
     last = one.ends[1]
     less = Change.of(one.shares["trained"][:, last] - one.shares["reinitialised"][:, last]).falls
     holds = None if learned.falls is None else learned.falls and bool(less)
     no_less = ", but no less is left in the end" if learned.falls and not less else ""
+    much = "; {share:.0%} of the fading needs no training" if share and holds is not False else ""
     verdicts = {True: ", so some of it is learned", False: ", so none is seen to be learned", None: ""}
     text = (
         "{network} with re-initialised weights, the control: {before:.2f} in {first}, {after:.2f} in {last} "
