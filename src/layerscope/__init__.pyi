@@ -14,6 +14,7 @@ from .errors import NetworkError as NetworkError
 from .errors import OutputError as OutputError
 from .errors import PlaneError as PlaneError
 from .errors import PortraitError as PortraitError
+from .errors import SizeError as SizeError
 from .errors import StudyError as StudyError
 from .errors import TrainingError as TrainingError
 from .errors import TruthError as TruthError

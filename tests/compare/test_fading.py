@@ -39,8 +39,8 @@ def test_what_rises_again_is_told_with_the_layer_in_which_it_is_least() -> None:
     ("trained", "holds", "said"),
     [
         ([1.0, 0.8, 0.6, 0.4], True, ", so some of it is learned; "),
-        ([1.2, 0.7, 0.75, 0.8], False, ", but no less is left in the end, so none is seen to be learned; "),
-        ([0.7, 0.68, 0.62, 0.6], False, ", so none is seen to be learned; "),
+        ([1.2, 0.7, 0.75, 0.8], False, ", but no less is left in the end, so none is seen to be learned."),
+        ([0.7, 0.68, 0.62, 0.6], False, ", so none is seen to be learned."),
     ],
 )
 def test_fading_is_learned_if_it_is_more_and_leaves_less(
@@ -49,6 +49,7 @@ def test_fading_is_learned_if_it_is_more_and_leaves_less(
     found = _control(measured(trained, FRESH))
     assert found.holds is holds
     assert ")" + said in found.text
+    assert ("needs no training" in found.text) == holds
     assert ("no less is left" in found.text) == ("no less" in said)
 
 

@@ -117,7 +117,9 @@ def _pages(
         rule=None if (rule := str(step.options["rule"])) == PATCHES_ALONE else rule,
         display=str(step.options["display"]),
         shown=network.preprocessing.words(each=False),
-        lost="" if rule == PATCHES_ALONE else places_lost(network.graph, RULES[rule]),
+        lost=places_lost(network.graph, RULES[rule])
+        if rule in RULES
+        else "",  # nothing of a rule of one's own
     )
     drawn = [
         FilterDrawn(

@@ -83,7 +83,7 @@ def _there(shelf: Shelf, made_of: str) -> dict[str, Mapping[str, Any]]:
     found = shelf.there()
     if any(about.get("network") != made_of for about in found.values()):
         raise OutputError(
-            f"{shelf.folder} has pictures of another network, of other --mean, --dtype and so on, or of an earlier "
+            f"{shelf.folder} has pictures of another network, or of other --mean, --dtype and so on, or of an earlier "
             "version; name a new one"
         )
     return found
