@@ -81,5 +81,6 @@ def test_in_float32_they_are_what_they_are_in_float64(name: str) -> None:
 
 @pytest.mark.full
 def test_the_plain_maximum_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On which of them, is the processor's: they round in other orders."""
     monkeypatch.setattr(switches, "least", lambda maxima: maxima)
-    assert most_apart(RECTANGLE, DECONVNET) > 1e-3
+    assert max(most_apart(name, DECONVNET) for name in PICTURES) > 1e-3
