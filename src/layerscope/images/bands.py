@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -21,6 +22,10 @@ MOST_VALUES = 3 * 178_956_970  #: of a picture: as many as the largest in RGB ha
 _DEEPEST = {np.dtype(np.uint8): 1, np.dtype(np.uint16): 65535}
 _SUBFILE, _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 254, 258, 262, 0
 _BESIDE = 1 | 4  # pages that are a smaller copy of another, or its mask
+
+_ONE_HEADER = (
+    threading.Lock()
+)  # numpy parses headers by Python's own parser, which fails at times among threads
 
 Turned: TypeAlias = Callable[[Image.Image], Image.Image]
 _Values: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -93,7 +98,8 @@ def decode_array(encoded: bytes) -> Bands:
     try:
         major, _ = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        shape, by_columns, kind = read(file)
+        with _ONE_HEADER:
+            shape, by_columns, kind = read(file)
     except Exception as error:  # of a damaged header numpy's parser raises too many kinds to list
         raise ImageError(
             f"a broken header of an array ({said(error)}); save it anew with numpy.save"
