@@ -23,9 +23,8 @@ _DEEPEST = {np.dtype(np.uint8): 1, np.dtype(np.uint16): 65535}
 _SUBFILE, _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 254, 258, 262, 0
 _BESIDE = 1 | 4  # pages that are a smaller copy of another, or its mask
 
-_ONE_HEADER = (
-    threading.Lock()
-)  # numpy parses headers by Python's own parser, which fails at times among threads
+# Numpy parses headers by Python's own parser, which in 3.11 fails at times where several threads are in it.
+_ONE_HEADER = threading.Lock()
 
 Turned: TypeAlias = Callable[[Image.Image], Image.Image]
 _Values: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
