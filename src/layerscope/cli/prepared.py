@@ -35,11 +35,13 @@ def _mean(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[float, ...] | str | None:
     """Numbers, or the name of a file."""
-    if value is not None and Path(value).suffix[1:].isalpha() and not Path(value).is_file():
+    if value is None or Path(value).is_file():
+        return value
+    if Path(value).suffix[1:].isalpha():
         raise click.BadParameter(
             f"there is no file {value}: numbers with commas, one for each channel or one for all, or another file"
         )
-    return value if value is not None and Path(value).is_file() else _numbers(context, parameter, value)
+    return _numbers(context, parameter, value)
 
 
 def _channels_named(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:

@@ -117,9 +117,7 @@ def _pages(
         rule=None if (rule := str(step.options["rule"])) == PATCHES_ALONE else rule,
         display=str(step.options["display"]),
         shown=network.preprocessing.words(each=False),
-        lost=places_lost(network.graph, RULES[rule])
-        if rule in RULES
-        else "",  # nothing of a rule of one's own
+        lost=places_lost(network.graph, RULES[rule]) if rule in RULES else "",
     )
     drawn = [
         FilterDrawn(
