@@ -130,13 +130,19 @@ def run_commands(block: Block) -> str:
     return printed
 
 
-def readings() -> list[tuple[Path, ...]]:
+#: pages that take half a minute or more
+LONG = ("README.md", "space.md", "tutorial.md")
+
+
+def readings() -> Iterator[Any]:
     """The pages that are read in one folder: two that compare the same networks, else each by itself."""
     together = (ROOT / "README.md", DOCS / "compare.md")
-    return [together, *((page,) for page in PAGES if page not in together)]
+    for pages in [together, *((page,) for page in PAGES if page not in together)]:
+        marks = [pytest.mark.full] if pages[0].name in LONG else []
+        yield pytest.param(pages, marks=marks, id=", ".join(page.name for page in pages))
 
 
-@pytest.mark.parametrize("pages", readings(), ids=lambda pages: ", ".join(page.name for page in pages))
+@pytest.mark.parametrize("pages", [*readings()])
 @pytest.mark.usefixtures("folder")
 def test_what_pages_say_can_be_run(pages: tuple[Path, ...]) -> None:
     for page in pages:

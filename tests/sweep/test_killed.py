@@ -69,14 +69,8 @@ def test_killed_at_random_moments(tmp_path: Path, whole: Undisturbed) -> None:
     assert codes.count(-signal.SIGKILL) > 3  # not all were done before
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        pytest.param("before", marks=pytest.mark.full),
-        pytest.param("midway", marks=pytest.mark.slow),
-        pytest.param("after", marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full
+@pytest.mark.parametrize("where", ["before", "midway", "after"])
 def test_killed_at_every_file(tmp_path: Path, whole: Undisturbed, where: str) -> None:
     """Dies as a file is written or gets its name: each time seven files later, until it survives them all."""
     codes = []
