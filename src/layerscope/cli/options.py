@@ -321,8 +321,8 @@ def _named_apart(networks: Sequence[Network]) -> tuple[Network, ...]:
     found = list(networks)
     for name, uses in Counter(network.name for network in networks).items():
         own = {place: file for place, n in enumerate(networks) if n.name == name and (file := _weights_of(n))}
-        for place, file in zip(own, names_of_files([*own.values()]), strict=True) if uses > 1 else ():
-            found[place] = replace(networks[place], name=f"{name}@{file}")
+        for place, called in zip(own, names_of_files([*own.values()]), strict=True) if uses > 1 else ():
+            found[place] = replace(networks[place], name=f"{name}@{called}")
     return tuple(found)
 
 
