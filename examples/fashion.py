@@ -6,6 +6,7 @@ Reads the files of Debian's package dataset-fashion-mnist (MIT). Run: ``python e
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from layerscope.disk.whole import written
+from layerscope.errors import LayerscopeError
 
 PACKAGE = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = (
@@ -36,11 +40,19 @@ def main(folder: Path, parts: Sequence[str]) -> None:
     for part in parts:
         pictures = read_idx(PACKAGE / f"{_PARTS[part]}-images-idx3-ubyte.gz")
         labels = read_idx(PACKAGE / f"{_PARTS[part]}-labels-idx1-ubyte.gz")
-        for own in CLASSES:
-            (folder / part / own).mkdir(parents=True, exist_ok=True)
-        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-            Image.fromarray(picture).save(folder / part / CLASSES[label] / f"{number:05d}.png")
+        with written(folder):
+            for own in CLASSES:
+                (folder / part / own).mkdir(parents=True, exist_ok=True)
+            for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+                Image.fromarray(picture).save(folder / part / CLASSES[label] / f"{number:05d}.png")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or list(_PARTS))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("part", nargs="?", choices=list(_PARTS), help="both unless given")
+    given = parser.parse_args()
+    try:
+        main(given.folder, [given.part] if given.part else list(_PARTS))
+    except LayerscopeError as error:
+        sys.exit(str(error))

@@ -5,10 +5,12 @@ Run: ``python examples/ship.py trained/weights.safetensors alexcnn.safetensors``
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import sys
 from pathlib import Path
 
+from layerscope.errors import LayerscopeError
 from layerscope.train.checkpoints import save_tensors
 from layerscope.zoo.states import load_state
 from layerscope.zoo.trained import described
@@ -24,4 +26,11 @@ def main(weights: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("weights", type=Path, help="of a training")
+    parser.add_argument("out", type=Path, help="the file to write")
+    given = parser.parse_args()
+    try:
+        main(given.weights, given.out)
+    except LayerscopeError as error:
+        sys.exit(str(error))

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import torch
-from stamps import FOLDS, SIDE, Stamps, class_names
+from stamps import FOLDS, SIDE, Stamps, class_names, counted
 
 from layerscope import load_network, open_images
 from layerscope.cli.progress import progress_bar
 from layerscope.disk.whole import written_whole
+from layerscope.errors import LayerscopeError
 from layerscope.network.source import Options
 from layerscope.sweep import Predictions, sweep_images
 from layerscope.train import RECIPES, TrainOptions, train_network
@@ -91,16 +93,16 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("networks", nargs="+")
-    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--folds", type=int, nargs="+", choices=range(FOLDS), default=list(range(FOLDS)))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--pictures", type=int, default=EPOCH, help="of an epoch")
+    parser.add_argument("--epochs", type=counted, default=30)
+    parser.add_argument("--pictures", type=counted, default=EPOCH, help="of an epoch")
     parser.add_argument(
-        "--validation", type=int, default=VALIDATION, help="pictures that errors are measured on"
+        "--validation", type=counted, default=VALIDATION, help="pictures that errors are measured on"
     )
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--rate", type=float, default=RECIPES["short"].rate)
-    parser.add_argument("--batch", type=int, default=RECIPES["short"].batch)
+    parser.add_argument("--batch", type=counted, default=RECIPES["short"].batch)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
@@ -113,4 +115,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LayerscopeError as error:
+        sys.exit(str(error))

@@ -11,6 +11,7 @@ which also writes FOLDER/errors.png, .pdf and .json.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import re
 import sys
@@ -26,6 +27,7 @@ from stamps import class_names
 from layerscope.disk.tables import publish_json
 from layerscope.drawing.canvas import INK, Page, save_figure
 from layerscope.drawing.charts import COLOURS
+from layerscope.errors import LayerscopeError
 
 DRAWS = 2000
 CHANCE = 1 - 1 / len(class_names())
@@ -220,4 +222,10 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path, help="of the trainings that folds.py made")
+    given = parser.parse_args()
+    try:
+        main(given.folder)
+    except LayerscopeError as error:
+        sys.exit(str(error))

@@ -12,6 +12,7 @@ to write so many of the first fold's, pictures/CLASS/0000.png, and the mask of e
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ from pathlib import Path
 import numpy as np
 import skimage
 from PIL import Image, ImageEnhance
+
+from layerscope.disk.whole import written
+from layerscope.errors import LayerscopeError
 
 SIDE = 224
 FOLDS = 4
@@ -184,9 +188,24 @@ def main(folder: Path, count: int) -> None:
     for index in range(count):
         for name, image in zip(("pictures", "masks"), data.composed(index), strict=True):
             path = folder / name / data.stamp(index).kind / f"{index:04d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path)
+            with written(folder):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image.save(path)
+
+
+def counted(text: str) -> int:
+    """A whole number from 1 on, as scripts are given it."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("count", type=counted, help="so many pictures")
+    given = parser.parse_args()
+    try:
+        main(given.folder, given.count)
+    except LayerscopeError as error:
+        sys.exit(str(error))

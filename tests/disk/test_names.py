@@ -15,6 +15,7 @@ from layerscope.disk.names import (
     file_names,
     folders,
     gallery_folders,
+    names_of_files,
     network_folder,
     panel_file,
     picture_names,
@@ -52,6 +53,27 @@ def test_names_of_galleries_made_before_stay() -> None:
     assert gallery_folders(["A", "b", "a"]) == ("A-1", "b-2", "a-3")
     assert panel_file(0, "c5:1@2,3") == "001-c5_1@2,3.png"
     assert panel_file(99, "x/" * 99) == f"100-{'x_' * 40}.png"
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ("runs/a.pth runs/b.pth", "a b"),
+        ("runs/steps/0000.safetensors runs/steps/0937.safetensors", "0000 0937"),
+        ("/w/ok/weights.pth /w/bad/weights.pth", "ok bad"),
+        ("/w/ok/weights.pth /w/bad/weights.pth /w/bad/final.pth", "ok bad final"),
+        ("/w/ok/steps/0.pth /w/bad/steps/0.pth", "ok bad"),
+        ("/a/steps/0.pth /a/steps/9.pth /b/steps/0.pth /b/steps/9.pth", "a-0 a-9 b-0 b-9"),
+        ("/r1/s0/w.pth /r1/s1/w.pth /r2/s0/w.pth", "r1-s0 r1-s1 r2-s0"),
+        ("/w/ok.pth /w/ok/weights.pth /w/bad/weights.pth", "w-ok ok-weights bad-weights"),
+        ("fashion /mine/fashion.pth random", "fashion mine random"),
+        ("/w.pth /a/w.pth", "w a"),
+        ("/a/w.pth /a/w.pth", "w w"),
+        ("", ""),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_folders(files: str, names: str) -> None:
+    assert names_of_files([Path(file) for file in files.split()]) == names.split()
 
 
 def test_a_sample_of_layers_whose_names_are_no_files(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -141,6 +141,17 @@ class TestFolders:
         for source in ([tmp_path / "a", tmp_path], tmp_path / "2.png", tmp_path / "list.txt", "a.tar"):
             assert "needs one folder" in fault(partial(open_images, source, labels="folders"))
 
+    @pytest.mark.parametrize("name", ["nothere", "l.txt", "a.tar"])
+    def test_a_place_that_is_no_folder_is_named(self, tmp_path: Path, name: str) -> None:
+        place = tmp_path / name
+        said = fault(lambda: open_images(place, labels="folders"))
+        assert said.startswith(f"{place}: there is no such folder; labelling by folders needs one folder ")
+        place.touch()
+        said = fault(lambda: open_images(place, labels="folders"))
+        assert said.startswith(f"{place}: is no folder; labelling by folders needs one folder ")
+        said = fault(lambda: open_images([tmp_path, place], labels="folders"))
+        assert said.startswith(f"{tmp_path} and 1 more: several places; labelling by folders needs one ")
+
 
 class TestLists:
     def listed(self, tmp_path: Path, text: str, name: str = "l.txt") -> Path:

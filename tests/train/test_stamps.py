@@ -1,5 +1,6 @@
 """The labelled set of cut-outs: its list, its folds, and pictures that follow from the index."""
 
+import runpy
 import sys
 from collections import Counter
 from pathlib import Path
@@ -134,6 +135,14 @@ def test_too_few_steps_for_looks_on_the_way(root: Path, tmp_path: Path) -> None:
                 str(root),
             ]
         )
+
+
+def test_a_network_that_is_none_is_one_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["folds.py", str(tmp_path / "out"), "nosuch", "--root", str(root)])
+    with pytest.raises(SystemExit, match=r"^[^\n]*nosuch[^\n]*$"):
+        runpy.run_path(str(folds.__file__), run_name="__main__")
 
 
 def test_an_interval_is_over_groups_and_not_over_stamps() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import click
 
 from layerscope import choices
 from layerscope.cli.prepared import PICTURE_OPTIONS, PREPARED
+from layerscope.disk.names import names_of_files
 from layerscope.errors import LayerscopeError, NetworkError, no_memory, one_line, printable
 
 if TYPE_CHECKING:
@@ -311,16 +313,25 @@ def load_networks(
         load_network(name, one, options=build, device=device, dtype=dtype, progress=True)
         for name, one in zip(names, weights, strict=True)
     ]
-    return tuple(_named_apart(loaded))
+    return _named_apart(loaded)
 
 
-def _named_apart(networks: Sequence[Network]) -> Iterator[Network]:
-    """Networks of one name and weights of several files are called NAME@FILE, after the file without its ending."""
-    names = [network.name for network in networks]
-    for network in networks:
-        path = None if network.loading is None else network.loading.weights
-        several = names.count(network.name) > 1 and path is not None
-        yield replace(network, name=f"{network.name}@{Path(str(path)).stem}") if several else network
+def _named_apart(networks: Sequence[Network]) -> tuple[Network, ...]:
+    """Networks of one name and weights of several files are called NAME@FILE, as `names_of_files` says."""
+    found = list(networks)
+    for name, uses in Counter(network.name for network in networks).items():
+        own = {place: file for place, n in enumerate(networks) if n.name == name and (file := _weights_of(n))}
+        for place, called in zip(own, names_of_files([*own.values()]), strict=True) if uses > 1 else ():
+            found[place] = replace(networks[place], name=f"{name}@{called}")
+    return tuple(found)
+
+
+def _weights_of(network: Network) -> Path | None:
+    """The file of its weights in the folder as it is on disk, or their name; None: none were given."""
+    if network.loading is None or network.loading.weights is None:
+        return None
+    path = Path(network.loading.weights)
+    return path.parent.resolve() / path.name if path.is_absolute() else path
 
 
 def unit_named(text: str) -> Unit:

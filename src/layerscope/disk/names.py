@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 
 _LONGEST = 200  # bytes: file systems take 255, and endings and folders follow
@@ -40,6 +40,27 @@ def file_names(layers: Iterable[str]) -> Mapping[str, str]:
 def network_folder(network: str) -> str:
     """The folder of a network's results, below the study's; two networks can have the same."""
     return re.sub(r"[^A-Za-z0-9_@+.-]", "_", network)[:_LONGEST] or "_"
+
+
+def names_of_files(files: Sequence[Path]) -> list[str]:
+    """The stem of each file; where several have the same, the nearest folders that tell these apart."""
+    names = [file.stem for file in files]
+    shared = [place for place, name in enumerate(names) if names.count(name) > 1]
+    for place, name in zip(shared, _told_apart([files[place] for place in shared]), strict=True):
+        names[place] = name
+    return names if len({*names}) == len(names) else _told_apart(files)
+
+
+def _told_apart(files: Sequence[Path]) -> list[str]:
+    """So many last parts of each path that no two are the same, without those that all share; stems if none do."""
+    parts = [(file.stem, *file.parent.relative_to(file.anchor).parts[::-1]) for file in files]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        tails = [own[:depth] for own in parts]
+        if len({*tails}) == len(tails):
+            differ = [part for part in zip_longest(*tails, fillvalue="") if len({*part}) > 1]
+            told = ("-".join(filter(None, own[::-1])) for own in zip(*differ, strict=True))
+            return [name or file.stem for name, file in zip(told, files, strict=True)]
+    return [file.stem for file in files]
 
 
 def _different(names: Mapping[str, str]) -> Mapping[str, str]:

@@ -109,9 +109,9 @@ def _images_at(places: Sequence[str], labels: object) -> ImageSet:
     if kinds <= {"file", "folder", "bands"} and (labels != "folders" or one):
         return _found_images(places, by_folder=labels == "folders")
     if labels == "folders":
-        raise ImageError(
-            'labels="folders" needs one folder that holds a folder for each class; name that one'
-        )
+        held = "is no folder" if Path(places[0]).exists() else "there is no such folder"
+        why = f"{_described(places)}: {held if len(places) == 1 else 'several places'}"
+        raise ImageError(f"{why}; labelling by folders needs one folder that holds a folder for each class")
     raise ImageError("several list files, or shards or a list among pictures; name one kind, and one list")
 
 
