@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,16 @@ def test_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert list((tmp_path / "cut").rglob("*-1.png"))
     make_inverted(networks, files, tmp_path / "cut", layers=["0", "3"], options=QUICK)
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+def test_what_another_preprocessing_made_is_not_taken(tmp_path: Path) -> None:
+    """The picture is the same in 8 bits, and yet the network is given other values."""
+    network, (file, _) = small(), saved(tmp_path / "pictures")
+    other = replace(network, preprocessing=replace(PLAIN, deviation=(0.1,) * 3))
+    whole, _ = make_inverted([other], [file], tmp_path / "whole", layers=["0"], options=QUICK)
+    make_inverted([network], [file], tmp_path / "out", layers=["0"], options=QUICK)
+    table, _ = make_inverted([other], [file], tmp_path / "out", layers=["0"], options=QUICK)
+    assert table == whole
 
 
 def bright() -> Network:

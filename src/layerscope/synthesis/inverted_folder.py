@@ -155,8 +155,8 @@ def _invert_by(
     every = [(layer, n) for layer in layers for n in range(options.starts)]
     silent = silent_layers(network, values, layers)
     names = {(layer, n): f"{place}/{files[layer]}-{n + 1}" for layer, n in every if layer not in silent}
-    whole = () if pixels.shape[2] in (1, 3) else (pixels.tobytes(),)
-    shared = key_of(network.graph.digest, astuple(options), picture.tobytes(), *whole)
+    made_of = network.graph.digest, network.preprocessing.about()
+    shared = key_of(*made_of, astuple(options), pixels.tobytes())
     found = {key: shelf.about(name, shared, key) for key, name in names.items()}
     missing = dict.fromkeys(layer for (layer, _), about in found.items() if about is None)
     for layer in missing:
