@@ -360,6 +360,15 @@ def test_a_second_run_keeps_and_lists_the_first(tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.png")} == pictures
 
 
+def test_a_channel_named_twice_is_made_once(tmp_path: Path) -> None:
+    """By another name of its layer, or with a position, too."""
+    network = small()
+    seeds = [Unit("3", 1), Class(2), Unit("3", 1, 1, 1), Unit("4", 1), Class(2)]
+    table = make_maximised(network, seeds, tmp_path, options=QUICK)
+    assert table.column("file").to_pylist() == ["3/0001.png", "classes/0002.png"]
+    assert [one.number for one in maximise(network, [Unit("3", 1)] * 2, options=QUICK)] == [0, 0]
+
+
 def test_a_dead_channel_is_said_on_the_page(tmp_path: Path) -> None:
     (row,) = make_maximised(
         filled(torch.zeros(1, 3, 5, 5)), [Unit("0", 0)], tmp_path, options=QUICK

@@ -218,6 +218,14 @@ def test_a_study_holds_them(study: Study, images: ImageSet) -> None:
     assert sheets == {"0.png", "0.pdf", "3.png", "3.pdf"}
 
 
+def test_a_channel_named_twice_is_made_once(study: Study, images: ImageSet) -> None:
+    seen: list[Progress] = []
+    units = [Unit("3", 2), Unit("3", 2, 1, 1)]
+    found = add_maximised(study, NETWORK, images, units, options=QUICK, progress=seen.append)
+    assert [(row["channel"], row["number"]) for row in rows(found)] == [(2, 0)]
+    assert seen[-1].detail == "3 of 3 steps"
+
+
 def test_more_are_added_to_what_is_there(study: Study, images: ImageSet) -> None:
     found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("0", 1)], options=QUICK)
     before = bytes_of(found.path / "small")

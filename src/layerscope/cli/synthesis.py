@@ -73,7 +73,11 @@ def _steps(default: int) -> Any:
 )
 @weights_option
 @click.option(
-    "--unit", "units", multiple=True, metavar="LAYER:CHANNEL", help="A channel; repeat it for several."
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="LAYER:CHANNEL",
+    help="A channel; repeat it for several. A position, @ROW,COLUMN, does not count.",
 )
 @layers_option(None, required=False)
 @channels_option("Of --layers.")
@@ -223,7 +227,7 @@ def _with_patches(nature: Nature, units: Sequence[Unit], named: Sequence[str]) -
 
 
 def _seeds(network: Network, chosen: dict[str, Any]) -> list[Unit | Class]:
-    """Units named one by one, then those of layers, then classes; each once."""
+    """Units named one by one, then those of layers, then classes."""
     from layerscope.network.network import Unit
     from layerscope.reconstruction.descent import Class
 
@@ -232,7 +236,7 @@ def _seeds(network: Network, chosen: dict[str, Any]) -> list[Unit | Class]:
         channels = chosen["channels"] if chosen["channels"] is not None else range(layer.channels)
         found.extend(Unit(layer.name, channel) for channel in channels)
     found.extend(Class(class_named([network], text)) for text in chosen["class_names"])
-    return list(dict.fromkeys(found))
+    return found
 
 
 @click.command()

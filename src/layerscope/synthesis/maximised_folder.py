@@ -16,7 +16,7 @@ from layerscope.errors import OutputError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Told
 from layerscope.reconstruction.descent import Class
-from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
+from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, each_once, stream_maximised
 from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
@@ -48,11 +48,12 @@ def make_maximised(
 
     Writes a PNG for each, the table ``maximised`` (Parquet and CSV) and pages of all (PNG and PDF). Those of other
     channels that are there are kept and listed too; of these ones they are replaced if made with other options.
-    Returns the table: a row for each picture, those of ``seeds`` first, fields as of `Maximised` and
+    Returns the table: a row for each picture, those of ``seeds`` first, each once, fields as of `Maximised` and
     `MaximiseOptions`. Raises what `maximise` does; OutputError, also of a folder with another network's pictures.
     """
     options = options or MaximiseOptions()
     check_seeds(network, seeds, options, None)
+    seeds = each_once(network, seeds)
     with open_shelf(Path(out)) as shelf:
         made_of = key_of(network.graph.digest, network.preprocessing.about())
         before = _there(shelf, made_of)

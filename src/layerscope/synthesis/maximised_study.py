@@ -21,7 +21,7 @@ from layerscope.filters.top_filters import Filter
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Told
-from layerscope.reconstruction.descent import reversible
+from layerscope.reconstruction.descent import Class, reversible
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep
@@ -35,7 +35,7 @@ from layerscope.synthesis.maximised_folder import (
     said,
     steps_of,
 )
-from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
+from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, each_once, stream_maximised
 from layerscope.synthesis.nature import Nature
 
 STEP = "pages/maximised"
@@ -68,19 +68,20 @@ def add_maximised(
     options = options or MaximiseOptions()
     made = _Made(Nature(study, network, images), options)
     check_seeds(network, units, options, made.nature)
+    seeds = each_once(network, units)
     with study.open_step(STEP, network=network.name, options={"format": _FORMAT}) as step:
         names = {
-            (place, n): name for place, unit in enumerate(units) for n, name in enumerate(made.names(unit))
+            (place, n): name for place, seed in enumerate(seeds) for n, name in enumerate(made.names(seed))
         }
         missing = {key for key, name in names.items() if not made.holds(step, name)}
         have = [
             place
-            for place in range(len(units))
+            for place in range(len(seeds))
             if all((place, n) not in missing for n in range(options.each))
         ]
         step.expect(names[key] for key in sorted(missing))
         for place, one in stream_maximised(
-            network, units, options=options, nature=made.nature, have=have, progress=progress
+            network, seeds, options=options, nature=made.nature, have=have, progress=progress
         ):
             if (place, one.number) in missing:
                 about = {**about_picture(network, one, options), "dtype": made.dtype, **made.path(one)}
@@ -127,9 +128,9 @@ class _Made:
         path, natural = self.nature.path(canvas, one.seed.channel, one.pixels) or (None, None)
         return {"path": path, "natural_path": natural}
 
-    def names(self, unit: Unit) -> list[str]:
+    def names(self, seed: Unit | Class) -> list[str]:
         """Files of a channel's pictures."""
-        return [f"{STEP}/{name}.png" for name in names_of(self.network, unit, self.options.each)]
+        return [f"{STEP}/{name}.png" for name in names_of(self.network, seed, self.options.each)]
 
     def finish(self, step: OpenStep, now: set[str]) -> None:
         """Draw the pages of the layers of this run, write the table, list all in the manifest."""
