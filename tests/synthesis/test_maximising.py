@@ -9,17 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from layerscope import Network, Preprocessing, Unit, load_network
-from layerscope.errors import LayerscopeError, NetworkError, OutputError, UnsupportedOperationError
+from layerscope.errors import (
+    ImageError,
+    LayerscopeError,
+    NetworkError,
+    OutputError,
+    UnsupportedOperationError,
+)
 from layerscope.network.showing import Shown
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, invert, make_maximised, maximise
 from layerscope.synthesis.canvas import canvas_of, canvas_of_classes, colours_of, inputs_of
 from layerscope.synthesis.jitter import Move, drawn_moves, neighbours
-from layerscope.synthesis.maximised_folder import dead_explained, said
+from layerscope.synthesis.maximised_folder import dead_explained, said, steps_of
 from layerscope.synthesis.maximising import least_first, measured
 from layerscope.synthesis.pixels import Pixels, eight_bits
 from tests.support.excited import filled, small
@@ -292,6 +299,12 @@ def test_what_is_not_finite_is_no_picture() -> None:
         maximise(small(), [Unit("0", 0)], options=MaximiseOptions(steps=2, decay=1e300))
 
 
+def test_a_network_that_gives_nan_is_said() -> None:
+    network = filled(torch.full((1, 3, 5, 5), torch.nan))
+    with pytest.raises(LayerscopeError, match="the network gives NaN: its weights are not finite"):
+        maximise(network, [Unit("0", 0)], options=QUICK)
+
+
 def test_a_dead_channel_stays_dead() -> None:
     weights = torch.zeros(1, 3, 5, 5)
     (one,) = maximise(filled(weights), [Unit("0", 0)], options=QUICK)
@@ -363,7 +376,7 @@ def test_a_second_run_keeps_and_lists_the_first(tmp_path: Path) -> None:
 def test_a_channel_named_twice_is_made_once(tmp_path: Path) -> None:
     """By another name of its layer, or with a position, too."""
     network = small()
-    seeds = [Unit("3", 1), Class(2), Unit("3", 1, 1, 1), Unit("4", 1), Class(2)]
+    seeds: list[Unit | Class] = [Unit("3", 1), Class(2), Unit("3", 1, 1, 1), Unit("4", 1), Class(2)]
     table = make_maximised(network, seeds, tmp_path, options=QUICK)
     assert table.column("file").to_pylist() == ["3/0001.png", "classes/0002.png"]
     assert [one.number for one in maximise(network, [Unit("3", 1)] * 2, options=QUICK)] == [0, 0]
@@ -380,6 +393,18 @@ def test_a_dead_channel_is_said_on_the_page(tmp_path: Path) -> None:
     assert said({**row, "layer": None}, []) == "0"
 
 
+def test_a_channel_that_patches_excite_is_not_dead() -> None:
+    row = {"layer": "0", "activation": 0.0, "strongest": 37.3, "steps": 1}
+    assert said(row, ["steps"]) == "not excited; steps 1"
+    assert dead_explained([row]) == " Not excited: patches excite it; more steps may, or less decay."
+    assert said({**row, "strongest": None}, []) == "dead"
+
+
+def test_steps_in_words() -> None:
+    assert steps_of([{"steps": 1}]) == "1 step"
+    assert steps_of([{"steps": 9}, {"steps": 1}]) == "1 or 9 steps"
+
+
 def test_a_file_of_the_users_stays(tmp_path: Path) -> None:
     own = tmp_path / "0" / "0002.png"
     own.parent.mkdir()
@@ -387,3 +412,39 @@ def test_a_file_of_the_users_stays(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"0002\.png is in the way: it was not made here"):
         make_maximised(small(), [Unit("0", 2)], tmp_path, options=QUICK)
     assert own.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["maximised-7.png", "maximised.pdf", "maximised.csv", "maximised.parquet"])
+def test_figures_and_tables_of_the_users_stay(name: str, tmp_path: Path) -> None:
+    own, words = tmp_path / name, rf"{name} is in the way: it was not made here"
+    own.write_bytes(b"mine")
+    for _ in range(2):
+        with pytest.raises(OutputError, match=words):
+            make_maximised(small(), [Unit("0", 2)], tmp_path, options=QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert own.read_bytes() == b"mine"
+    own.rename(tmp_path / "mine")
+    for channels in ((2, 3), (2,)):
+        make_maximised(small(), [Unit("0", channel) for channel in channels], tmp_path, options=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (300, r"0002\.png is in the way: it was not made here, or is damaged; move it elsewhere"),
+        (-30, r"cannot read the picture .*0002\.png: .*; remove it and run the same again"),
+    ],
+)
+def test_a_damaged_picture_is_named(kept: int, words: str, tmp_path: Path) -> None:
+    network = small()
+    make_maximised(network, [Unit("0", 2)], tmp_path, options=QUICK)
+    damaged = tmp_path / "0" / "0002.png"
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    Image.new("RGB", (3, 3)).save(tmp_path / "0" / "0004.png")  # the user's own, in nobody's way
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "0001.png").write_bytes(b"none of ours")
+    with pytest.raises((ImageError, OutputError), match=words):
+        make_maximised(network, [Unit("0", 1)], tmp_path, options=QUICK)
+    damaged.unlink()
+    table = make_maximised(network, [Unit("0", 1)], tmp_path, options=QUICK)
+    assert table.column("channel").to_pylist() == [1]

@@ -326,6 +326,32 @@ def test_a_damaged_picture_is_named(study: Study, images: ImageSet) -> None:
     assert check_study(mended.path) == ()
 
 
+def test_a_truncated_picture_of_another_channel_is_named(study: Study, images: ImageSet) -> None:
+    found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("0", 1)], options=QUICK)
+    path = found.path / "small" / "pages" / "maximised" / "3" / "0002.png"
+    whole = bytes_of(found.path)
+    path.write_bytes(path.read_bytes()[:-30])
+    words = r"0002\.png is damaged; remove it and run the same again, with --unit 3:2 to have it anew"
+    with pytest.raises(StudyError, match=words):
+        add_maximised(found, NETWORK, images, [Unit("0", 1)], options=QUICK)
+    anew = add_maximised(found, NETWORK, images, [Unit("3", 2)], options=QUICK)
+    assert bytes_of(anew.path) == whole
+
+
+def test_pages_show_no_picture_that_was_removed(study: Study, images: ImageSet) -> None:
+    found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("3", 0), Unit("0", 1)], options=QUICK)
+    folder, sheets = found.path / "small" / "pages" / "maximised", found.path / "small" / "maximised"
+    before = (sheets / "3.png").read_bytes()
+    (folder / "3" / "0002.png").unlink()
+    found = add_maximised(found, NETWORK, images, [Unit("0", 1)], options=QUICK)
+    assert [(row["layer"], row["channel"]) for row in rows(found)] == [("0", 1), ("3", 0)]
+    assert (sheets / "3.png").read_bytes() != before
+    (folder / "3" / "0000.png").unlink()
+    found = add_maximised(found, NETWORK, images, [Unit("0", 1)], options=QUICK)
+    assert {path.name for path in sheets.iterdir()} == {"0.png", "0.pdf"}
+    assert check_study(found.path) == ()
+
+
 @pytest.mark.parametrize("channels", [1, 4])
 def test_pictures_of_any_channels(channels: int, tmp_path: Path) -> None:
     torch.manual_seed(4)

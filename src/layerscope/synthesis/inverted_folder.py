@@ -65,7 +65,7 @@ def make_inverted(
         check_ways(network, (network.layer(name).result for name in own))
     sides = list(zip(networks, chosen, gallery_folders([n.name for n in networks]), strict=True))
     names = picture_names([plain_name(str(path)) for path in pictures])
-    with open_shelf(Path(out)) as shelf:
+    with open_shelf(Path(out), "inverted", "inversion-errors") as shelf:
         for name, read in zip(names, read_images(pictures), strict=True):
             if isinstance(read, BadImage):
                 bad.append(read)

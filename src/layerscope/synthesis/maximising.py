@@ -279,9 +279,7 @@ def _alike(values: Tensor, each: int) -> Tensor:
 
 
 @torch.no_grad()
-def measured(
-    canvas: Canvas, channels: Sequence[int], pixels: Tensor, each: int = 1
-) -> Iterator[Maximised]:
+def measured(canvas: Canvas, channels: Sequence[int], pixels: Tensor, each: int = 1) -> Iterator[Maximised]:
     """What is reached by 8-bit pixels (rows, channels, height, width), a channel a row, ``each`` rows for one."""
     pictures = pixels.float() / 255
     wanted = torch.tensor(channels, device=canvas.network.device)[:, None]
