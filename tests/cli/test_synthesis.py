@@ -124,6 +124,8 @@ def test_what_layers_keep(tmp_path: Path) -> None:
     wanted = {f"{stem}.{kind}" for stem in ("inverted", "inversion-errors") for kind in ("png", "pdf")}
     assert made == {*wanted, "inverted.parquet", "inverted.csv"}
     assert run(*command, tmp_path / "out", "--strict").exit_code == 1
+    words = " ".join(run("invert", "--help").stdout.split())
+    assert "not 3, if any picture cannot be read, or has a layer that is zero for it." in words
 
 
 NETS = """

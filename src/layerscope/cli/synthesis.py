@@ -279,7 +279,8 @@ def invert(images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: 
 
     IMAGES are files and folders. Writes inverted.png and .pdf (per picture and network the deconvnet's
     reconstructions, and beneath a row for each start), every picture as a PNG, inversion-errors.png and .pdf, and the
-    table inverted.parquet and .csv.
+    table inverted.parquet and .csv. A second run goes on where the first stopped. Inversions of other pictures and
+    layers that are there stay; those of the same layer, made with other options, are replaced.
 
     Exit code: 0 all done, 3 done but some pictures could not be read or have layers that are zero for them, 1 failed,
     130 interrupted.
