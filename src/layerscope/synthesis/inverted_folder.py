@@ -209,11 +209,7 @@ def _invert_by(
     network, layers, place = side.network, side.layers, f"{name}/{side.folder}"
     values = network.preprocessing.apply(image)
     given = key_of(network.preprocessing.picture(values).tobytes())
-    there = {old: about for old, about in before.items() if old.startswith(f"{place}/")}
-    if any(about["input"] != given for about in there.values()):
-        raise OutputError(
-            f"{shelf.folder} has inversions of another picture called {name}; name a new folder"
-        )
+    there = _of_picture(shelf, before, place, given)
     files = folders(layer.name for layer in network.layers)
     every = [(layer, n) for layer in layers for n in range(options.starts)]
     silent = silent_layers(network, values, layers)
@@ -241,6 +237,19 @@ def _invert_by(
     return _Part(side, name, rows, _above(network, dict.fromkeys(row["layer"] for row in rows), values))
 
 
+def _of_picture(
+    shelf: Shelf, before: Mapping[str, Mapping[str, Any]], place: str, given: str
+) -> dict[str, Mapping[str, Any]]:
+    """What there is of a picture by a network. Raises OutputError where it is of another one of that name."""
+    there = {name: about for name, about in before.items() if name.startswith(f"{place}/")}
+    if any(about["input"] != given for about in there.values()):
+        name = place.split("/", maxsplit=1)[0]
+        raise OutputError(
+            f"{shelf.folder} has inversions of another picture called {name}; name a new folder"
+        )
+    return there
+
+
 def _above(network: Network, layers: Iterable[str], values: Tensor) -> Row:
     """The input and the deconvnet's reconstructions."""
     able, shown = reversible(network.graph, DECONVNET), network.preprocessing.each
@@ -259,7 +268,7 @@ def _above(network: Network, layers: Iterable[str], values: Tensor) -> Row:
 def _figures(
     shelf: Shelf, sides: Sequence[_Side], parts: Sequence[_Part], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[Page]]:
-    apart = differing(rows, _OPTIONS)
+    apart = differing(rows, [name for name in _OPTIONS if name != "starts"])  # which are seen
     grid = [row for part in parts for row in _rows(shelf, part, apart)]
     title = f"What layers of {', '.join(side.network.name for side in sides)} keep, by inversion"
     return {
@@ -279,8 +288,9 @@ def _rows(shelf: Shelf, part: _Part, apart: Sequence[str]) -> Iterator[Row]:
 
 
 def _cell(shelf: Shelf, part: _Part, row: Mapping[str, Any], apart: Sequence[str]) -> Cell:
-    """An inversion; with the name of its picture, where the input does not stand above."""
-    above = row["layer"] if part.above is not None else f"{row['layer']} of {part.picture}"
+    """An inversion; with the names of its picture and network, where the input does not stand above."""
+    alone = f"{row['layer']} of {row['picture']}, {row['network']}"
+    above = row["layer"] if part.above is not None else alone
     if row["file"] is None:
         return Cell(hatched(*part.side.network.input_shape[1:]), above, "zero for the picture")
     words = f"start {row['start'] + 1}, error {row['error']:.1%}"
