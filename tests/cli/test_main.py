@@ -244,9 +244,9 @@ def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception
         raise error
 
     monkeypatch.setattr("layerscope.zoo.loading.read_architecture", fail)
-    assert run("layers", "alexcnn", code=1).stderr.startswith(
-        "Error: there is not enough memory; take a smaller"
-    )
+    said = run("layers", "alexcnn", code=1).stderr
+    assert said.startswith("Error: there is not enough memory; take a smaller")
+    assert "--each, whichever the command has" in said
 
 
 def test_other_faults_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -11,6 +12,7 @@ from PIL import Image
 
 from layerscope import load_network
 from layerscope.cli.main import main
+from layerscope.cli.synthesis import _say_still
 from layerscope.filters.top_filters import top_filters
 from layerscope.images.sets import open_images
 from layerscope.study.check import check_study
@@ -83,10 +85,31 @@ def test_a_study_is_added_to(tmp_path: Path) -> None:
         assert len(refused.stderr.splitlines()) == 1
 
 
+def test_channels_that_only_patches_excite_are_not_called_dead(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"layer": "c3", "channel": channel, "activation": activation, "strongest": strongest}
+        for channel, activation, strongest in [(0, 0.0, None), (1, 0.0, 37.34), (2, 0.0, 9.0), (2, 1.0, 9.0)]
+    ]
+    _say_still("net", pa.Table.from_pylist(rows))
+    assert capsys.readouterr().out.splitlines() == [
+        "net: dead, nothing that was tried excites c3:0",
+        "net: not excited, but by patches (the strongest's activation): c3:1 (37.34); "
+        "give more --steps, or less --decay",
+    ]
+
+
 def test_several_networks_have_folders(tmp_path: Path) -> None:
     names = ("-n", "alexcnn", "-n", "vggcnn", "-w", "fashion", "--steps", 1, "--class", 0)
     assert run("maximise", *names, "--out", tmp_path).exit_code == 0
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"alexcnn", "vggcnn"}
+
+
+def test_what_one_network_lacks_is_said_before_any_is_made(tmp_path: Path) -> None:
+    names = ("-n", "alexcnn", "-n", "vggcnn", "-w", "fashion", "--steps", 1)
+    result = run("maximise", *names, "--unit", "c2:2", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "vggcnn has no layer 'c2'" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_layers_keep(tmp_path: Path) -> None:
@@ -101,6 +124,8 @@ def test_what_layers_keep(tmp_path: Path) -> None:
     wanted = {f"{stem}.{kind}" for stem in ("inverted", "inversion-errors") for kind in ("png", "pdf")}
     assert made == {*wanted, "inverted.parquet", "inverted.csv"}
     assert run(*command, tmp_path / "out", "--strict").exit_code == 1
+    words = " ".join(run("invert", "--help").stdout.split())
+    assert "not 3, if any picture cannot be read, or has a layer that is zero for it." in words
 
 
 NETS = """
@@ -167,6 +192,7 @@ def test_a_layer_that_is_zero_for_a_picture(tmp_path: Path) -> None:
             "--prior study takes its patches from a study; name the STUDY",
         ),
         (("--unit", "c1:0", "--images", "x"), "--images does nothing without STUDY"),
+        (("--unit", "c1:0", "--channels", "0-3"), "--channels does nothing without --layers"),
         (("--unit", "c1"), "'c1' is not LAYER:CHANNEL"),
         (("--unit", "c9:1"), "no layer 'c9'"),
         (("--unit", "c1:9999"), "channels 0 to"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from layerscope import Network, Preprocessing
-from layerscope.errors import ImageError, LayerscopeError, NetworkError
+from layerscope.errors import ImageError, LayerscopeError, NetworkError, OutputError
 from layerscope.progress import Progress
 from layerscope.synthesis import InvertOptions, invert, make_inverted
 from layerscope.synthesis.inverted_folder import zeros
@@ -164,6 +165,50 @@ def test_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert list((tmp_path / "cut").rglob("*-1.png"))
     make_inverted(networks, files, tmp_path / "cut", layers=["0", "3"], options=QUICK)
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+def test_what_another_preprocessing_made_is_not_taken(tmp_path: Path) -> None:
+    """The picture is the same in 8 bits, and yet the network is given other values."""
+    network, (file, _) = small(), saved(tmp_path / "pictures")
+    other = replace(network, preprocessing=replace(PLAIN, deviation=(0.1,) * 3))
+    make_inverted([network], [file], tmp_path / "out", layers=["0"], options=QUICK)
+    before = bytes_of(tmp_path / "out")
+    with pytest.raises(OutputError, match="not among these, or of other --mean, --dtype and so on"):
+        make_inverted([other], [file], tmp_path / "out", layers=["0"], options=QUICK)
+    assert bytes_of(tmp_path / "out") == before
+
+
+def test_a_second_run_keeps_and_lists_the_first(tmp_path: Path) -> None:
+    """But of the same picture and layer what was made in another way goes."""
+    network, (one, two) = small(), saved(tmp_path / "pictures")
+    out, alone = tmp_path / "out", InvertOptions(steps=4, starts=1)
+
+    def made(file: Path, layer: str, options: InvertOptions) -> list[tuple[object, ...]]:
+        table, _ = make_inverted([network], [file], out, layers=[layer], options=options)
+        rows = table.to_pylist()
+        pictures = {path.relative_to(out).as_posix() for path in out.glob("*/*/*.png")}
+        assert pictures == {row["file"] for row in rows}
+        assert all(np.isfinite(row["error"]) and row["network"] == "small" for row in rows)
+        return [(row["picture"], row["layer"], row["start"], row["steps"]) for row in rows]
+
+    first = [("0", "3", start, 5) for start in range(2)]
+    assert made(one, "3", QUICK) == first
+    before = bytes_of(out / "0")
+    assert made(one, "0", alone) == [("0", "0", 0, 4), *first]
+    assert made(two, "2", alone) == [("1", "2", 0, 4), ("0", "0", 0, 4), *first]
+    assert {name: bytes_of(out / "0")[name] for name in before} == before
+    assert made(one, "3", alone) == [("0", "0", 0, 4), ("0", "3", 0, 4), ("1", "2", 0, 4)]
+    photograph(7, 40).save(one)
+    with pytest.raises(OutputError, match="inversions of another picture called 0; name a new folder"):
+        made(one, "0", alone)
+
+
+def test_figures_of_the_users_stay(tmp_path: Path) -> None:
+    files, own = saved(tmp_path / "pictures"), tmp_path / "inversion-errors-3.png"
+    own.write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"inversion-errors-3\.png is in the way: it was not made here"):
+        make_inverted([small()], files, tmp_path, layers=["0"], options=QUICK)
+    assert own.read_bytes() == b"mine"
 
 
 def bright() -> Network:

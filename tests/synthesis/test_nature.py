@@ -218,6 +218,14 @@ def test_a_study_holds_them(study: Study, images: ImageSet) -> None:
     assert sheets == {"0.png", "0.pdf", "3.png", "3.pdf"}
 
 
+def test_a_channel_named_twice_is_made_once(study: Study, images: ImageSet) -> None:
+    seen: list[Progress] = []
+    units = [Unit("3", 2), Unit("3", 2, 1, 1)]
+    found = add_maximised(study, NETWORK, images, units, options=QUICK, progress=seen.append)
+    assert [(row["channel"], row["number"]) for row in rows(found)] == [(2, 0)]
+    assert seen[-1].detail == "3 of 3 steps"
+
+
 def test_more_are_added_to_what_is_there(study: Study, images: ImageSet) -> None:
     found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("0", 1)], options=QUICK)
     before = bytes_of(found.path / "small")
@@ -316,6 +324,32 @@ def test_a_damaged_picture_is_named(study: Study, images: ImageSet) -> None:
     path.unlink()
     mended = add_maximised(found, NETWORK, images, [Unit("3", 2)], options=QUICK)
     assert check_study(mended.path) == ()
+
+
+def test_a_truncated_picture_of_another_channel_is_named(study: Study, images: ImageSet) -> None:
+    found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("0", 1)], options=QUICK)
+    path = found.path / "small" / "pages" / "maximised" / "3" / "0002.png"
+    whole = bytes_of(found.path)
+    path.write_bytes(path.read_bytes()[:-30])
+    words = r"0002\.png is damaged; remove it and run the same again, with --unit 3:2 to have it anew"
+    with pytest.raises(StudyError, match=words):
+        add_maximised(found, NETWORK, images, [Unit("0", 1)], options=QUICK)
+    anew = add_maximised(found, NETWORK, images, [Unit("3", 2)], options=QUICK)
+    assert bytes_of(anew.path) == whole
+
+
+def test_pages_show_no_picture_that_was_removed(study: Study, images: ImageSet) -> None:
+    found = add_maximised(study, NETWORK, images, [Unit("3", 2), Unit("3", 0), Unit("0", 1)], options=QUICK)
+    folder, sheets = found.path / "small" / "pages" / "maximised", found.path / "small" / "maximised"
+    before = (sheets / "3.png").read_bytes()
+    (folder / "3" / "0002.png").unlink()
+    found = add_maximised(found, NETWORK, images, [Unit("0", 1)], options=QUICK)
+    assert [(row["layer"], row["channel"]) for row in rows(found)] == [("0", 1), ("3", 0)]
+    assert (sheets / "3.png").read_bytes() != before
+    (folder / "3" / "0000.png").unlink()
+    found = add_maximised(found, NETWORK, images, [Unit("0", 1)], options=QUICK)
+    assert {path.name for path in sheets.iterdir()} == {"0.png", "0.pdf"}
+    assert check_study(found.path) == ()
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -71,7 +71,8 @@ def _explained() -> Iterator[None]:
         if not no_memory(error):
             raise
         raise click.ClickException(
-            "there is not enough memory; take a smaller --input-size or --width, fewer --classes, or a smaller --batch"
+            "there is not enough memory; take a smaller --input-size, --width, --classes, --batch or --each, whichever "
+            "the command has"
         ) from error
 
 
@@ -243,9 +244,14 @@ weights_moved = click.option(
     multiple=True,
     help=f"If the study's have moved: {WEIGHTS_HELP}",
 )
-strict_option = click.option(
-    "--strict", is_flag=True, help="Exit code 1, not 3, if any picture cannot be read."
-)
+
+
+def strict(what: str) -> Callable[[Command], Command]:
+    """Whether a job fails that had to leave something out: ``what`` happened."""
+    return click.option("--strict", is_flag=True, help=f"Exit code 1, not 3, if any {what}.")
+
+
+strict_option = strict("picture cannot be read")
 
 
 def layers_option(

@@ -24,7 +24,7 @@ from layerscope.cli.options import (
     out_option,
     refuse_useless,
     say,
-    strict_option,
+    strict,
     together,
     unit_named,
     weights_option,
@@ -73,7 +73,11 @@ def _steps(default: int) -> Any:
 )
 @weights_option
 @click.option(
-    "--unit", "units", multiple=True, metavar="LAYER:CHANNEL", help="A channel; repeat it for several."
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="LAYER:CHANNEL",
+    help="A channel; repeat it for several. A position, @ROW,COLUMN, does not count.",
 )
 @layers_option(None, required=False)
 @channels_option("Of --layers.")
@@ -120,6 +124,8 @@ def maximise(study: Path | None, **options: Any) -> None:
     chosen = {name: options.pop(name) for name in ("units", "layers", "channels", "class_names")}
     if not (chosen["units"] or chosen["layers"] or chosen["class_names"]):
         raise click.UsageError("say what to excite: --unit LAYER:CHANNEL, --layers, or --class")
+    if not chosen["layers"]:
+        refuse_useless("--layers", "channels")
     own = ("prior", "steps", "seed", "each", "margin", "decay")
     how = MaximiseOptions(**{name: options.pop(name) for name in own})
     if study is None:
@@ -131,6 +137,7 @@ def maximise(study: Path | None, **options: Any) -> None:
 def _into_folder(chosen: dict[str, Any], how: MaximiseOptions, options: dict[str, Any]) -> None:
     from layerscope.progress import of
     from layerscope.synthesis import make_maximised
+    from layerscope.synthesis.maximising import check_seeds
 
     names, out = options.pop("names"), options.pop("out")
     refuse_useless("STUDY", "places")
@@ -142,19 +149,19 @@ def _into_folder(chosen: dict[str, Any], how: MaximiseOptions, options: dict[str
         )
     options.pop("places")
     read = load_networks(names, options.pop("weight_names"), options)
-    for network in read:
+    wanted = [(network, _seeds(network, chosen)) for network in read]
+    for network, seeds in wanted:
+        check_seeds(network, seeds, how, None)
+    for network, seeds in wanted:
         place = out / network.name if len(read) > 1 else out
         with progress_bar() as progress:
-            table = make_maximised(
-                network, _seeds(network, chosen), place, options=how, progress=of(network.name, progress)
-            )
+            table = make_maximised(network, seeds, place, options=how, progress=of(network.name, progress))
         say(f"{network.name}: {table.num_rows} picture{'s'[: table.num_rows != 1]}")
-        _say_dead(network.name, table)
+        _say_still(network.name, table)
         say(place / "maximised.png")
 
 
 def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, options: dict[str, Any]) -> None:
-    from layerscope.network.network import Unit
     from layerscope.progress import of
     from layerscope.study.folder import Study
     from layerscope.study.sources import images_of
@@ -172,10 +179,8 @@ def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, option
         for name, weights in networks_of(found, options["names"], options["weight_names"])
     ]
     images = images_of(found, options["places"])
-    for network in networks:
-        units = [seed for seed in _seeds(network, chosen) if isinstance(seed, Unit)]
-        if how.prior == "study":
-            units = _with_patches(Nature(found, network, images), units, chosen["units"])
+    natures = [Nature(found, network, images) for network in networks]
+    for network, units in [(nature.network, _units(nature, chosen, how)) for nature in natures]:
         with progress_bar() as progress:
             found = add_maximised(
                 found, network, images, units, options=how, progress=of(network.name, progress)
@@ -183,20 +188,42 @@ def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, option
         results = found.network(network.name)
         rows = results.table("pages/maximised")
         say(f"{network.name}: {rows.num_rows} picture{'s'[: rows.num_rows != 1]}{_paths(rows)}")
-        _say_dead(network.name, rows)
+        _say_still(network.name, rows)
         say(found.path / results.folder / "maximised")
 
 
-def _say_dead(network: str, table: pa.Table) -> None:
-    """Which channels were not excited at all."""
-    from layerscope.synthesis.maximised_folder import is_dead
+def _say_still(network: str, table: pa.Table) -> None:
+    """Which channels were not excited at all, and which by patches alone."""
+    from layerscope.synthesis.maximised_folder import is_dead, is_missed
 
-    named = [(f"{row['layer']}:{row['channel']}", is_dead(row)) for row in table.to_pylist()]
-    excited = {name for name, dead in named if not dead}  # by one of several pictures
-    dead = list(dict.fromkeys(name for name, _ in named if name not in excited))
-    if dead:
-        more = f" and {len(dead) - _NAMED} more" if len(dead) > _NAMED else ""
-        say(f"{network}: dead, nothing that was tried excites {', '.join(dead[:_NAMED])}{more}")
+    every = table.to_pylist()
+    names = [f"{row['layer']}:{row['channel']}" for row in every]
+    excited = {
+        name for name, row in zip(names, every, strict=True) if row["activation"] != 0
+    }  # by one of several
+    named = {name: row for name, row in zip(names, every, strict=True) if name not in excited}
+    if dead := [name for name, row in named.items() if is_dead(row)]:
+        say(f"{network}: dead, nothing that was tried excites {_some(dead)}")
+    if missed := [f"{name} ({row['strongest']:.4g})" for name, row in named.items() if is_missed(row)]:
+        words = "not excited, but by patches (the strongest's activation): "
+        say(f"{network}: {words}{_some(missed)}; give more --steps, or less --decay")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _units(nature: Nature, chosen: dict[str, Any], how: MaximiseOptions) -> list[Unit]:
+    """Units of a study's network; checked, before any network's pictures are made."""
+    from layerscope.network.network import Unit
+    from layerscope.synthesis.maximising import check_seeds
+
+    units = [seed for seed in _seeds(nature.network, chosen) if isinstance(seed, Unit)]
+    if how.prior == "study":
+        units = _with_patches(nature, units, chosen["units"])
+    check_seeds(nature.network, units, how, nature)
+    return units
 
 
 def _paths(rows: pa.Table) -> str:
@@ -223,7 +250,7 @@ def _with_patches(nature: Nature, units: Sequence[Unit], named: Sequence[str]) -
 
 
 def _seeds(network: Network, chosen: dict[str, Any]) -> list[Unit | Class]:
-    """Units named one by one, then those of layers, then classes; each once."""
+    """Units named one by one, then those of layers, then classes."""
     from layerscope.network.network import Unit
     from layerscope.reconstruction.descent import Class
 
@@ -232,7 +259,7 @@ def _seeds(network: Network, chosen: dict[str, Any]) -> list[Unit | Class]:
         channels = chosen["channels"] if chosen["channels"] is not None else range(layer.channels)
         found.extend(Unit(layer.name, channel) for channel in channels)
     found.extend(Class(class_named([network], text)) for text in chosen["class_names"])
-    return list(dict.fromkeys(found))
+    return found
 
 
 @click.command()
@@ -244,7 +271,7 @@ def _seeds(network: Network, chosen: dict[str, Any]) -> list[Unit | Class]:
 )
 @together(_prior(), _steps(400), _seed)
 @out_option("pictures")
-@strict_option
+@strict("picture cannot be read, or has a layer that is zero for it")
 @computing
 @building
 def invert(images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: bool, **options: Any) -> None:
@@ -252,7 +279,8 @@ def invert(images: tuple[Path, ...], names: tuple[str, ...], out: Path, strict: 
 
     IMAGES are files and folders. Writes inverted.png and .pdf (per picture and network the deconvnet's
     reconstructions, and beneath a row for each start), every picture as a PNG, inversion-errors.png and .pdf, and the
-    table inverted.parquet and .csv.
+    table inverted.parquet and .csv. A second run goes on where the first stopped. Inversions of other pictures and
+    layers that are there stay; those of the same layer, made with other options, are replaced.
 
     Exit code: 0 all done, 3 done but some pictures could not be read or have layers that are zero for them, 1 failed,
     130 interrupted.

@@ -83,5 +83,5 @@ def read_sprite(path: Path) -> Pixels:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(
-            f"cannot read the portrait {path}: {said(error)}; remove it and run the same again"
+            f"cannot read the picture {path}: {said(error)}; remove it and run the same again"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -16,7 +17,13 @@ from layerscope.errors import OutputError
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Told
 from layerscope.reconstruction.descent import Class
-from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
+from layerscope.synthesis.maximising import (
+    Maximised,
+    MaximiseOptions,
+    check_seeds,
+    each_once,
+    stream_maximised,
+)
 from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
@@ -48,14 +55,16 @@ def make_maximised(
 
     Writes a PNG for each, the table ``maximised`` (Parquet and CSV) and pages of all (PNG and PDF). Those of other
     channels that are there are kept and listed too; of these ones they are replaced if made with other options.
-    Returns the table: a row for each picture, those of ``seeds`` first, fields as of `Maximised` and
-    `MaximiseOptions`. Raises what `maximise` does; OutputError, also of a folder with another network's pictures.
+    Returns the table: a row for each picture, those of ``seeds`` first, each once, fields as of `Maximised` and
+    `MaximiseOptions`. Raises what `maximise` does; OutputError, also of a folder with another network's pictures, or
+    with a damaged one.
     """
     options = options or MaximiseOptions()
     check_seeds(network, seeds, options, None)
-    with open_shelf(Path(out)) as shelf:
+    seeds = each_once(network, seeds)
+    with open_shelf(Path(out), "maximised") as shelf:
         made_of = key_of(network.graph.digest, network.preprocessing.about())
-        before = _there(shelf, made_of)
+        before = _there(shelf, network, made_of)
         names = [names_of(network, seed, options.each) for seed in seeds]
         parts = [(made_of, astuple(options), several[0]) for several in names]
         found = {
@@ -78,9 +87,10 @@ def make_maximised(
         return table
 
 
-def _there(shelf: Shelf, made_of: str) -> dict[str, Mapping[str, Any]]:
-    """What is there of earlier runs, by name. Raises OutputError where that is another network's."""
-    found = shelf.there()
+def _there(shelf: Shelf, network: Network, made_of: str) -> dict[str, Mapping[str, Any]]:
+    """What is there of earlier runs, by name. Raises OutputError where that is another network's, or damaged."""
+    places = "|".join(map(re.escape, _folders(network).values()))
+    found = shelf.there("*/*", rf"({places})/\d{{4,}}(-\d+)?")
     if any(about.get("network") != made_of for about in found.values()):
         raise OutputError(
             f"{shelf.folder} has pictures of another network, or of other --mean, --dtype and so on, or of an earlier "
@@ -118,13 +128,18 @@ def _listed(pictures: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any
     yield from ({**about, "file": f"{name}.png"} for name, about in pictures.items())
 
 
+def _folders(network: Network) -> Mapping[str, str]:
+    """The folder of each layer's pictures, and of the classes'."""
+    return folders(["classes", *(one.name for one in network.layers)])
+
+
 def names_of(network: Network, seed: Unit | Class, each: int) -> list[str]:
     """Of the pictures of one seed, below the folder, without ending."""
     if isinstance(seed, Class):
         layer, channel = "classes", seed.index
     else:
         layer, channel = network.layer(seed.layer).name, seed.channel
-    folder = folders(["classes", *(one.name for one in network.layers)])[layer]
+    folder = _folders(network)[layer]
     return [f"{folder}/{channel:04d}" + (f"-{number + 1}" if each > 1 else "") for number in range(each)]
 
 
@@ -163,27 +178,46 @@ def _caption(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def differing(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def differing(rows: Sequence[Mapping[str, Any]], options: Iterable[str] = tuple(OPTIONS)) -> list[str]:
     """Options that not all of the pictures were made with alike."""
-    return [name for name in OPTIONS if len({row[name] for row in rows}) > 1]
+    return [name for name in options if len({row[name] for row in rows}) > 1]
 
 
 def steps_of(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many steps pictures were made in, in words."""
-    return " or ".join(map(str, sorted({row["steps"] for row in rows}))) + " steps"
+    counts = sorted({row["steps"] for row in rows})
+    return f"{' or '.join(map(str, counts))} step{'s'[: counts != [1]]}"
 
 
 def is_dead(row: Mapping[str, Any]) -> bool:
-    """Whether a channel was not excited at all."""
+    """Whether nothing excites a channel, a study's patches neither."""
+    return _is_still(row) and not row.get("strongest")
+
+
+def is_missed(row: Mapping[str, Any]) -> bool:
+    """Whether a picture does not excite a channel that a study's patches do."""
+    return _is_still(row) and not is_dead(row)
+
+
+def _is_still(row: Mapping[str, Any]) -> bool:
     return row["layer"] is not None and row["activation"] == 0
 
 
-def dead_explained(rows: Iterable[Mapping[str, Any]]) -> str:
-    """What a page says where any of its pictures is of such a channel."""
-    return " Dead: nothing that was tried excites it." if any(map(is_dead, rows)) else ""
+def dead_explained(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What a page says where any of its pictures does not excite its channel."""
+    dead = " Dead: nothing that was tried excites it." if any(map(is_dead, rows)) else ""
+    missed = (
+        " Not excited: patches excite it; more steps may, or less decay." if any(map(is_missed, rows)) else ""
+    )
+    return dead + missed
 
 
 def said(row: Mapping[str, Any], apart: Iterable[str], more: str = "") -> str:
     """What stands beneath a picture: its activation, ``more``, and options that tell it from others."""
-    reached = "dead" if is_dead(row) else f"{row['activation']:.4g}{more}"
-    return reached + "".join(f"; {name} {row[name]}" for name in apart)
+    still = "dead" if is_dead(row) else "not excited" if is_missed(row) else None
+    return (still or f"{row['activation']:.4g}{more}") + options_said(row, apart)
+
+
+def options_said(row: Mapping[str, Any], apart: Iterable[str]) -> str:
+    """Options of a picture that tell it from others."""
+    return "".join(f"; {name} {row[name]}" for name in apart)

@@ -21,7 +21,7 @@ from layerscope.filters.top_filters import Filter
 from layerscope.images.sets import ImageSet
 from layerscope.network.network import Network, Unit
 from layerscope.progress import Told
-from layerscope.reconstruction.descent import reversible
+from layerscope.reconstruction.descent import Class, reversible
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.study.folder import Study
 from layerscope.study.steps import OpenStep
@@ -35,7 +35,13 @@ from layerscope.synthesis.maximised_folder import (
     said,
     steps_of,
 )
-from layerscope.synthesis.maximising import Maximised, MaximiseOptions, check_seeds, stream_maximised
+from layerscope.synthesis.maximising import (
+    Maximised,
+    MaximiseOptions,
+    check_seeds,
+    each_once,
+    stream_maximised,
+)
 from layerscope.synthesis.nature import Nature
 
 STEP = "pages/maximised"
@@ -63,24 +69,27 @@ def add_maximised(
     """The study with pictures that excite channels most, and pages of each layer that show them beside patches.
 
     Those of other channels that are there are kept, and of these channels those made with the same options; with other
-    options they are replaced. Raises what `maximise` does; StudyError for a network that is not the study's.
+    options they are replaced. Raises what `maximise` does; StudyError for a network that is not the study's, and for a
+    damaged picture of another channel.
     """
     options = options or MaximiseOptions()
     made = _Made(Nature(study, network, images), options)
     check_seeds(network, units, options, made.nature)
+    seeds = each_once(network, units)
     with study.open_step(STEP, network=network.name, options={"format": _FORMAT}) as step:
         names = {
-            (place, n): name for place, unit in enumerate(units) for n, name in enumerate(made.names(unit))
+            (place, n): name for place, seed in enumerate(seeds) for n, name in enumerate(made.names(seed))
         }
+        made.check(step, seeds)
         missing = {key for key, name in names.items() if not made.holds(step, name)}
         have = [
             place
-            for place in range(len(units))
+            for place in range(len(seeds))
             if all((place, n) not in missing for n in range(options.each))
         ]
         step.expect(names[key] for key in sorted(missing))
         for place, one in stream_maximised(
-            network, units, options=options, nature=made.nature, have=have, progress=progress
+            network, seeds, options=options, nature=made.nature, have=have, progress=progress
         ):
             if (place, one.number) in missing:
                 about = {**about_picture(network, one, options), "dtype": made.dtype, **made.path(one)}
@@ -127,9 +136,28 @@ class _Made:
         path, natural = self.nature.path(canvas, one.seed.channel, one.pixels) or (None, None)
         return {"path": path, "natural_path": natural}
 
-    def names(self, unit: Unit) -> list[str]:
+    def check(self, step: OpenStep, seeds: Sequence[Unit | Class]) -> None:
+        """Raise StudyError for a picture of another channel that is damaged; one that was removed is no fault."""
+        anew = {_stem(self.names(seed)[0]) for seed in seeds}
+        for name in sorted({*step.names(), *step.held()}):
+            path = step.place(name)
+            if not name.startswith(f"{STEP}/") or _stem(name) in anew or not path.exists():
+                continue
+            if not step.whole(name) or "activation" not in read_about(path):
+                raise StudyError(
+                    f"{path} is damaged; remove it and run the same again, "
+                    f"with --unit {self._unit(name)} to have it anew"
+                )
+
+    def _unit(self, name: str) -> Unit:
+        """Whose picture a file is."""
+        stem = _stem(name)
+        every = (Unit(layer.name, int(stem.rpartition("/")[2])) for layer in self.network.layers)
+        return next(unit for unit in every if _stem(self.names(unit)[0]) == stem)
+
+    def names(self, seed: Unit | Class) -> list[str]:
         """Files of a channel's pictures."""
-        return [f"{STEP}/{name}.png" for name in names_of(self.network, unit, self.options.each)]
+        return [f"{STEP}/{name}.png" for name in names_of(self.network, seed, self.options.each)]
 
     def finish(self, step: OpenStep, now: set[str]) -> None:
         """Draw the pages of the layers of this run, write the table, list all in the manifest."""
@@ -139,10 +167,13 @@ class _Made:
         rows = sorted(kept.values(), key=self._order)
         listed = step.names()
         changed = {row["layer"] for name, row in kept.items() if name in now or name not in listed}
+        changed |= {
+            self._unit(name).layer for name in listed if name.startswith(f"{STEP}/") and name not in kept
+        }
         sheets = [
             name for name in listed if name.startswith(f"{_SHEETS}/") and not self._sheet(changed, name)
         ]
-        for layer in sorted(changed):
+        for layer in sorted(changed & {row["layer"] for row in rows}):
             step.put_all(self._pages(step, [row for row in rows if row["layer"] == layer]))
         step.put(STEP, pa.Table.from_pylist(rows, _SCHEMA))
         step.finish([*kept, *sheets])
@@ -150,8 +181,6 @@ class _Made:
     def _row(self, step: OpenStep, name: str) -> dict[str, Any]:
         """Of the table, by what a picture says of itself."""
         about = read_about(step.place(name))
-        if "activation" not in about:
-            raise StudyError(f"{step.place(name)} is damaged; remove it and run the same again")
         patches = self.nature.filter(Unit(about["layer"], about["channel"])).patches
         return {
             **about,
@@ -189,6 +218,11 @@ class _Made:
         title = f"{self.network.name}, {layer.name}: what excites its channels most"
         pages = picture_pages(title, _caption(rows), grid, _SIDE, alike=True)
         yield from pages_as_files(pages, f"{_SHEETS}/{self.folders[layer.name]}")
+
+
+def _stem(name: str) -> str:
+    """What the files of all pictures of a channel begin with."""
+    return re.sub(r"(-\d+)?\.png$", "", name)
 
 
 def _shown(sitting: Sitting, one: Filter, panels: Sequence[Panel]) -> list[list[Cell]]:

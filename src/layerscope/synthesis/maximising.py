@@ -139,6 +139,15 @@ def check_seeds(
         nature.check(seeds)
 
 
+def each_once(network: Network, seeds: Iterable[Unit | Class]) -> list[Unit | Class]:
+    """The seeds, each once: by the layer's own name, and without a unit's position, which does not count."""
+    plain = (
+        Unit(network.layer(seed.layer).name, seed.channel) if isinstance(seed, Unit) else seed
+        for seed in seeds
+    )
+    return list(dict.fromkeys(plain))
+
+
 def check_ways(network: Network, tops: Iterable[int]) -> None:
     """Raise NetworkError for a network that computes too coarsely for small steps, UnsupportedOperationError where an
     operation between one of these and the pixels has no derivative, or one that is zero."""
@@ -213,7 +222,7 @@ def _climb(
 
     pace = Pace(options.steps, options.rate, _CALM, _LAST)
     made = lowered(pixels, loss, pace, lambda: done(len(channels)))
-    for place, one in enumerate(measured(canvas, chosen, made)):
+    for place, one in enumerate(measured(canvas, chosen, made, options.each)):
         yield place // options.each, one
 
 
@@ -270,8 +279,8 @@ def _alike(values: Tensor, each: int) -> Tensor:
 
 
 @torch.no_grad()
-def measured(canvas: Canvas, channels: Sequence[int], pixels: Tensor) -> Iterator[Maximised]:
-    """What is reached by 8-bit pixels (rows, channels, height, width), a channel a row; numbered for each channel."""
+def measured(canvas: Canvas, channels: Sequence[int], pixels: Tensor, each: int = 1) -> Iterator[Maximised]:
+    """What is reached by 8-bit pixels (rows, channels, height, width), a channel a row, ``each`` rows for one."""
     pictures = pixels.float() / 255
     wanted = torch.tensor(channels, device=canvas.network.device)[:, None]
 
@@ -281,10 +290,8 @@ def measured(canvas: Canvas, channels: Sequence[int], pixels: Tensor) -> Iterato
 
     values = reached(pictures)
     shares = torch.stack([reached(move.of(pictures)) for move in neighbours(4.0, 0.05)]) / values
-    counts: dict[int, int] = {}
     for row, channel in enumerate(channels):
-        number = counts[channel] = counts.get(channel, -1) + 1
         own = shares[:, row]
         moved = (float(own.min()), float(own.mean())) if values[row] > 0 else None
         shown = pixels[row].permute(1, 2, 0).numpy()
-        yield Maximised(canvas.seed(channel), number, shown, float(values[row]), moved)
+        yield Maximised(canvas.seed(channel), row % each, shown, float(values[row]), moved)

@@ -105,13 +105,16 @@ def lowered(
     pixels: Pixels, loss: Callable[[int, Tensor], Tensor], pace: Pace, done: Callable[[], object]
 ) -> Tensor:
     """The pictures in 8 bits, on the CPU, changed so that the loss of (step, pictures) falls; ``done`` is told of each
-    step. Raises LayerscopeError where a derivative is not finite."""
+    step. Raises LayerscopeError where the loss or a derivative is not finite."""
     descent = torch.optim.Adam([pixels.parameters], pace.rate)
     for step in range(pace.steps):
         descent.param_groups[0]["lr"] = pace.rate_at(step)
         descent.zero_grad()
         with float32():
-            loss(step, pixels.pictures()).backward()  # type: ignore[no-untyped-call]
+            lost = loss(step, pixels.pictures())
+            if not step and lost.isnan():
+                raise LayerscopeError("the network gives NaN: its weights are not finite; give others")
+            lost.backward()  # type: ignore[no-untyped-call]
         descent.step()
         done()
     found = pixels.pictures().detach()
