@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from layerscope.errors import LayerscopeError, TrainingError
+from layerscope.errors import LayerscopeError
 
 T = TypeVar("T")
 
@@ -62,13 +62,10 @@ class Processes:
         except LayerscopeError as error:
             refused.append(error)
         for found in self.gathered(refused):
-            self._raise(found)
+            self.refuse(found)
 
-    def refuse(self, why: str) -> NoReturn:
-        """Raise a TrainingError, as all processes do here."""
-        self._raise(TrainingError(why))
-
-    def _raise(self, error: LayerscopeError) -> NoReturn:
+    def refuse(self, error: LayerscopeError) -> NoReturn:
+        """Raise what all processes raise here; the first one says it."""
         error.said_elsewhere = not self.first
         raise error
 

@@ -158,10 +158,8 @@ class _Training:
 
     def _refuse_divergence(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
-            self.processes.refuse(
-                f"the loss is {loss:g} at step {step}: it does not converge; begin anew in another folder with a lower "
-                "--rate"
-            )
+            advice = "it does not converge; begin anew in another folder with a lower --rate"
+            self.processes.refuse(TrainingError(f"the loss is {loss:g} at step {step}: {advice}"))
 
     # ------------------------------------------------------------------ what is told and kept
 
@@ -192,7 +190,7 @@ class _Training:
         *totals, seen = sums
         if not seen:
             none = f"no picture of epoch {len(self.log) + 1} could be read, the last of them: {self.bad[-1]}"
-            self.processes.refuse(f"{images.description}: {none}")
+            self.processes.refuse(TrainingError(f"{images.description}: {none}"))
         return [total / seen for total in totals]
 
     def _validate(self, epoch: int) -> dict[str, float]:
