@@ -6,6 +6,8 @@ from pathlib import Path
 class LayerscopeError(Exception):
     """Base of every error that layerscope raises on purpose; the command line prints it as one line."""
 
+    said_elsewhere = False  #: by another process of the same command, which was refused alike
+
 
 class NetworkError(LayerscopeError):
     """A network cannot be found, built, read or asked for what it does not have."""

@@ -90,3 +90,15 @@ def test_centred_batches_have_every_picture_once(images: ImageSet) -> None:
     assert torch.cat([batch.labels for batch in found]).tolist() == list(images.labels or ())
     expected = SMALL.apply(images.load(8).image)
     assert torch.equal(found[1].pictures[1], expected)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_processes_share_the_centred_pictures(images: ImageSet, parts: int) -> None:
+    """Each picture is seen by one of them, in batches no larger than those of a step; a share may be empty."""
+    batches = Batches(images, SMALL, 24, seed=0, parts=parts)
+    shares = [list(replace(batches, part=part).centred()) for part in range(parts)]
+    assert {len(batch.labels) for share in shares for batch in share} <= set(range(1, 24 // parts + 1))
+    assert [bool(share) for share in shares] == [part * (24 // parts) < len(images) for part in range(parts)]
+    seen = torch.cat([batch.pictures for share in shares for batch in share])
+    whole = torch.cat([batch.pictures for batch in Batches(images, SMALL, 4, seed=0).centred()])
+    assert sorted(seen.flatten(1).sum(1).tolist()) == sorted(whole.flatten(1).sum(1).tolist())

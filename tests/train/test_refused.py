@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layerscope import load_network
-from layerscope.errors import ImageError, TrainingError
+from layerscope.errors import ImageError, TrainingError, WeightsError
 from layerscope.images.sets import ImageSet, open_images
 from layerscope.network.source import Options
+from layerscope.train.batches import check_labels
 from layerscope.train.plan import BEGUN, STEPS
 from layerscope.train.training import ABOUT, CHECKPOINT, WEIGHTS, _Training, train_network
+from layerscope.zoo.shipped import SHIPPED
 from tests.support.classes import write_classes
 from tests.train.test_training import RECIPE, Small, options, refused, small
 
@@ -151,7 +155,135 @@ def test_a_folder_among_the_classes(place: str, tmp_path: Path) -> None:
     assert not (folder / place).exists()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 0}, {"batch": 0}, {"batch": 2.5}, {"momentum": -1}, {"decay": -1}, {"smoothing": 2.0}],
+    ids=str,
+)
+def test_recipes_that_are_none(changes: dict[str, Any], images: ImageSet, tmp_path: Path) -> None:
+    ((name, value),) = changes.items()
+    said = refused(images, tmp_path / "out", recipe=replace(RECIPE, **changes))
+    assert said.removeprefix("--").startswith(f"{name} {value} cannot be; give a ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"workers": 0}, {"dtype": torch.int32}, {"dtype": torch.float64}], ids=str
+)
+def test_options_that_are_none(changes: dict[str, Any], images: ImageSet, tmp_path: Path) -> None:
+    ((name, value),) = changes.items()
+    assert refused(images, tmp_path / "out", **changes).startswith(f"--{name} {value} cannot be; give ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_set_of_pictures(images: ImageSet, tmp_path: Path) -> None:
+    for given, validation in (("classes", None), (images, "classes")):
+        with pytest.raises(
+            TrainingError, match="a str is no set of pictures; give what open_images makes of it"
+        ):
+            train_network(small(), given, tmp_path / "out", options=options(), validation=validation)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_without_weights(images: ImageSet, tmp_path: Path) -> None:
+    fixed = small().requires_grad_(False)
+    for module, name in (
+        (fixed, "Small"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), "Sequential"),
+    ):
+        said = of(module, images, tmp_path / "out")
+        assert said == f"{name} has no weights that can be trained; give another network"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_label_far_beyond_the_others(images: ImageSet) -> None:
+    """It is named without a list of all the numbers below it."""
+    tracemalloc.start()
+    with pytest.raises(TrainingError, match="no picture of class 1; add some, or take the class out"):
+        check_labels(replace(images, labels=(0, 10**6) * 9, classes=None))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+# ------------------------------------------------------------------ weights to begin from
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "fashion", "folder"])
+def test_weights_that_are_no_file(
+    weights: str, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WeightsError) as caught:
+        train_network("resnet18", images, "out", options=options(weights=weights))
+    assert (
+        str(caught.value)
+        == f"{weights} is no file of weights to begin from; give a .safetensors or .pth file"
+    )
+
+
+def test_the_weights_that_come_with_the_package_can_be_begun_from(tmp_path: Path) -> None:
+    images = open_images(write_classes(tmp_path / "classes", each=1, classes=10), labels="folders")
+    build, recipe = Options(width=0.25, input_size=64, channels=1), replace(RECIPE, epochs=1, batch=10)
+    settings = options(build=build, recipe=recipe, weights="fashion", keep=(0,))
+    made = train_network("alexcnn", images, tmp_path / "out", options=settings)
+    begun = load_file(made.path / STEPS / "00000000.safetensors")
+    for name, tensor in load_file(SHIPPED[0].path).items():
+        assert torch.equal(begun[name], tensor.float())
+
+
+# ------------------------------------------------------------------ what is measured
+
+
+def test_validation_pictures_that_cannot_be_read(images: ImageSet, tmp_path: Path) -> None:
+    """They are named; where none can be read, there is no error to tell of."""
+    folder = write_classes(tmp_path / "shown")
+    (folder / "class1" / "2.png").write_bytes(b"no picture")
+    shown = open_images(folder, labels="folders")
+    made = train_network(small(), images, tmp_path / "some", options=options(), validation=shown)
+    (bad,) = made.bad
+    assert bad.startswith("class1/2.png: no picture")
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(
+        TrainingError, match=r"shown: no picture of epoch 1 could be read, .*class\d/\d\.png: no pict"
+    ):
+        train_network(small(), images, tmp_path / "none", options=options(), validation=shown)
+    assert not (tmp_path / "none" / "log.csv").exists()
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_the_last_step_is_looked_at(validated: bool, images: ImageSet, tmp_path: Path) -> None:
+    """Nothing is published of a training whose only step leads to numbers that are none, however often it is run."""
+    settings = options(recipe=replace(RECIPE, epochs=1, batch=18, rate=1e38))
+    out, said = tmp_path / "out", list[str]()
+    for _ in range(2):
+        with pytest.raises(
+            TrainingError, match=r"the loss is (nan|inf) at step 1: it does not converge; "
+        ) as caught:
+            train_network(small(), images, out, options=settings, validation=images if validated else None)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert {path.name for path in out.iterdir()} == {BEGUN, "lock", CHECKPOINT}
+
+
 # ------------------------------------------------------------------ a folder that was begun
+
+
+def test_a_checkpoint_of_something_else(images: ImageSet, tmp_path: Path) -> None:
+    """Of another training, or the weights of the same: neither is gone on from."""
+    alike = options(recipe=replace(RECIPE, rate=1e30))
+    for name, settings in (("one", alike), ("other", replace(alike, seed=1))):
+        with pytest.raises(TrainingError, match="does not converge"):
+            train_network(small(), images, tmp_path / name, options=replace(settings, keep=(0,)))
+    out = tmp_path / "one"
+    for foreign in (tmp_path / "other" / CHECKPOINT, out / STEPS / "00000000.safetensors"):
+        shutil.copy(foreign, out / CHECKPOINT)
+        said = refused(images, out, recipe=alike.recipe, keep=(0,))
+        assert said == (
+            f"{out / CHECKPOINT} is not a checkpoint of this training; remove it and run the same again: it begins anew"
+        )
 
 
 def test_the_first_difference_is_named_wherever_it_stands(images: ImageSet, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from layerscope.network.source import Options
 from layerscope.progress import Progress
 from layerscope.train.plan import STEPS, TrainOptions
 from layerscope.train.recipes import RECIPES, Recipe, falling, one_cycle
-from layerscope.train.training import CHECKPOINT, WEIGHTS, train_network
+from layerscope.train.training import CHECKPOINT, WEIGHTS, _Training, train_network
 from layerscope.zoo.loading import build_module
 from layerscope.zoo.trained import described
 from tests.oracles.train.loop import train as plainly
@@ -361,9 +361,30 @@ def test_parameters_with_two_names_are_kept_under_both(images: ImageSet, tmp_pat
     assert torch.equal(found["last.weight"], load_file(alone.weights)["last.weight"])
 
 
-def test_tensorboard(images: ImageSet, tmp_path: Path) -> None:
-    made = train_network(small(), images, tmp_path / "out", options=options(tensorboard=True))
-    assert list((made.path / "tensorboard").glob("events*"))
+def test_tensorboard(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file, with each epoch once, though it was killed before the checkpoint of one."""
+    save, killed = _Training._save, list[int]()
+
+    def stopped(self: _Training) -> None:
+        if len(self.log) == 2 and not killed:
+            killed.append(self.step)
+            raise StoppedError
+        save(self)
+
+    monkeypatch.setattr(_Training, "_save", stopped)
+    settings = options(tensorboard=True)
+    with pytest.raises(StoppedError):
+        train_network(small(), images, tmp_path / "out", options=settings)
+    made = train_network(small(), images, tmp_path / "out", options=settings)
+    (file,) = (made.path / "tensorboard").iterdir()
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = reading.EventAccumulator(str(file))
+    events.Reload()
+    losses = events.Scalars("loss")
+    assert [event.step for event in losses] == [4, 8, 12]
+    assert [event.value for event in losses] == pytest.approx(made.log["loss"].to_pylist())
+    seconds = made.log["seconds"].to_pylist()
+    assert losses[2].wall_time - losses[0].wall_time == pytest.approx(seconds[2] - seconds[0], abs=1e-3)
 
 
 def test_what_cannot_be_read_at_all_is_not_trained_on(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except LayerscopeError as error:
+        if error.said_elsewhere:
+            raise click.exceptions.Exit(1) from error
         raise click.ClickException(one_line(str(error))) from error
     except click.exceptions.NoArgsIsHelpError:
         raise

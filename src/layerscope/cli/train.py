@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ from layerscope.errors import one_line
     help="Whether pictures are mirrored half of the times: not where left and right differ, as in letters; "
     "default: the recipe's.",
 )
-@click.option("--weights", "-w", help="A file of weights to begin from; random unless given.")
+@click.option("--weights", "-w", help="A file of weights to begin from, or fashion; random unless given.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order and crops."
 )
@@ -99,10 +100,13 @@ def train(network: str, images: tuple[Path, ...], out: Path, **options: Any) -> 
     labels = options["labels"]
     pictures = open_images(list(images), labels=labels)
     validation = open_images(list(options["validation"]), labels=labels) if options["validation"] else None
-    with progress_bar() as progress:
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun; it speaks for all
+    with progress_bar(disable=None if first else True) as progress:
         made = train_network(
             network, pictures, out, options=_options(options), validation=validation, progress=progress
         )
+    if not first:
+        return
     for reason in made.bad:
         say(one_line(f"skipped {reason}"), err=True)
     last = made.log.slice(made.log.num_rows - 1).to_pylist()[0]

@@ -66,9 +66,13 @@ class Batches:
         yield from self._made(list(whole[first:, self.part :: self.parts]), draws)
 
     def centred(self) -> Generator[Batch, None, None]:
-        """All pictures in their order, each by its centre alone; the last batch may be smaller."""
-        places = np.arange(len(self.images))
-        yield from self._made(np.array_split(places, range(self.batch, len(places), self.batch)), None)
+        """All pictures in their order, each by its centre alone; the last batch may be smaller.
+
+        Of several processes each has every so-manieth batch, of as many pictures as it trains on at once.
+        """
+        places, size = np.arange(len(self.images)), self.batch // self.parts
+        rows = np.array_split(places, range(size, len(places), size))
+        yield from self._made(rows[self.part :: self.parts], None)
 
     def _made(
         self, rows: Sequence[npt.NDArray[np.int64]], draws: _Draws | None
@@ -135,8 +139,9 @@ def check_labels(images: ImageSet, classes: int | None = None) -> int:
         raise TrainingError(f"{where}: 1 class; there is nothing to tell apart")
     if classes is not None and count > classes:
         raise TrainingError(f"{where}: {count} classes, and {classes} in the set that is trained on")
-    empty = sorted(set(range(count)) - set(images.labels))
-    if classes is None and empty:
-        name = empty[0] if images.classes is None else images.classes[empty[0]]
+    there = set(images.labels)
+    if classes is None and len(there) < count:
+        empty = next(label for label in range(count) if label not in there)
+        name = empty if images.classes is None else images.classes[empty]
         raise TrainingError(f"{where}: no picture of class {name}; add some, or take the class out")
     return count

@@ -37,16 +37,20 @@ class Checkpoint:
         save_tensors(path, tensors, self.counters)
 
     @classmethod
-    def load(cls, path: Path) -> Checkpoint:
-        """Read it again. Raises TrainingError if it is damaged."""
+    def load(cls, path: Path, run: str) -> Checkpoint:
+        """Read it again. Raises TrainingError if it is damaged, or not the checkpoint of this ``run``."""
         try:
             with safe_open(path, "pt") as file:
-                counters = json.loads((file.metadata() or {})[_ABOUT])
+                counters = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise TrainingError(
                 f"{path} is damaged: {named(error)}; remove it and run the same again: it begins anew"
             ) from error
+        if not isinstance(counters, dict) or counters.get("checkpoint_of") != run:
+            raise TrainingError(
+                f"{path} is not a checkpoint of this training; remove it and run the same again: it begins anew"
+            )
         return cls(_those(tensors, _MODULE), _those(tensors, _MOMENTUM), counters)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
 
+from layerscope.disk.whole import folder_written_whole
 from layerscope.errors import TrainingError
 
 VALIDATED = ("validation_loss", "validation_error", "validation_top5_error")  #: the columns of a validation
@@ -27,11 +29,13 @@ def check_tensorboard() -> None:
         )
 
 
-def write_events(folder: Path, row: Mapping[str, float | None]) -> None:
-    """A row of the log, for TensorBoard."""
+def write_events(folder: Path, log: Sequence[Mapping[str, float]]) -> None:
+    """The log, whose last row is of now, as TensorBoard's events: one file, in place of an earlier one."""
     from torch.utils.tensorboard import SummaryWriter  # nobody else needs it
 
-    with SummaryWriter(folder) as writer:
-        for name, value in row.items():
-            if value is not None and name not in ("epoch", "step"):
-                writer.add_scalar(name, value, int(row["step"] or 0))
+    began = time.time() - log[-1]["seconds"]
+    with folder_written_whole(folder) as partial, SummaryWriter(partial) as writer:
+        for row in log:
+            for name, value in row.items():
+                if name not in ("epoch", "step"):
+                    writer.add_scalar(name, value, int(row["step"]), began + row["seconds"])

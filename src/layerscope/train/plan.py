@@ -29,9 +29,9 @@ from layerscope.train.batches import Batches, check_labels
 from layerscope.train.processes import Processes
 from layerscope.train.recipes import RECIPES, Recipe
 from layerscope.zoo.loading import build_module
-from layerscope.zoo.states import fit_state, load_state
 
 BEGUN = "begun.json"
+_DTYPES = (torch.float32, torch.bfloat16)
 STEPS = "steps"  #: the folder of weights that were kept on the way
 
 
@@ -39,8 +39,8 @@ STEPS = "steps"  #: the folder of weights that were kept on the way
 class TrainOptions:
     """How to train. ``keep``: after how many epochs the weights are kept as they are then; parts of one, and 0, too.
 
-    ``interval``: seconds of training that a killed run loses at most. ``weights``: a file to begin from, else random.
-    ``tensorboard``: whether the log is also written for it.
+    ``interval``: seconds of training that a killed run loses at most. ``weights``: a file to begin from, or
+    ``fashion``; else random. ``tensorboard``: whether the log is also written for it.
     """
 
     recipe: Recipe = RECIPES["short"]
@@ -87,18 +87,20 @@ class Plan:
     @cached_property
     def module(self) -> tuple[nn.Module, Preprocessing]:
         """The network as it is before the first step."""
-        module, preprocessing = build_module(self.given, options=self.build, seed=self.options.seed)
-        if self.options.weights is not None:
-            fit_state(module, load_state(self.options.weights), source=self.options.weights)
-        return module, preprocessing
+        options = self.options
+        return build_module(self.given, options.weights, options=self.build, seed=options.seed)
+
+    @cached_property
+    def run(self) -> str:
+        """What it is called: the SHA-256 of all that it is of."""
+        return hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
 
     @property
     def about(self) -> dict[str, Any]:
         """What the file of the weights says of itself."""
         classes = None if self.images.classes is None else list(self.images.classes)
         kept = ("network", "build", "preprocessing", "recipe", "seed", "dtype")
-        run = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
-        return {**{name: self.inputs[name] for name in kept}, "classes": classes, "run": run}
+        return {**{name: self.inputs[name] for name in kept}, "classes": classes, "run": self.run}
 
     def refuse_other_surroundings(self) -> None:
         """Raise TrainingError if it was begun with other software or on another machine: its last bits would differ."""
@@ -185,21 +187,32 @@ class Plan:
                     f"the classes of {self.validation.description} are not called as those of "
                     f"{self.images.description}; name them alike"
                 )
-        if not (
-            self.out / BEGUN
-        ).exists():  # a forward of another module: what it draws and counts is not ours
-            module = (
-                build_module(self.given, options=self.build, seed=options.seed)[0].to(self.device).train()
-            )
+        if not any(parameter.requires_grad for parameter in self.module[0].parameters()):
+            raise TrainingError(f"{self.spec} has no weights that can be trained; give another network")
+        if not (self.out / BEGUN).exists():  # of another module: what a forward draws and counts is not ours
+            module, _ = build_module(self.given, options=self.build, seed=options.seed)
             with torch.no_grad():
-                self.scores(module, torch.zeros(min(2, batch // processes), *self.module[1].shape))
+                pictures = torch.zeros(min(2, batch // processes), *self.module[1].shape)
+                self.scores(module.to(self.device).train(), pictures)
 
     def _check_numbers(self) -> None:
         options, recipe = self.options, self.options.recipe
+        for images in (self.images, self.validation):
+            if not isinstance(images, ImageSet | None):
+                raise TrainingError(
+                    f"a {type(images).__name__} is no set of pictures; give what open_images makes of it"
+                )
         for name, value, fits, wanted in (
+            ("--epochs", recipe.epochs, _whole(recipe.epochs, 1), "a whole number from 1"),
+            ("--batch", recipe.batch, _whole(recipe.batch, 1), "a whole number from 1"),
+            ("--workers", options.workers, _whole(options.workers, 1), "a whole number from 1"),
+            ("--seed", options.seed, _whole(options.seed, 0), "a whole number from 0, below 2**63"),
             ("--rate", recipe.rate, 0 < recipe.rate < math.inf, "a number above 0"),
+            ("momentum", recipe.momentum, 0 <= recipe.momentum < math.inf, "a number from 0"),
+            ("decay", recipe.decay, 0 <= recipe.decay < math.inf, "a number from 0"),
+            ("smoothing", recipe.smoothing, 0 <= recipe.smoothing < 1, "a number from 0, below 1"),
             ("--interval", options.interval, options.interval >= 0, "seconds, 0 or more"),
-            ("--seed", options.seed, 0 <= options.seed < 1 << 63, "a whole number from 0, below 2**63"),
+            ("--dtype", options.dtype, options.dtype in _DTYPES, "float32 or bfloat16"),
         ):
             if not fits:
                 raise TrainingError(f"{name} {value} cannot be; give {wanted}")
@@ -235,17 +248,18 @@ class Plan:
     def held(self) -> Iterator[None]:
         """Make the folder and keep others out; refuse one of something else. The first process does it for all."""
         with ExitStack() as stack:
-            if self.processes.first:
-                with written(self.out):
-                    self.out.mkdir(parents=True, exist_ok=True)
-                    held = {path.name for path in self.out.iterdir()} - {LOCK}
-                if held and BEGUN not in held:
-                    raise TrainingError(f"{self.out} holds other files ({min(held)}); name a new folder")
-                stack.enter_context(lock(self.out))
-                remove_partials(self.out)
-                self._begin()
-            self.processes.wait()
+            self.processes.agree(lambda: self._hold(stack) if self.processes.first else None)
             yield
+
+    def _hold(self, stack: ExitStack) -> None:
+        with written(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            held = {path.name for path in self.out.iterdir()} - {LOCK}
+        if held and BEGUN not in held:
+            raise TrainingError(f"{self.out} holds other files ({min(held)}); name a new folder")
+        stack.enter_context(lock(self.out))
+        remove_partials(self.out)
+        self._begin()
 
     def _begin(self) -> None:
         """Say what it was begun with, anew if no step of what was begun is there; refuse another."""
@@ -257,6 +271,10 @@ class Plan:
             publish_json(path, {"inputs": self.inputs, **about})
         advice = "run it with what it was begun with, or name a new folder"
         self._refuse_other("inputs", self.inputs, "now it", advice)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and least <= value < 1 << 63
 
 
 def read_parts(path: Path, *names: str) -> list[Any]:

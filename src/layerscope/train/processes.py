@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from layerscope.errors import LayerscopeError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,34 @@ class Processes:
             dist.all_reduce(values)
         return values
 
-    def wait(self) -> None:
-        """For all the others."""
+    def gathered(self, values: Sequence[T]) -> list[T]:
+        """Those of all processes, one after the other, in each of them."""
+        each = [values] * self.count
         if self.count > 1:
-            dist.barrier()
+            dist.all_gather_object(each, values)
+        return [value for own in each for value in own]
+
+    def level(self, module: nn.Module) -> None:
+        """Give every process the first one's statistics of batch norms: each has counted its own share last."""
+        for buffer in module.buffers() if self.count > 1 else ():
+            values = buffer.contiguous()
+            dist.broadcast(values, 0)
+            buffer.copy_(values)
+
+    def agree(self, act: Callable[[], None]) -> None:
+        """Act in each process and wait for all; what one refuses, all refuse. ``act`` may not talk to the others."""
+        refused: list[LayerscopeError] = []
+        try:
+            act()
+        except LayerscopeError as error:
+            refused.append(error)
+        for found in self.gathered(refused):
+            self.refuse(found)
+
+    def refuse(self, error: LayerscopeError) -> NoReturn:
+        """Raise what all processes raise here; the first one says it."""
+        error.said_elsewhere = not self.first
+        raise error
 
 
 @contextmanager
@@ -48,7 +77,9 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if count == 1:
         yield Processes()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(count, dist.get_rank())
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from layerscope.errors import TrainingError
 from layerscope.images.sets import ImageSet
 from layerscope.progress import Progress, Told
 from layerscope.sweep.engine import torch_threads
-from layerscope.train.batches import Batch, Batches
+from layerscope.train.batches import Batch
 from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
 from layerscope.train.log import LOG_SCHEMA, VALIDATED, check_tensorboard, write_events
 from layerscope.train.plan import Plan, TrainOptions, read_parts
@@ -68,15 +69,16 @@ def train_network(
     if options.tensorboard:
         check_tensorboard()
     device = own_device(options.device)
-    with joined(device) as processes, torch.random.fork_rng():
+    cards = range(torch.cuda.device_count())
+    with joined(device) as processes, torch.random.fork_rng(cards):
         plan = Plan(spec, images, validation, Path(out), options, device, processes)
-        plan.check()
+        processes.agree(plan.check)
         with plan.held():
             if not (plan.out / ABOUT).exists():
-                plan.refuse_other_surroundings()
+                processes.agree(plan.refuse_other_surroundings)
                 with torch_threads(plan.threads):
                     _Training(plan, progress).run()
-            plan.refuse_passed()
+            processes.agree(plan.refuse_passed)
             log, bad = read_parts(plan.out / ABOUT, "log", "bad")
     if not (plan.out / WEIGHTS).exists():
         raise TrainingError(
@@ -105,13 +107,7 @@ class _Training:
 
     def run(self) -> None:
         """From where it is to the end."""
-        if (self.plan.out / CHECKPOINT).exists():
-            self._restore()
-            self.plan.refuse_passed(self.step)
-            if len(self.log) == self.step // self.batches.count:  # else at the end of an epoch, still to come
-                self._keep()
-        else:
-            self._keep()
+        self.processes.agree(self._begin)
         while len(self.log) < self.recipe.epochs:
             epoch, first = divmod(self.step, self.batches.count)
             if len(self.log) < epoch:  # here, too, it may have been killed
@@ -127,9 +123,15 @@ class _Training:
                     if ended or due:
                         self._save()
                     self._tell(epoch)
-        if self.processes.first:
-            self._finish()
-        self.processes.wait()
+        self.processes.agree(self._finish)
+
+    def _begin(self) -> None:
+        """Where it was stopped, or anew."""
+        if (self.plan.out / CHECKPOINT).exists():
+            self._restore()
+            self.plan.refuse_passed(self.step)
+        if len(self.log) == self.step // self.batches.count:  # else at the end of an epoch, still to come
+            self._keep()
 
     def _learn(self, batch: Batch) -> None:
         """One step. What dropout draws follows from seed, step and process."""
@@ -147,15 +149,17 @@ class _Training:
         wrong = (scores.detach().argmax(1) != labels).sum()
         found = torch.tensor([float(losses.detach()), float(wrong), float(len(labels))], dtype=torch.float64)
         sums = self.processes.added(found).tolist()
-        if not math.isfinite(sums[0]):
-            raise TrainingError(
-                f"the loss is {sums[0]:g} at step {self.step + 1}: it does not converge; begin anew in another folder "
-                "with a lower --rate"
-            )
+        self._refuse_divergence(sums[0], self.step + 1)
         self.optimiser.step()
-        self.bad += batch.bad
+        if sums[2] < self.recipe.batch:
+            self.bad += self.processes.gathered(batch.bad)
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)]
         self.step += 1
+
+    def _refuse_divergence(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            advice = "it does not converge; begin anew in another folder with a lower --rate"
+            self.processes.refuse(TrainingError(f"the loss is {loss:g} at step {step}: {advice}"))
 
     # ------------------------------------------------------------------ what is told and kept
 
@@ -169,39 +173,52 @@ class _Training:
 
     def _end_epoch(self, epoch: int) -> None:
         """Validation and a row of the log, after a checkpoint, so that a run killed here loses nothing of the epoch."""
-        losses, wrong, seen = self.sums
-        if not seen:  # in all processes, each of which was given some
-            raise TrainingError(
-                f"{self.plan.images.description}: no picture of epoch {epoch} could be read, the first of them: "
-                f"{self.bad[0]}"
-            )
         row = {"epoch": epoch, "step": self.step, "rate": self.recipe.rate_at(self.step - 1, self.steps)}
-        row |= {"loss": losses / seen, "error": wrong / seen}
-        row |= {} if self.validation is None else self._validate(self.validation)
+        row |= zip(("loss", "error"), self._means(self.plan.images, self.sums), strict=True)
+        row |= self._validate(epoch)
         self.log.append({**row, "seconds": round(self._worked(), 1)})
         self.sums = [0.0, 0.0, 0.0]
         if self.processes.first:
             self._publish_log()
             if self.options.tensorboard:
-                write_events(self.plan.out / "tensorboard", self.log[-1])
+                write_events(self.plan.out / "tensorboard", self.log)
         self._keep()
         self._save()
 
-    def _validate(self, pictures: Batches) -> dict[str, float]:
-        """Loss and errors of the pictures' centres."""
-        sums = torch.zeros(4, dtype=torch.float64)
+    def _means(self, images: ImageSet, sums: Sequence[float]) -> list[float]:
+        """Loss and errors, of their sums and how many pictures were seen."""
+        *totals, seen = sums
+        if not seen:
+            none = f"no picture of epoch {len(self.log) + 1} could be read, the last of them: {self.bad[-1]}"
+            self.processes.refuse(TrainingError(f"{images.description}: {none}"))
+        return [total / seen for total in totals]
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """Loss and errors of the validation's pictures; without them the last step is looked at, as no other does."""
+        if self.validation is not None:
+            made = self.validation.centred()
+        elif self.step < self.steps:
+            return {}
+        else:
+            made = self.batches.epoch(epoch - 1, self.batches.count - 1)
+        sums, bad = torch.zeros(4, dtype=torch.float64), list[str]()
+        self.processes.level(self.module)
         self.module.eval()
-        with torch.no_grad(), closing(pictures.centred()) as batches:
+        with torch.no_grad(), closing(made) as batches:
             for batch in batches:
                 labels = batch.labels.to(self.plan.device)
                 scores = self.plan.scores(self.module, batch.pictures)
                 ranked = scores.argsort(stable=True, dim=1, descending=True)[:, :5] == labels[:, None]
                 losses = F.cross_entropy(scores, labels, reduction="sum")
-                right = (ranked[:, :1].sum(), ranked.sum())
-                sums += torch.tensor([float(losses), *map(float, right), len(labels)], dtype=torch.float64)
-        loss, first, five, seen = self.processes.added(sums).tolist()
-        shares = (loss / max(1, seen), 1 - first / max(1, seen), 1 - five / max(1, seen))
-        return dict(zip(VALIDATED, shares, strict=True))
+                wrong = (len(labels) - int(right.sum()) for right in (ranked[:, :1], ranked))
+                sums += torch.tensor([float(losses), *wrong, len(labels)], dtype=torch.float64)
+                bad += batch.bad
+        self.bad += self.processes.gathered(bad)
+        found = self.processes.added(sums).tolist()
+        self._refuse_divergence(found[0], self.step)
+        if self.validation is None:
+            return {}
+        return dict(zip(VALIDATED, self._means(self.validation.images, found), strict=True))
 
     def _worked(self) -> float:
         """Seconds of work so far, of earlier runs too."""
@@ -213,13 +230,13 @@ class _Training:
         """A checkpoint, of the first process."""
         if not self.processes.first:
             return
-        counters = {"step": self.step, "sums": self.sums, "log": self.log, "bad": self.bad}
-        counters["seconds"] = self._worked()
+        counters = {"checkpoint_of": self.plan.run, "step": self.step, "sums": self.sums, "log": self.log}
+        counters |= {"bad": self.bad, "seconds": self._worked()}
         memory = momentum_of(self.module, self.optimiser)
         Checkpoint(self.module.state_dict(), memory, counters).save(self.plan.out / CHECKPOINT)
 
     def _restore(self) -> None:
-        checkpoint = Checkpoint.load(self.plan.out / CHECKPOINT)
+        checkpoint = Checkpoint.load(self.plan.out / CHECKPOINT, self.plan.run)
         restore(checkpoint, self.module, self.optimiser)
         counters = checkpoint.counters
         self.step, self.sums, self.log = counters["step"], counters["sums"], counters["log"]
@@ -244,6 +261,8 @@ class _Training:
 
     def _finish(self) -> None:
         """The weights, the log and its curve, and what was done, the last: then it is finished."""
+        if not self.processes.first:
+            return
         out = self.plan.out
         self._save_weights(out / WEIGHTS)
         save_figure(training_curve(self._publish_log(), self.plan.spec), out / "curve")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.overrides import TorchFunctionMode
 
-from layerscope.errors import NetworkError, SizeError, named
+from layerscope.errors import NetworkError, SizeError, WeightsError, named
 from layerscope.network.fitting import USUAL, fitting_sizes
 from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
@@ -104,12 +104,13 @@ def _is_file(weights: str) -> bool:
 
 
 def build_module(
-    spec: str | nn.Module, *, options: Options | None = None, seed: int = 0
+    spec: str | nn.Module, weights: str | None = None, *, options: Options | None = None, seed: int = 0
 ) -> tuple[nn.Module, Preprocessing]:
-    """A torch module to be trained, with the random weights of a seed, and how its pictures are prepared.
+    """A torch module to be trained, and how its pictures are prepared.
 
     ``spec``: as `load_network` takes it; a module of yours is copied, a factory of yours makes what it makes. The
-    paper's two return plain scores; torchvision's are without auxiliary heads. Raises NetworkError.
+    paper's two return plain scores; torchvision's are without auxiliary heads. ``weights``: a file, or for the paper's
+    two ``fashion``; None: random ones of a seed. Raises NetworkError and WeightsError.
     """
     blueprint = _blueprint(spec, options or Options())
     with seeded(seed):
@@ -119,6 +120,13 @@ def build_module(
     if isinstance(module, PaperCNN):
         module.final_relu = False
     switch_off_auxiliaries(module)
+    if weights is not None:
+        shipped = shipped_file(spec, weights)
+        if not shipped and not _is_file(weights):
+            raise WeightsError(
+                f"{weights} is no file of weights to begin from; give a .safetensors or .pth file"
+            )
+        fit_state(module, load_state(shipped.path if shipped else weights), source=str(shipped or weights))
     return module, blueprint.preprocessing
 
 
