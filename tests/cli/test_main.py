@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from layerscope import __version__
 from layerscope.cli.main import main
-from layerscope.cli.options import class_named
+from layerscope.cli.networks import class_named
 from layerscope.drawing.render import read_png
 from layerscope.gallery import folder as room
 from layerscope.images.decoding import load_image

@@ -8,15 +8,8 @@ from typing import Any
 import click
 
 from layerscope.choices import PARTS
-from layerscope.cli.options import (
-    device_option,
-    images_moved,
-    layers_option,
-    open_device,
-    out_option,
-    rule_choice,
-    say,
-)
+from layerscope.cli.networks import open_device
+from layerscope.cli.options import device_option, images_moved, layers_option, out_option, rule_choice, say
 from layerscope.cli.progress import progress_bar
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from layerscope.cli.networks import load_networks
 from layerscope.cli.options import (
     SOME_SKIPPED,
     batch_option,
@@ -15,7 +16,6 @@ from layerscope.cli.options import (
     class_folders,
     computing,
     images_argument,
-    load_networks,
     networks_named,
     out_option,
     say,

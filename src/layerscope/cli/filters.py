@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerscope import choices
+from layerscope.cli.networks import network_to_draw, networks_of
 from layerscope.cli.options import (
     channels_option,
     device_option,
@@ -15,8 +16,6 @@ from layerscope.cli.options import (
     images_moved,
     layers_option,
     network_of_study,
-    network_to_draw,
-    networks_of,
     precision_choice,
     say,
     study_argument,

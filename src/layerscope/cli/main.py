@@ -15,7 +15,8 @@ from layerscope.cli.compare import compare
 from layerscope.cli.evaluate import evaluate
 from layerscope.cli.export import export
 from layerscope.cli.filters import filters
-from layerscope.cli.options import OneLineErrors, build_options, building, say
+from layerscope.cli.networks import build_options
+from layerscope.cli.options import OneLineErrors, building, say
 from layerscope.cli.pages import pages
 from layerscope.cli.reconstruct import reconstruct
 from layerscope.cli.serve import serve

@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
+from layerscope.cli.networks import network_to_draw, networks_of
 from layerscope.cli.options import (
     chosen_pictures,
     device_option,
     images_moved,
     layers_option,
     network_of_study,
-    network_to_draw,
-    networks_of,
     precision_choice,
     refuse_useless,
     rule_choice,

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope.cli.networks import class_named, load_networks, unit_named
 from layerscope.cli.options import (
     NATIVE,
     SOME_SKIPPED,
     building,
-    class_named,
     computing,
     display_choice,
     layers_option,
-    load_networks,
     networks_named,
     rule_choice,
     say,
     strict_option,
-    unit_named,
 )
 from layerscope.cli.progress import progress_bar
 from layerscope.errors import one_line

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope.cli.networks import networks_of, open_device
 from layerscope.cli.options import (
     SOME_SKIPPED,
     computing,
     images_moved,
     layers_option,
     network_of_study,
-    networks_of,
-    open_device,
     refuse_useless,
     say,
     strict_option,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope.cli.networks import load_networks
 from layerscope.cli.options import (
     SOME_SKIPPED,
     batch_option,
@@ -16,7 +17,6 @@ from layerscope.cli.options import (
     chosen_pictures,
     computing,
     images_argument,
-    load_networks,
     networks_named,
     out_option,
     refuse_useless,

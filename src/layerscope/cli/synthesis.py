@@ -9,24 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope.cli.networks import class_named, load_networks, network_to_draw, networks_of, unit_named
 from layerscope.cli.options import (
     SOME_SKIPPED,
     building,
     channels_option,
-    class_named,
     computing,
     images_moved,
     layers_option,
-    load_networks,
-    network_to_draw,
     networks_named,
-    networks_of,
     out_option,
     refuse_useless,
     say,
     strict,
     together,
-    unit_named,
     weights_option,
 )
 from layerscope.cli.progress import progress_bar

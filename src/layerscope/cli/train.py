@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from layerscope.choices import RECIPES
+from layerscope.cli.networks import build_options, open_device
 from layerscope.cli.options import (
-    build_options,
     building,
     class_folders,
     device_option,
     images_argument,
-    open_device,
     out_option,
     say,
     workers_option,
