@@ -258,6 +258,27 @@ def _mixed_along_tokens(s: Any, x: Tensor) -> Tensor:
     return z.reshape(-1, 4, 8, 8)
 
 
+def _mixed_into_others(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x).flatten(2)
+    z = F.linear(F.gelu(F.linear(y, s.t[:16])), s.t[:, :16])
+    return (y + z).reshape(-1, 4, 8, 8)
+
+
+def _in_blocks(s: Any, x: Tensor) -> Tensor:
+    """Summed over all that is at the same place of a block of 2x2, and multiplied by that."""
+    y: Tensor = s.c(x).reshape(-1, 4, 4, 2, 4, 2).permute(0, 1, 3, 5, 2, 4).reshape(-1, 4, 4, 16)
+    y = y * y.sum(-1, keepdim=True)
+    return y.reshape(-1, 4, 2, 2, 4, 4).permute(0, 1, 4, 2, 5, 3).reshape(-1, 4, 8, 8)
+
+
+def _in_groups(s: Any, x: Tensor) -> Tensor:
+    """Over the deviation of two channels each, which is copied to where they are."""
+    y: Tensor = s.c(x)
+    groups = y.reshape(-1, 2, 2, 8, 8)
+    deviation = (groups.var((2, 3, 4), keepdim=True) + 1e-3).sqrt().expand(groups.shape)
+    return y / deviation.reshape(y.shape)
+
+
 def _normalised(s: Any, x: Tensor) -> Tensor:
     return torch.nn.functional.normalize(s.c(x), dim=1)
 
@@ -281,6 +302,9 @@ FOLDED: dict[str, tuple[Any, str]] = {
     "space to depth": (_space_to_depth, "8/2"),
     "blocks of many rows": (_blocks_of_many_rows, "4x6/2x4"),
     "mixed along tokens": (_mixed_along_tokens, "8/0"),
+    "mixed into others": (_mixed_into_others, "8/0"),
+    "in blocks": (_in_blocks, "8/0"),
+    "normalised in groups": (_in_groups, "8/0"),
     "normalised along channels": (_normalised, "3/1"),
     "times a matrix": (_times_a_matrix, "3/1"),
     "local response norm": (lambda s, x: F.local_response_norm(s.c(x), 3), "3/1"),
@@ -297,6 +321,28 @@ def test_blocks_as_channels_and_sums_over_positions(name: str) -> None:
     forward, field = FOLDED[name]
     network = checked(forward, c=conv())
     assert str(network.geometry.fields[network.graph.output]) == field
+
+
+def test_one_place_of_each_block_sees_no_more_than_those() -> None:
+    network = checked(_in_blocks, c=nn.Conv2d(3, 4, 1))
+    output = network.graph.output
+    assert network.geometry.seen(output, [2], [5]) == Box(0, 1, 7, 8)
+    assert str(network.geometry.fields[output]) == "8/0"
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        _in_groups,
+        lambda s, x: s.c(x) / s.c(x).std((2, 3), keepdim=True),
+        lambda s, x: (y := s.c(x)) - y.mean((2, 3), keepdim=True),
+    ],
+)
+def test_a_norm_written_out_keeps_the_field_through_the_features(forward: Any) -> None:
+    network = checked(forward, c=conv())
+    output = network.graph.output
+    assert str(network.geometry.fields[output]) == "8/0"
+    assert str(network.feature_geometry.fields[output]) == "3/1"
 
 
 def test_a_mean_over_channels_keeps_the_field() -> None:

@@ -153,10 +153,10 @@ def _aligned(operation: Operation, inputs: Sequence[Operation], lengths: Lengths
 
 
 def _agreed(axes: set[Axis], length: int) -> Axis | None:
-    """The one axis among them; of channels in any number of parts the fewest, of those and what is read the latter."""
+    """The one axis among them; of channels in any number of parts the fewest, of those and positions the latter."""
     named = {axis for axis in axes if axis}
-    if read := {axis for axis in named if all(part.read for part in axis)}:
-        named = read | {axis for axis in named if any(part.along != CHANNELS for part in axis)}
+    if placed := {axis for axis in named if any(part.along != CHANNELS for part in axis)}:
+        named = placed
     if len(named) > 1 and all(part.along == CHANNELS for axis in named for part in axis):
         return (Part(CHANNELS, length),)
     if len(named) > 1 or not (named or length == 1):
@@ -273,6 +273,17 @@ def _reshape(operation: Operation, source: Layout, lengths: Lengths) -> Layout |
     return None if found is None else folded(found)
 
 
+def _expanded(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """Copies along what an axis of length 1 goes along, of channels where it goes along nothing."""
+    if len(lengths) != len(source.axes):
+        return None
+    for place, (before, now) in enumerate(zip(source.lengths, lengths, strict=True)):
+        if before != now:
+            (part,) = source.axes[place] or (Part(CHANNELS, 1),)
+            source = source.changed(place, (replace(part, length=now),))
+    return source
+
+
 def _unsqueeze(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
     place = int(operation.arguments["dim"]) % (len(source.axes) + 1)
     return Layout((*source.axes[:place], (), *source.axes[place:]))
@@ -293,13 +304,12 @@ def _same(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
 
 
 def _linear(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
-    """A weighted sum along the last axis: of channels it makes channels, of positions as many positions.
+    """A weighted sum along the last axis: of positions it makes as many positions, of anything else channels.
 
-    Of anything else nobody knows.
+    Those have no place any more, but for what they are added to.
     """
-    if not source.along(-1) <= {CHANNELS}:
-        return source if source.lengths == lengths else None
-    return source.changed(-1, (Part(CHANNELS, lengths[-1]),))
+    same = source.lengths == lengths and not source.along(-1) <= {CHANNELS}
+    return source if same else source.changed(-1, (Part(CHANNELS, lengths[-1]),))
 
 
 def _by_source(rule: Callable[[Operation, Layout, Lengths], Layout | None]) -> Rule:
@@ -325,6 +335,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
         ("flatten", "reshape", "reshape_as", "view_as", "unflatten", "squeeze"), _by_source(_reshape)
     ),
+    "expand": _by_source(_expanded),
     "unsqueeze": _by_source(_unsqueeze),
     "linear": _by_source(_linear),
     "stack": _by_source(_stack),
