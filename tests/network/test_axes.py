@@ -224,6 +224,18 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
         4,
         (5, 7),
     ),
+    "zeros before tokens": (
+        lambda x: torch.nn.functional.pad(x.flatten(2).transpose(1, 2), (0, 0, 1, 0)) + _one_more(x),
+        ("positions", "channels"),
+        4,
+        (5, 7),
+    ),
+    "tokens that others come in from": (
+        lambda x: torch.nn.functional.pad(x.flatten(2), (3, 3), mode="circular"),
+        None,
+        0,
+        (1, 1),
+    ),
     "the one more token": (
         lambda x: _one_more(x)[:, :1],
         ("", "channels"),

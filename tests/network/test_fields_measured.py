@@ -279,6 +279,12 @@ def _in_groups(s: Any, x: Tensor) -> Tensor:
     return y / deviation.reshape(y.shape)
 
 
+def _beside_zeros(s: Any, x: Tensor) -> Tensor:
+    """As a class token has no place in a map, zeros stand for it."""
+    y: Tensor = F.pad(s.c(x).flatten(2), (2, 1))
+    return y[:, :, 2:66].reshape(-1, 4, 8, 8)
+
+
 def _normalised(s: Any, x: Tensor) -> Tensor:
     return torch.nn.functional.normalize(s.c(x), dim=1)
 
@@ -304,6 +310,7 @@ FOLDED: dict[str, tuple[Any, str]] = {
     "mixed along tokens": (_mixed_along_tokens, "8/0"),
     "mixed into others": (_mixed_into_others, "8/0"),
     "in blocks": (_in_blocks, "8/0"),
+    "zeros beside tokens": (_beside_zeros, "3/1"),
     "normalised in groups": (_in_groups, "8/0"),
     "normalised along channels": (_normalised, "3/1"),
     "times a matrix": (_times_a_matrix, "3/1"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from layerscope.network.graph import Operation, Ref
 from layerscope.network.layout import (
@@ -193,23 +194,34 @@ def _as_tokens(axis: Axis) -> Part | None:
 def _kept(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
     """The same axes; one that became longer or shorter goes along the same, if it was all of that."""
     for place, (before, now) in enumerate(zip(source.lengths, lengths, strict=False)):
-        if before == now:
-            continue
-        axis = source.axes[place]
-        if now == 0:
-            return source.changed(place, (Part(CHANNELS, 0),))
-        if len(axis) != 1:
-            return None
-        part = axis[0]
-        if part.along == TOKENS:
-            new = _some_tokens(operation, part, now)
-        else:
-            alone = sum(p.along == part.along and p.read == part.read for p in source.parts) == 1
-            new = (replace(part, length=now),) if alone or part.along == CHANNELS else None
-        if new is None:
-            return None
-        source = source.changed(place, new)
+        if before != now:
+            axis = _resized(operation, source, place, now)
+            if axis is None:
+                return None
+            source = source.changed(place, axis)
     return source
+
+
+def _resized(operation: Operation, source: Layout, place: int, length: int) -> Axis | None:
+    """An axis that became so long; None where nobody knows what it goes along then."""
+    axis = source.axes[place]
+    if length == 0:
+        return (Part(CHANNELS, 0),)
+    if len(axis) != 1 or axis[0].along == TOKENS:
+        tokens, back = _as_tokens(axis), len(source.axes) - 1 - place
+        if tokens is None or operation.kind not in ("pad", "constant_pad_nd"):
+            return None if tokens is None else _some_tokens(operation, tokens, length)
+        return _beside_zeros(tokens, operation.arguments, back, length)
+    (part,) = axis
+    alone = sum(p.along == part.along and p.read == part.read for p in source.parts) == 1
+    return (replace(part, length=length),) if alone or part.along == CHANNELS else None
+
+
+def _beside_zeros(tokens: Part, arguments: Mapping[str, Any], back: int, length: int) -> Axis | None:
+    """Tokens where zeros are put before or after them; ``back``: along which axis, counted from the last."""
+    before, after = arguments["pad"][2 * back : 2 * back + 2]
+    plain = min(before, after) >= 0 and arguments.get("mode", "constant") == "constant"
+    return (replace(tokens, length=length, before=tokens.before + before),) if plain else None
 
 
 def _some_tokens(operation: Operation, tokens: Part, length: int) -> Axis | None:

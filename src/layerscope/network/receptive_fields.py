@@ -335,13 +335,13 @@ def _narrow(operation: Operation, source: Operation, read: Layout) -> Readers:
 def _pad(operation: Operation, source: Operation, read: Layout) -> Readers:
     pads: list[int] = list(operation.arguments["pad"])  # before and after each axis, from the last
     mode = operation.arguments.get("mode", "constant")
-    axes = reversed(read.axes)
+    axes = reversed((operation.layout or read).axes)
     sides = {
         _along(axis): (before, after)
         for axis, before, after in zip(axes, pads[::2], pads[1::2], strict=False)
         if before or after
     }
-    if not sides.keys() <= {ROWS, COLUMNS, CHANNELS}:
+    if not sides.keys() <= {ROWS, COLUMNS, CHANNELS, TOKENS}:
         return None
     both = sides.get(ROWS, (0, 0)), sides.get(COLUMNS, (0, 0))
     if mode == "constant":
