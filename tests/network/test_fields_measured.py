@@ -210,6 +210,24 @@ def test_what_is_mirrored_further_than_the_window_reaches_has_no_field() -> None
     assert network.geometry.seen(network.layers[0].result, [0], [0]) == Box(3, 3, 5, 5)
 
 
+@pytest.mark.parametrize(("side", "field"), [(3, None), (9, None), (11, "8/0")])
+def test_positions_of_uneven_windows_have_a_field_where_all_see_the_same(
+    side: int, field: str | None
+) -> None:
+    """Of three that read 8 positions, the first reads 0 to 2, the last 5 to 7."""
+    module = nn.Sequential(nn.Conv2d(3, 4, side, padding=side // 2), nn.AdaptiveAvgPool2d(3))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    check(network, module, ["1"])
+    found = network.layers[-1].field
+    assert (None if found is None else str(found)) == field
+
+
+def test_what_is_not_known_has_no_field_whatever_is_added_to_it() -> None:
+    module = Written(lambda s, x: s.c(x).cumsum(2) + s.c(x).mean((2, 3), keepdim=True), c=conv())
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.geometry.fields[network.graph.output] is None
+
+
 def test_a_batch_norm_of_the_pictures_at_hand_has_no_field() -> None:
     """Each of its positions sees all others, and other pictures."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
@@ -476,7 +494,7 @@ def swin() -> nn.Module:
             (64, 96),
             last,
             "features.0 features.1.0.norm1 features.1.0 features.1.1 features.2 features.3.0 norm head",
-            "4/4 4/4 28/4 ? ? ? ? 64x96/0",
+            "4/4 4/4 28/4 ? ? ? 152x96/8x0 64x96/0",
         ),
     ],
 )
