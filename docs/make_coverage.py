@@ -56,7 +56,7 @@ LEGEND = (
     "",
     "*fields*: layers with a receptive field, of those with positions. *reach*: units in the middle of four layers",
     "whose box is where their gradient is not zero (positive weights, nothing that cuts or saturates, max-pools",
-    "averaging).",
+    "averaging). The gradient is held against torch's own in float64 where float32 rounds away more than 1e-3 of it.",
     "*D*, *G*, *g*: the deconvnet, guided and the gradient go from the last result to the pixels.",
     "",
     "| network | side | layers | fields | reach | D | G | g | what is in the way |",
@@ -314,6 +314,10 @@ def page(rows: Sequence[Found]) -> str:
         "without attention: a field for every layer with positions": _share(
             plain, lambda f: f.fields == f.positions
         ),
+        "with attention: a field for every layer with positions": _share(
+            attending, lambda f: f.fields == f.positions
+        ),
+        "units measured: the box is what the gradient reaches": _reached(read_),
         "with attention: by the gradient": _share(attending, lambda f: not f.gradient),
         "by the gradient": _share(read_, lambda f: not f.gradient),
         "the gradient within 1e-3 of torch's own": _share(down, lambda f: 0 <= f.apart < 1e-3),
@@ -343,6 +347,11 @@ def _unlike(versions: str, most: str) -> str:
 
 def _share(of: Sequence[Found], which: Callable[[Found], bool]) -> str:
     return f"{sum(map(which, of))} of {len(of)}"
+
+
+def _reached(of: Sequence[Found]) -> str:
+    right, measured = (sum(int(f.measured.split(" of ")[n]) for f in of) for n in (0, 1))
+    return f"{right} of {measured}"
 
 
 def _row(found: Found) -> str:
