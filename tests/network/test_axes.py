@@ -236,6 +236,16 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
         0,
         (1, 1),
     ),
+    "tokens pooled, two rows each": (
+        lambda x: torch.nn.functional.avg_pool1d(x[:, :, :4].flatten(2), 14),
+        ("channels", "rows"),
+        4,
+        (2, 1),
+    ),
+    "tokens pooled, some of two rows": (
+        lambda x: torch.nn.functional.avg_pool1d(x[:, :, :4].flatten(2), 4), None, 0, (1, 1)),
+    "tokens pooled, with gaps": (
+        lambda x: torch.nn.functional.avg_pool1d(x[:, :, :4].flatten(2), 7, stride=14), None, 0, (1, 1)),
     "the one more token": (
         lambda x: _one_more(x)[:, :1],
         ("", "channels"),

@@ -303,6 +303,14 @@ def _beside_zeros(s: Any, x: Tensor) -> Tensor:
     return y[:, :, 2:66].reshape(-1, 4, 8, 8)
 
 
+def _attended_in_a_row(s: Any, x: Tensor) -> Tensor:
+    """By what is pooled two rows at a time."""
+    y: Tensor = s.c(x).flatten(2)
+    pooled = F.avg_pool1d(y, 16).transpose(1, 2)
+    z = F.scaled_dot_product_attention(y.transpose(1, 2), pooled, pooled)
+    return z.transpose(1, 2).reshape(-1, 4, 8, 8)
+
+
 def _normalised(s: Any, x: Tensor) -> Tensor:
     return torch.nn.functional.normalize(s.c(x), dim=1)
 
@@ -329,6 +337,8 @@ FOLDED: dict[str, tuple[Any, str]] = {
     "mixed into others": (_mixed_into_others, "8/0"),
     "in blocks": (_in_blocks, "8/0"),
     "zeros beside tokens": (_beside_zeros, "3/1"),
+    "half a row each": (lambda s, x: F.avg_pool1d(s.c(x).flatten(2), 4).reshape(-1, 4, 8, 2), "3x6/1x4"),
+    "attended, two rows each": (_attended_in_a_row, "8/0"),
     "normalised in groups": (_in_groups, "8/0"),
     "normalised along channels": (_normalised, "3/1"),
     "times a matrix": (_times_a_matrix, "3/1"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from layerscope.network.graph import Operation, Ref
@@ -270,6 +271,28 @@ def _pooled(operation: Operation, source: Layout, lengths: Lengths) -> Layout | 
     return _kept(operation, source, lengths) if alone else None
 
 
+def _pooled_in_a_row(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """Of the last axis, pooled block by block: the blocks, where those are of the finest rows and columns."""
+    cut = in_blocks(operation, source)
+    if cut is None or not source.is_sound:
+        return None
+    *left, gone = cut.axes
+    factors = {name: prod(part.length for part in gone if part.along == name) for name in (ROWS, COLUMNS)}
+    return Layout(
+        tuple(tuple(replace(p, step=p.step // factors.get(p.along, 1)) for p in axis) for axis in left)
+    )
+
+
+def in_blocks(operation: Operation, source: Layout) -> Layout | None:
+    """The layout that a pool along the last axis reads, that cut into blocks; None where they overlap or leave gaps."""
+    arguments, length = operation.arguments, source.lengths[-1]
+    kernel, stride = arguments["kernel_size"], arguments["stride"] or arguments["kernel_size"]
+    whole = kernel == stride and length % kernel[0] == 0 and not any(arguments["padding"])
+    if not whole or any(n != 1 for n in arguments.get("dilation", ())):
+        return None
+    return regrouped(source, (*source.lengths[:-1], length // kernel[0], kernel[0]))
+
+
 def _permute(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
     order = operation.arguments["dims"]
     return Layout(tuple(source.axes[axis] for axis in order))
@@ -341,6 +364,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(REDUCED, _by_source(_reduce)),
     **dict.fromkeys(PRODUCTS, product_layout),
     **dict.fromkeys(("index", "index_select"), _by_source(_chosen)),
+    **dict.fromkeys(("avg_pool1d", "max_pool1d"), _by_source(_pooled_in_a_row)),
     "avg_pool3d": _by_source(_pooled),
     "permute": _by_source(_permute),
     **dict.fromkeys(("transpose", "swapaxes"), _by_source(_transpose)),

@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
+from layerscope.network.layout import TOKENS, Part
+
 
 @dataclass(frozen=True)
 class Window:
@@ -134,6 +136,23 @@ def repeated(length: int, outputs: int) -> Reader:
     """How fewer positions are read by more, which go through them again and again."""
     places = tuple(i % length for i in range(outputs))
     return Uneven(places, tuple(place + 1 for place in places), Fraction(0))
+
+
+def mixed_along(mixed: Sequence[Part], length: int, outputs: int) -> Reader | None:
+    """One axis of positions that differ in these parts of it: blocks, or the blocks or their places alone."""
+    if not mixed:
+        only = Window(stride=0) if length == 1 else None
+        return Window() if length == outputs else only
+    if len(mixed) > 1:
+        return None
+    (part,) = mixed
+    if part.along == TOKENS or part.length == length:
+        return Window(length, stride=0)
+    if length == outputs:
+        return blocks(length, part.length, part.step)
+    if part.step == 1 and part.length * outputs == length:
+        return Window(part.length, part.length)
+    return Window(part.length, dilation=part.step) if part.step == outputs else None
 
 
 def _columns(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:

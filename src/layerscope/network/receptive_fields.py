@@ -6,7 +6,7 @@ constants. To teach geometry a new operation, add it to ``axes.POINTWISE`` or gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError
-from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, chosen_axis
+from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, chosen_axis, in_blocks
 from layerscope.network.gates import held
 from layerscope.network.geometry import Geometry
 from layerscope.network.graph import Graph, Operation, Ref
@@ -31,10 +31,10 @@ from layerscope.network.readers import (
     Uneven,
     Window,
     adaptive,
-    blocks,
     bordered,
     copied,
     enlarged,
+    mixed_along,
     repeated,
     transposed,
 )
@@ -177,24 +177,10 @@ def _mixed(operation: Operation, source: Operation, parts: Iterable[Part]) -> Re
         return None
     lengths = zip((ROWS, COLUMNS), size_of(source), size_of(operation), strict=True)
     rows, columns = (
-        _mixed_along([part for part in own if part.along in (along, TOKENS)], length, outputs)
+        mixed_along([part for part in own if part.along in (along, TOKENS)], length, outputs)
         for along, length, outputs in lengths
     )
     return None if rows is None or columns is None else (rows, columns)
-
-
-def _mixed_along(mixed: Sequence[Part], length: int, outputs: int) -> Reader | None:
-    """One axis of positions that differ in these parts of it: blocks, or what is left of them, one of each kind."""
-    if not mixed:
-        return Window() if length == outputs else None
-    if len(mixed) > 1:
-        return None
-    (part,) = mixed
-    if part.along == TOKENS or part.length == length:
-        return _all(length)
-    if length == outputs:
-        return blocks(length, part.length, part.step)
-    return Window(part.length, dilation=part.step) if part.step == outputs else None
 
 
 def _whole(operation: Operation, source: Operation) -> Readers:
@@ -224,6 +210,12 @@ def _mean(operation: Operation, source: Operation, read: Layout) -> Readers:
     asked = operation.arguments.get("dim")
     over = [asked] if isinstance(asked, int) else asked or ()
     return _mixed(operation, source, (part for axis in over for part in read.axes[axis]))
+
+
+def _in_a_row(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """Positions one after another, pooled block by block."""
+    cut = in_blocks(operation, read)
+    return None if cut is None else _mixed(operation, source, cut.axes[-1])
 
 
 def _select(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -385,6 +377,7 @@ _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
     **dict.fromkeys(("group_norm", "instance_norm"), _by_the_picture),
     **dict.fromkeys(REDUCED - {"select"}, _mean),
     "select": _select,
+    **dict.fromkeys(("avg_pool1d", "max_pool1d"), _in_a_row),
     **dict.fromkeys(
         _REGROUPED | set("unsqueeze transpose swapaxes permute stack unbind getitem".split()),
         _moved,
