@@ -15,25 +15,29 @@ import sys
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import timm
 import torch
-import torch.nn.functional as F
 import torchvision
+from coverage_reach import measure
 from timm.models._registry import _model_to_module
 from torch import Tensor, nn
 
 from layerscope import Network, Preprocessing, reconstruct
 from layerscope.errors import LayerscopeError
-from layerscope.network.graph import Graph, Operation, fill
+from layerscope.network.graph import Graph
 from layerscope.network.links import before_link
-from layerscope.network.positions import arranged, size_of
 from layerscope.network.products import PRODUCTS
+from layerscope.reconstruction import switches
 from layerscope.reconstruction.descent import way_down
 from layerscope.reconstruction.rules import GRADIENT, RULES
 
@@ -41,13 +45,6 @@ MEMBERS = 6  #: of each file of timm, the smallest
 SIDES = (64, 96, 128, 160)  #: tried before the size that a network is made for
 SECONDS = 240  #: for one network
 KEPT, PAGE = Path("build/networks"), Path("docs/coverage.md")
-OPEN = frozenset(
-    {"relu6", "hardtanh", "clamp", "clamp_min", "hardswish", "hardsigmoid", "threshold"}
-)  #: saturate: hand everything on
-FLAT = frozenset(
-    {"gelu", "sigmoid", "silu", "softmax", "softplus", "tanh", "scaled_dot_product_attention"}
-)  #: of large values all gradients, or all but one, are zero
-
 
 HEAD = (
     "# Networks, one by one",
@@ -58,7 +55,8 @@ HEAD = (
 LEGEND = (
     "",
     "*fields*: layers with a receptive field, of those with positions. *reach*: units in the middle of four layers",
-    "whose box is where their gradient is not zero (positive weights, nothing that saturates, max-pools averaging).",
+    "whose box is where their gradient is not zero (positive weights, nothing that cuts or saturates, max-pools",
+    "averaging). The gradient is held against torch's own in float64 where float32 rounds away more than 1e-3 of it.",
     "*D*, *G*, *g*: the deconvnet, guided and the gradient go from the last result to the pixels.",
     "",
     "| network | side | layers | fields | reach | D | G | g | what is in the way |",
@@ -86,6 +84,7 @@ class Found:
     apart: float = -1.0  #: of the gradient from torch's own, relative
     traceback: str = ""
     seconds: float = 0.0
+    versions: str = ""  #: of what it was made with
 
 
 def names() -> Iterator[tuple[str, str]]:
@@ -184,31 +183,48 @@ def back(network: Network, picture: Tensor, rule: str) -> str:
 
 
 def beside_autograd(network: Network, module: nn.Module, picture: Tensor) -> float:
-    """How far the gradient of the last layer's result is from torch's own."""
-    point = picture.clone().requires_grad_()
+    """How far the gradient of the last layer's result is from torch's own.
+
+    In float64 where in float32 it is far: rounding may be as large as the gradient, and of values of a pool that
+    are equal up to rounding torch takes the larger one, which so is done here, too.
+    """
     last = network.layers[-1]
     if last.result != network.graph.output or before_link(network.graph, last.result) != last.result:
         return 0.0
+    apart = distance(reconstruct(network, picture, last.name, rule=GRADIENT)[last.name], own(module, picture))
+    if apart < 1e-3:
+        return apart
+    exact, point = network.to(dtype=torch.float64), picture.double()
+    with patch.object(switches, "TIED", 0.0):
+        ours = reconstruct(exact, point, last.name, rule=GRADIENT)[last.name]
+    try:
+        apart = distance(ours, own(deepcopy(module).double(), point))
+    except RuntimeError:  # it names another kind of numbers
+        apart = inf
+    return apart if apart < 1e-3 else beside_differences(exact, point, last.name, ours)
+
+
+def own(module: nn.Module, picture: Tensor) -> Tensor:
+    """Torch's own gradient of half the sum of squares of the result."""
+    point = picture.clone().requires_grad_()
     scores = module(point)
-    (expected,) = torch.autograd.grad(scores, point, scores.detach())
-    apart = distance(reconstruct(network, picture, last.name, rule=GRADIENT)[last.name], expected)
-    return apart if apart < 1e-3 else beside_differences(network, picture, last.name)
+    (gradient,) = torch.autograd.grad(scores, point, scores.detach())
+    return gradient
 
 
-def beside_differences(network: Network, picture: Tensor, last: str) -> float:
-    """How far it is from a finite difference, of those over three steps the nearest: wider ones may cross a kink.
+def beside_differences(network: Network, point: Tensor, last: str, gradient: Tensor) -> float:
+    """How far it is from a finite difference, of those over some steps the nearest: wider ones may cross a kink,
+    and what narrower ones show may be rounded away.
 
     Torch 2.14 differentiates layer norm wrongly for some layouts.
     """
-    exact, point = network.to(dtype=torch.float64), picture.double()
     moved = torch.randn_like(point)
-    ours = float((reconstruct(exact, point, last, rule=GRADIENT)[last] * moved).sum())
-    apart = []
-    for step in (1e-6, 1e-7, 1e-8):
-        ends = (exact.representations(point + h * moved, [last])[last] for h in (step, -step))
+    ours, apart = float((gradient * moved).sum()), []
+    for step in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        ends = (network.representations(point + h * moved, [last])[last] for h in (step, -step))
         above, below = (float(end.square().sum()) / 2 for end in ends)
         true = (above - below) / (2 * step)
-        apart.append(abs(ours - true) / abs(true))
+        apart.append(abs(ours - true) / abs(true) if true else inf)
     return min(apart)
 
 
@@ -222,84 +238,6 @@ def attends(graph: Graph) -> bool:
     """Whether it multiplies two things made from the picture, each of its positions with each other."""
     seen = [sum(graph.operations[i].carries for i in o.inputs) for o in graph.operations]
     return any(o.kind in PRODUCTS and seen[o.index] > 1 for o in graph.operations)
-
-
-# ------------------------------------------------------------------ fields
-
-
-def measure(network: Network) -> str:
-    """Units in the middle of four layers whose box, gates seen, is what their gradient reaches: "4 of 4"."""
-    known = [layer for layer in network.layers if layer.has_positions and layer.field_in_all is not None]
-    chosen = known[:: max(1, len(known) // 4)][:4]
-    if not chosen:
-        return "0 of 0"
-    values: dict[int, Tensor] = {}
-    picture = (torch.rand(1, *network.input_shape, dtype=torch.float64) + 0.5).requires_grad_()
-    graph = positive(network.graph)
-    last = max(layer.result for layer in chosen)
-    values[0] = picture
-    for operation in graph.operations[1 : last + 1]:
-        values[operation.index] = opened(graph, operation, values)
-    right = 0
-    for layer in chosen:
-        row, column = (n // 2 for n in size_of(graph.operations[layer.result]))
-        total = at_place(network, layer.result, values[layer.result], row, column)
-        (gradient,) = torch.autograd.grad(total, picture, retain_graph=True)
-        seen = (gradient[0] != 0).any(0)
-        (rows,), (columns,) = (seen.any(axis).nonzero(as_tuple=True) for axis in (1, 0))
-        box = network.geometry.seen(layer.result, [row], [column])
-        edges = (0, 0, 0, 0)  # a position in what was padded sees nothing
-        if len(rows):
-            edges = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-        right += edges == (box.top, box.left, box.bottom, box.right)
-    return f"{right} of {len(chosen)}"
-
-
-def at_place(network: Network, index: int, result: Tensor, row: int, column: int) -> Tensor:
-    """All channels of one position, summed."""
-    return arranged(network.graph.operations[index], result)[0, :, row, column].sum()
-
-
-def positive(graph: Graph) -> Graph:
-    """The graph in float64, its tensors positive and not all alike."""
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, tensor in graph.tensors.items():
-        if not tensor.is_floating_point():
-            tensors[name] = tensor
-            continue
-        weight = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
-        tensors[name] = weight / (weight[0].sum() if weight.ndim > 1 else 1)
-    return replace(graph, tensors=tensors)
-
-
-def opened(graph: Graph, operation: Operation, values: dict[int, Tensor]) -> Any:
-    """An operation with no path cut: max-pools average, what saturates hands everything on. In float64, also where an
-    operation states another kind."""
-    if operation.kind in OPEN or (operation.kind == "to" and operation.carries):  # all is in float64
-        return values[operation.inputs[0]]
-    if operation.kind == "max_pool2d":
-        a = operation.arguments
-        return F.avg_pool2d(
-            values[operation.inputs[0]], a["kernel_size"], a["stride"] or None, a["padding"], a["ceil_mode"]
-        )
-    if operation.kind in ("amax", "adaptive_max_pool2d"):
-        source = values[operation.inputs[0]]
-        if operation.kind == "amax":
-            return source.mean(operation.arguments["dim"], operation.arguments["keepdim"])
-        return F.adaptive_avg_pool2d(source, operation.arguments["output_size"])
-    arguments = {name: graph.with_tensors(a) for name, a in operation.arguments.items()}
-    if operation.kind in FLAT:
-        values = {i: tame(values[i]) for i in operation.inputs}
-    made: Any = operation.target(*(fill(a, values.__getitem__) for a in arguments.values()))
-    return made.double() if isinstance(made, Tensor) and made.is_floating_point() else made
-
-
-def tame(values: Any) -> Any:
-    """No value larger than 1."""
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        return values
-    return values / values.detach().abs().max().clamp(min=1)
 
 
 # ------------------------------------------------------------------ all of them
@@ -341,7 +279,7 @@ def all_of(minutes: float) -> int:
             found = Found(name, file, traceback=f"{type(error).__name__} in {where.name}: {error}"[:200])
         finally:
             signal.alarm(0)
-        found = replace(found, seconds=round(time.monotonic() - start, 1))
+        found = replace(found, seconds=round(time.monotonic() - start, 1), versions=here())
         kept_of(name).write_text(json.dumps(asdict(found)))
         print(f"{found.seconds:6.1f} s  {name}  {found.read or found.traceback}"[:120], flush=True)
     return 0
@@ -376,19 +314,44 @@ def page(rows: Sequence[Found]) -> str:
         "without attention: a field for every layer with positions": _share(
             plain, lambda f: f.fields == f.positions
         ),
+        "with attention: a field for every layer with positions": _share(
+            attending, lambda f: f.fields == f.positions
+        ),
+        "units measured: the box is what the gradient reaches": _reached(read_),
         "with attention: by the gradient": _share(attending, lambda f: not f.gradient),
         "by the gradient": _share(read_, lambda f: not f.gradient),
         "the gradient within 1e-3 of torch's own": _share(down, lambda f: 0 <= f.apart < 1e-3),
         "tracebacks": str(len([f for f in rows if f.traceback])),
     }
     table = [f"| {words} | {count} |" for words, count in counts.items()]
-    versions = [module.__version__.split("+")[0] for module in (torch, torchvision, timm)]
-    made = "torch {}, torchvision {}, timm {}.".format(*versions)
-    return "\n".join([*HEAD, made, "", "| | |", "|---|---|", *table, *LEGEND, *map(_row, rows), ""])
+    return "\n".join([*HEAD, _made(rows), "", "| | |", "|---|---|", *table, *LEGEND, *map(_row, rows), ""])
+
+
+def here() -> str:
+    """The versions of what is here: "torch 2.14.1, ..."."""
+    modules = (torch, torchvision, timm)
+    return ", ".join(f"{m.__name__} {m.__version__.split('+')[0]}" for m in modules)
+
+
+def _made(rows: Sequence[Found]) -> str:
+    """The versions that the rows were made with, those of most of them first."""
+    (most, _), *others = Counter(found.versions for found in rows).most_common()
+    more = (f"; {count} of them with {_unlike(versions, most)}" for versions, count in others)
+    return f"{most}{''.join(more)}."
+
+
+def _unlike(versions: str, most: str) -> str:
+    """Those versions that are not among the other ones."""
+    return ", ".join(one for one in versions.split(", ") if one not in most.split(", "))
 
 
 def _share(of: Sequence[Found], which: Callable[[Found], bool]) -> str:
     return f"{sum(map(which, of))} of {len(of)}"
+
+
+def _reached(of: Sequence[Found]) -> str:
+    right, measured = (sum(int(f.measured.split(" of ")[n]) for f in of) for n in (0, 1))
+    return f"{right} of {measured}"
 
 
 def _row(found: Found) -> str:

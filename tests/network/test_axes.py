@@ -168,6 +168,44 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
         6,
         (5, 7),
     ),
+    "positions mixed into others": (
+        lambda x: torch.nn.functional.linear(x.flatten(2), torch.ones(3, 35)),
+        ("channels", "channels"),
+        12,
+        (1, 1),
+    ),
+    "positions mixed into others, and added": (
+        lambda x: x.flatten(2) + torch.nn.functional.linear(
+            torch.nn.functional.linear(x.flatten(2), torch.ones(3, 35)), torch.ones(35, 3)
+        ),
+        ("channels", "positions"),
+        4,
+        (5, 7),
+    ),
+    "columns mixed into others": (
+        lambda x: torch.nn.functional.linear(x, torch.ones(3, 7)),
+        ("channels", "rows", "channels"),
+        12,
+        (5, 1),
+    ),
+    "a mean, copied": (
+        lambda x: x.mean((2, 3), keepdim=True).expand(-1, -1, 5, 7),
+        ("channels", "rows", "columns"),
+        4,
+        (5, 7),
+    ),
+    "a copy for each of more channels": (
+        lambda x: x.mean(1).unsqueeze(1).expand(-1, 6, -1, -1),
+        ("channels", "rows", "columns"),
+        6,
+        (5, 7),
+    ),
+    "the mean of what is alike in windows": (
+        lambda x: x[..., :6].reshape(-1, 4, 5, 2, 3).mean(3),
+        ("channels", "rows", "columns"),
+        4,
+        (5, 3),
+    ),
     "a tap along tokens": (
         lambda x: torch.nn.functional.conv1d(x.flatten(2), torch.ones(6, 4, 1)),
         ("channels", "positions"),
@@ -186,6 +224,28 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...] | None, int, tuple[int, int]]] = {
         4,
         (5, 7),
     ),
+    "zeros before tokens": (
+        lambda x: torch.nn.functional.pad(x.flatten(2).transpose(1, 2), (0, 0, 1, 0)) + _one_more(x),
+        ("positions", "channels"),
+        4,
+        (5, 7),
+    ),
+    "tokens that others come in from": (
+        lambda x: torch.nn.functional.pad(x.flatten(2), (3, 3), mode="circular"),
+        None,
+        0,
+        (1, 1),
+    ),
+    "tokens pooled, two rows each": (
+        lambda x: torch.nn.functional.avg_pool1d(x[:, :, :4].flatten(2), 14),
+        ("channels", "rows"),
+        4,
+        (2, 1),
+    ),
+    "tokens pooled, some of two rows": (
+        lambda x: torch.nn.functional.avg_pool1d(x[:, :, :4].flatten(2), 4), None, 0, (1, 1)),
+    "tokens pooled, with gaps": (
+        lambda x: torch.nn.functional.avg_pool1d(x[:, :, :4].flatten(2), 7, stride=14), None, 0, (1, 1)),
     "the one more token": (
         lambda x: _one_more(x)[:, :1],
         ("", "channels"),

@@ -210,6 +210,24 @@ def test_what_is_mirrored_further_than_the_window_reaches_has_no_field() -> None
     assert network.geometry.seen(network.layers[0].result, [0], [0]) == Box(3, 3, 5, 5)
 
 
+@pytest.mark.parametrize(("side", "field"), [(3, None), (9, None), (11, "8/0")])
+def test_positions_of_uneven_windows_have_a_field_where_all_see_the_same(
+    side: int, field: str | None
+) -> None:
+    """Of three that read 8 positions, the first reads 0 to 2, the last 5 to 7."""
+    module = nn.Sequential(nn.Conv2d(3, 4, side, padding=side // 2), nn.AdaptiveAvgPool2d(3))
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    check(network, module, ["1"])
+    found = network.layers[-1].field
+    assert (None if found is None else str(found)) == field
+
+
+def test_what_is_not_known_has_no_field_whatever_is_added_to_it() -> None:
+    module = Written(lambda s, x: s.c(x).cumsum(2) + s.c(x).mean((2, 3), keepdim=True), c=conv())
+    network = Network.from_module(module, preprocessing=Preprocessing(height=8, width=8))
+    assert network.geometry.fields[network.graph.output] is None
+
+
 def test_a_batch_norm_of_the_pictures_at_hand_has_no_field() -> None:
     """Each of its positions sees all others, and other pictures."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
@@ -258,6 +276,41 @@ def _mixed_along_tokens(s: Any, x: Tensor) -> Tensor:
     return z.reshape(-1, 4, 8, 8)
 
 
+def _mixed_into_others(s: Any, x: Tensor) -> Tensor:
+    y: Tensor = s.c(x).flatten(2)
+    z = F.linear(F.gelu(F.linear(y, s.t[:16])), s.t[:, :16])
+    return (y + z).reshape(-1, 4, 8, 8)
+
+
+def _in_blocks(s: Any, x: Tensor) -> Tensor:
+    """Summed over all that is at the same place of a block of 2x2, and multiplied by that."""
+    y: Tensor = s.c(x).reshape(-1, 4, 4, 2, 4, 2).permute(0, 1, 3, 5, 2, 4).reshape(-1, 4, 4, 16)
+    y = y * y.sum(-1, keepdim=True)
+    return y.reshape(-1, 4, 2, 2, 4, 4).permute(0, 1, 4, 2, 5, 3).reshape(-1, 4, 8, 8)
+
+
+def _in_groups(s: Any, x: Tensor) -> Tensor:
+    """Over the deviation of two channels each, which is copied to where they are."""
+    y: Tensor = s.c(x)
+    groups = y.reshape(-1, 2, 2, 8, 8)
+    deviation = (groups.var((2, 3, 4), keepdim=True) + 1e-3).sqrt().expand(groups.shape)
+    return y / deviation.reshape(y.shape)
+
+
+def _beside_zeros(s: Any, x: Tensor) -> Tensor:
+    """As a class token has no place in a map, zeros stand for it."""
+    y: Tensor = F.pad(s.c(x).flatten(2), (2, 1))
+    return y[:, :, 2:66].reshape(-1, 4, 8, 8)
+
+
+def _attended_in_a_row(s: Any, x: Tensor) -> Tensor:
+    """By what is pooled two rows at a time."""
+    y: Tensor = s.c(x).flatten(2)
+    pooled = F.avg_pool1d(y, 16).transpose(1, 2)
+    z = F.scaled_dot_product_attention(y.transpose(1, 2), pooled, pooled)
+    return z.transpose(1, 2).reshape(-1, 4, 8, 8)
+
+
 def _normalised(s: Any, x: Tensor) -> Tensor:
     return torch.nn.functional.normalize(s.c(x), dim=1)
 
@@ -281,6 +334,12 @@ FOLDED: dict[str, tuple[Any, str]] = {
     "space to depth": (_space_to_depth, "8/2"),
     "blocks of many rows": (_blocks_of_many_rows, "4x6/2x4"),
     "mixed along tokens": (_mixed_along_tokens, "8/0"),
+    "mixed into others": (_mixed_into_others, "8/0"),
+    "in blocks": (_in_blocks, "8/0"),
+    "zeros beside tokens": (_beside_zeros, "3/1"),
+    "half a row each": (lambda s, x: F.avg_pool1d(s.c(x).flatten(2), 4).reshape(-1, 4, 8, 2), "3x6/1x4"),
+    "attended, two rows each": (_attended_in_a_row, "8/0"),
+    "normalised in groups": (_in_groups, "8/0"),
     "normalised along channels": (_normalised, "3/1"),
     "times a matrix": (_times_a_matrix, "3/1"),
     "local response norm": (lambda s, x: F.local_response_norm(s.c(x), 3), "3/1"),
@@ -297,6 +356,28 @@ def test_blocks_as_channels_and_sums_over_positions(name: str) -> None:
     forward, field = FOLDED[name]
     network = checked(forward, c=conv())
     assert str(network.geometry.fields[network.graph.output]) == field
+
+
+def test_one_place_of_each_block_sees_no_more_than_those() -> None:
+    network = checked(_in_blocks, c=nn.Conv2d(3, 4, 1))
+    output = network.graph.output
+    assert network.geometry.seen(output, [2], [5]) == Box(0, 1, 7, 8)
+    assert str(network.geometry.fields[output]) == "8/0"
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        _in_groups,
+        lambda s, x: s.c(x) / s.c(x).std((2, 3), keepdim=True),
+        lambda s, x: (y := s.c(x)) - y.mean((2, 3), keepdim=True),
+    ],
+)
+def test_a_norm_written_out_keeps_the_field_through_the_features(forward: Any) -> None:
+    network = checked(forward, c=conv())
+    output = network.graph.output
+    assert str(network.geometry.fields[output]) == "8/0"
+    assert str(network.feature_geometry.fields[output]) == "3/1"
 
 
 def test_a_mean_over_channels_keeps_the_field() -> None:
@@ -423,7 +504,7 @@ def swin() -> nn.Module:
             (64, 96),
             last,
             "features.0 features.1.0.norm1 features.1.0 features.1.1 features.2 features.3.0 norm head",
-            "4/4 4/4 28/4 ? ? ? ? 64x96/0",
+            "4/4 4/4 28/4 ? ? ? 152x96/8x0 64x96/0",
         ),
     ],
 )

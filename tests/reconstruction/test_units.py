@@ -333,11 +333,22 @@ def test_what_is_not_there(unit: Unit, picture: int, forward: Any, message: str)
         stream_units(small_network(conv()), noise(2, 3, 9, 7), [UnitAt(picture, unit)], forward=forward)
 
 
-def test_a_sum_over_positions_is_refused() -> None:
+def test_a_sum_over_positions_is_a_channel() -> None:
     mixed = Written(lambda s, x: s.b(s.a(x).flatten(2)), a=conv(), b=nn.Linear(63, 5))
+    network, pictures = small_network(mixed, (9, 7)), noise(2, 3, 9, 7)
+    assert network.layers[-1].channels == 4 * 5
+    unit = Unit(network.layers[-1].name, 7, 0, 0)
+    (found,) = reconstruct_units(network, pictures, [UnitAt(1, unit)])
+    whole = reconstruct(network, pictures, unit)[unit][1]
+    torch.testing.assert_close(found.signal.to(whole.dtype), whole, rtol=1e-10, atol=1e-12)
+    assert whole.any()
+
+
+def test_a_layer_whose_axes_are_not_known_is_refused() -> None:
+    mixed = Written(lambda s, x: s.a(x).flatten(1, 2) * s.a(x).flatten(1, 2).cumsum(1), a=conv())
     network = small_network(mixed, (9, 7))
     unit = Unit(network.layers[-1].name, 2, 0, 0)
-    with pytest.raises(NetworkError, match=r"b .linear. gives 4x5 numbers, and it is not known which axes"):
+    with pytest.raises(NetworkError, match=r"gives 36x7 numbers, and it is not known which axes"):
         stream_units(network, noise(2, 3, 9, 7), [UnitAt(0, unit)])
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
+from typing import Any
 
 from layerscope.network.graph import Operation, Ref
 from layerscope.network.layout import (
@@ -153,10 +155,10 @@ def _aligned(operation: Operation, inputs: Sequence[Operation], lengths: Lengths
 
 
 def _agreed(axes: set[Axis], length: int) -> Axis | None:
-    """The one axis among them; of channels in any number of parts the fewest, of those and what is read the latter."""
+    """The one axis among them; of channels in any number of parts the fewest, of those and positions the latter."""
     named = {axis for axis in axes if axis}
-    if read := {axis for axis in named if all(part.read for part in axis)}:
-        named = read | {axis for axis in named if any(part.along != CHANNELS for part in axis)}
+    if placed := {axis for axis in named if any(part.along != CHANNELS for part in axis)}:
+        named = placed
     if len(named) > 1 and all(part.along == CHANNELS for axis in named for part in axis):
         return (Part(CHANNELS, length),)
     if len(named) > 1 or not (named or length == 1):
@@ -193,23 +195,34 @@ def _as_tokens(axis: Axis) -> Part | None:
 def _kept(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
     """The same axes; one that became longer or shorter goes along the same, if it was all of that."""
     for place, (before, now) in enumerate(zip(source.lengths, lengths, strict=False)):
-        if before == now:
-            continue
-        axis = source.axes[place]
-        if now == 0:
-            return source.changed(place, (Part(CHANNELS, 0),))
-        if len(axis) != 1:
-            return None
-        part = axis[0]
-        if part.along == TOKENS:
-            new = _some_tokens(operation, part, now)
-        else:
-            alone = sum(p.along == part.along and p.read == part.read for p in source.parts) == 1
-            new = (replace(part, length=now),) if alone or part.along == CHANNELS else None
-        if new is None:
-            return None
-        source = source.changed(place, new)
+        if before != now:
+            axis = _resized(operation, source, place, now)
+            if axis is None:
+                return None
+            source = source.changed(place, axis)
     return source
+
+
+def _resized(operation: Operation, source: Layout, place: int, length: int) -> Axis | None:
+    """An axis that became so long; None where nobody knows what it goes along then."""
+    axis = source.axes[place]
+    if length == 0:
+        return (Part(CHANNELS, 0),)
+    if len(axis) != 1 or axis[0].along == TOKENS:
+        tokens, back = _as_tokens(axis), len(source.axes) - 1 - place
+        if tokens is None or operation.kind not in ("pad", "constant_pad_nd"):
+            return None if tokens is None else _some_tokens(operation, tokens, length)
+        return _beside_zeros(tokens, operation.arguments, back, length)
+    (part,) = axis
+    alone = sum(p.along == part.along and p.read == part.read for p in source.parts) == 1
+    return (replace(part, length=length),) if alone or part.along == CHANNELS else None
+
+
+def _beside_zeros(tokens: Part, arguments: Mapping[str, Any], back: int, length: int) -> Axis | None:
+    """Tokens where zeros are put before or after them; ``back``: along which axis, counted from the last."""
+    before, after = arguments["pad"][2 * back : 2 * back + 2]
+    plain = min(before, after) >= 0 and arguments.get("mode", "constant") == "constant"
+    return (replace(tokens, length=length, before=tokens.before + before),) if plain else None
 
 
 def _some_tokens(operation: Operation, tokens: Part, length: int) -> Axis | None:
@@ -258,6 +271,28 @@ def _pooled(operation: Operation, source: Layout, lengths: Lengths) -> Layout | 
     return _kept(operation, source, lengths) if alone else None
 
 
+def _pooled_in_a_row(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """Of the last axis, pooled block by block: the blocks, where those are of the finest rows and columns."""
+    cut = in_blocks(operation, source)
+    if cut is None or not source.is_sound:
+        return None
+    *left, gone = cut.axes
+    factors = {name: prod(part.length for part in gone if part.along == name) for name in (ROWS, COLUMNS)}
+    return Layout(
+        tuple(tuple(replace(p, step=p.step // factors.get(p.along, 1)) for p in axis) for axis in left)
+    )
+
+
+def in_blocks(operation: Operation, source: Layout) -> Layout | None:
+    """The layout that a pool along the last axis reads, that cut into blocks; None where they overlap or leave gaps."""
+    arguments, length = operation.arguments, source.lengths[-1]
+    kernel, stride = arguments["kernel_size"], arguments["stride"] or arguments["kernel_size"]
+    whole = kernel == stride and length % kernel[0] == 0 and not any(arguments["padding"])
+    if not whole or any(n != 1 for n in arguments.get("dilation", ())):
+        return None
+    return regrouped(source, (*source.lengths[:-1], length // kernel[0], kernel[0]))
+
+
 def _permute(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
     order = operation.arguments["dims"]
     return Layout(tuple(source.axes[axis] for axis in order))
@@ -271,6 +306,17 @@ def _transpose(operation: Operation, source: Layout, lengths: Lengths) -> Layout
 def _reshape(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
     found = regrouped(source, lengths)
     return None if found is None else folded(found)
+
+
+def _expanded(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
+    """Copies along what an axis of length 1 goes along, of channels where it goes along nothing."""
+    if len(lengths) != len(source.axes):
+        return None
+    for place, (before, now) in enumerate(zip(source.lengths, lengths, strict=True)):
+        if before != now:
+            (part,) = source.axes[place] or (Part(CHANNELS, 1),)
+            source = source.changed(place, (replace(part, length=now),))
+    return source
 
 
 def _unsqueeze(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
@@ -293,13 +339,12 @@ def _same(operation: Operation, source: Layout, lengths: Lengths) -> Layout:
 
 
 def _linear(operation: Operation, source: Layout, lengths: Lengths) -> Layout | None:
-    """A weighted sum along the last axis: of channels it makes channels, of positions as many positions.
+    """A weighted sum along the last axis: of positions it makes as many positions, of anything else channels.
 
-    Of anything else nobody knows.
+    Those have no place any more, but for what they are added to.
     """
-    if not source.along(-1) <= {CHANNELS}:
-        return source if source.lengths == lengths else None
-    return source.changed(-1, (Part(CHANNELS, lengths[-1]),))
+    same = source.lengths == lengths and not source.along(-1) <= {CHANNELS}
+    return source if same else source.changed(-1, (Part(CHANNELS, lengths[-1]),))
 
 
 def _by_source(rule: Callable[[Operation, Layout, Lengths], Layout | None]) -> Rule:
@@ -319,12 +364,14 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(REDUCED, _by_source(_reduce)),
     **dict.fromkeys(PRODUCTS, product_layout),
     **dict.fromkeys(("index", "index_select"), _by_source(_chosen)),
+    **dict.fromkeys(("avg_pool1d", "max_pool1d"), _by_source(_pooled_in_a_row)),
     "avg_pool3d": _by_source(_pooled),
     "permute": _by_source(_permute),
     **dict.fromkeys(("transpose", "swapaxes"), _by_source(_transpose)),
     **dict.fromkeys(
         ("flatten", "reshape", "reshape_as", "view_as", "unflatten", "squeeze"), _by_source(_reshape)
     ),
+    "expand": _by_source(_expanded),
     "unsqueeze": _by_source(_unsqueeze),
     "linear": _by_source(_linear),
     "stack": _by_source(_stack),

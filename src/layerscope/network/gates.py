@@ -36,6 +36,7 @@ _HANDED_ON = frozenset(
         "upsample_bicubic2d neg rsub"
     ).split()
 )  #: a gate stays one
+_SPREAD = frozenset({"unsqueeze", "expand", "expand_as", "reshape", "to"})  #: a mean over the map it is of
 _COMBINED = frozenset({"add", "sub", "mul", "div", "cat", "stack"})  #: of gates and constants, a gate
 _NOT_BELOW_ZERO = frozenset(
     {"sigmoid", "hardsigmoid", "softplus", "add", "rsub"}
@@ -60,6 +61,27 @@ def gates(graph: Graph, operation: Operation) -> frozenset[int]:
     if strong == weak or (strong < _BOUNDED and _sees(graph, other, gate)):
         return frozenset()
     return frozenset({gate})
+
+
+def held(graph: Graph, operation: Operation) -> frozenset[int]:
+    """Those of the inputs made from the picture that only scale or shift the others: gates, denominators, own means."""
+    made = rectified(graph, operation)
+    if made is not None:
+        return frozenset({made.gate})
+    if operation.kind not in ("div", "sub") or len(set(operation.inputs)) != 2:
+        return gates(graph, operation)
+    one, other = operation.inputs[:2]
+    both = graph.operations[one].carries and graph.operations[other].carries
+    constant = both and (operation.kind == "div" or _is_mean_of(graph, other, one))
+    return frozenset({other}) if constant else frozenset()
+
+
+def _is_mean_of(graph: Graph, index: int, source: int) -> bool:
+    """Whether a result is the mean of another over some of its axes, with which that is centred."""
+    operation = graph.operations[index]
+    while operation.kind in _SPREAD:
+        operation = graph.operations[operation.inputs[0]]
+    return operation.kind == "mean" and operation.inputs[0] == source
 
 
 def _mixed_kernel(graph: Graph, operation: Operation) -> frozenset[int]:

@@ -143,7 +143,6 @@ class Geometry:
 
     def _axis_fields(self, axis: int) -> list[Axis | None]:
         fields: list[Axis | None] = []
-        strays = self._strays[axis]
         for index, node in enumerate(self.nodes):
             if not node.edges:
                 fields.append(None if node.unknown else Axis(size=1, stride=1, left=0))
@@ -152,10 +151,24 @@ class Geometry:
             for edge in node.edges[1:]:
                 merged = self._merge(index, merged, self._edge_field(index, edge, fields, axis), axis)
             fields.append(merged)
-        return [
-            field if index not in strays or self._is_true(index, field, axis) else None
-            for index, field in enumerate(fields)
-        ]
+        return [self._settled(index, field, axis) for index, field in enumerate(fields)]
+
+    def _settled(self, node: int, field: Axis | None, axis: int) -> Axis | None:
+        """The field if it is true; else what all positions see, if that is the same."""
+        if field is not None and (node not in self._strays[axis] or self._is_true(node, field, axis)):
+            return field
+        spans = set() if node in self._uncertain else set(self._spans[axis][node])
+        first, last = spans.pop() if len(spans) == 1 else _NONE
+        return Axis(size=last - first, stride=0, left=first) if first < last else None
+
+    @cached_property
+    def _uncertain(self) -> frozenset[int]:
+        """Operations on whose way there are some of which nothing is known."""
+        found: set[int] = set()
+        for index, node in enumerate(self.nodes):
+            if node.unknown or any(edge.source in found for edge in node.edges):
+                found.add(index)
+        return frozenset(found)
 
     @cached_property
     def _strays(self) -> tuple[frozenset[int], frozenset[int]]:

@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
+from layerscope.network.layout import TOKENS, Part
+
 
 @dataclass(frozen=True)
 class Window:
@@ -124,6 +126,35 @@ def blocks(length: int, part: int, step: int) -> Reader:
     return Uneven(tuple(firsts), tuple(first + (part - 1) * step + 1 for first in firsts), Fraction(1))
 
 
+def enlarged(length: int, factor: int) -> Reader:
+    """How each position is read by as many as the factor says, side by side."""
+    starts = tuple(i // factor for i in range(length * factor))
+    return Uneven(starts, tuple(start + 1 for start in starts), Fraction(1, factor))
+
+
+def repeated(length: int, outputs: int) -> Reader:
+    """How fewer positions are read by more, which go through them again and again."""
+    places = tuple(i % length for i in range(outputs))
+    return Uneven(places, tuple(place + 1 for place in places), Fraction(0))
+
+
+def mixed_along(mixed: Sequence[Part], length: int, outputs: int) -> Reader | None:
+    """One axis of positions that differ in these parts of it: blocks, or the blocks or their places alone."""
+    if not mixed:
+        only = Window(stride=0) if length == 1 else None
+        return Window() if length == outputs else only
+    if len(mixed) > 1:
+        return None
+    (part,) = mixed
+    if part.along == TOKENS or part.length == length:
+        return Window(length, stride=0)
+    if length == outputs:
+        return blocks(length, part.length, part.step)
+    if part.step == 1 and part.length * outputs == length:
+        return Window(part.length, part.length)
+    return Window(part.length, dilation=part.step) if part.step == outputs else None
+
+
 def _columns(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(start for start, _ in spans), tuple(end for _, end in spans)
 
@@ -163,3 +194,8 @@ BORDERS: Mapping[str, Callable[[int, int], int]] = {
     "replicate": lambda place, length: min(max(place, 0), length - 1),
     "circular": lambda place, length: place % length,
 }  #: the position of a map of this length that a position beyond its edge is a copy of
+
+
+def copied(mode: str, length: int, before: int, after: int) -> Reader:
+    """Padding by copies of the map's own values: each position beyond its edge reads one inside."""
+    return bordered([BORDERS[mode](place, length) for place in range(-before, length + after)], before)

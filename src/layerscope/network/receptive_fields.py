@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import NetworkError
-from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, chosen_axis
-from layerscope.network.gates import gates
+from layerscope.network.axes import ELEMENTWISE, POINTWISE, REDUCED, UPSAMPLING, chosen_axis, in_blocks
+from layerscope.network.gates import held
 from layerscope.network.geometry import Geometry
 from layerscope.network.graph import Graph, Operation, Ref
 from layerscope.network.layout import CHANNELS, COLUMNS, PICTURES, ROWS, TOKENS, Axis, Layout, Part, runs
@@ -31,8 +31,11 @@ from layerscope.network.readers import (
     Uneven,
     Window,
     adaptive,
-    blocks,
     bordered,
+    copied,
+    enlarged,
+    mixed_along,
+    repeated,
     transposed,
 )
 
@@ -49,9 +52,9 @@ def feature_geometry(graph: Graph, in_all: Geometry) -> Geometry:
     """The receptive fields through the features; what those are in all, if the network has neither gates nor norms."""
     nodes = list(in_all.nodes)
     for operation in graph.operations[1:]:
-        held = gates(graph, operation)
-        if held or operation.kind in _NORMS:
-            sources = frozenset(operation.inputs) - held
+        constant = held(graph, operation)
+        if constant or operation.kind in _NORMS:
+            sources = frozenset(operation.inputs) - constant
             readers = (Window(), Window()) if operation.kind in _NORMS else None
             nodes[operation.index] = _without_gates(nodes[operation.index], sources, readers)
     return in_all if nodes == list(in_all.nodes) else Geometry(tuple(nodes))
@@ -149,12 +152,18 @@ def _readers(graph: Graph, operation: Operation, source: Operation) -> Readers:
 def _pointwise(operation: Operation, source: Operation, read: Layout) -> Readers:
     if operation.kind in ("softmax", "log_softmax") and read.has_positions:
         return _mixed(operation, source, read.axes[int(operation.arguments["dim"])])
-    (rows, columns), (height, width) = read.size, size_of(operation)
-    return _same_or_only(rows, height), _same_or_only(columns, width)
+    return _same_or_fewer(operation, read, ROWS), _same_or_fewer(operation, read, COLUMNS)
 
 
-def _same_or_only(length: int, outputs: int) -> Reader:
-    return Window() if length == outputs else _all(length)
+def _same_or_fewer(operation: Operation, read: Layout, along: str) -> Reader:
+    """Each position itself; of fewer, those again and again, one in each block of the result; else all of them."""
+    length, outputs = (size[along == COLUMNS] for size in (read.size, size_of(operation)))
+    if length == outputs:
+        return Window()
+    own = () if operation.layout is None else operation.layout.parts
+    if 1 < length < outputs and all(part in own for part in read.parts if part.along == along):
+        return repeated(length, outputs)
+    return _all(length)
 
 
 def _all(length: int) -> Window:
@@ -163,23 +172,15 @@ def _all(length: int) -> Window:
 
 def _mixed(operation: Operation, source: Operation, parts: Iterable[Part]) -> Readers:
     """Each position by all that differ from it in these parts of the map alone."""
-    readers: dict[str, Reader] = {}
     own = runs(part for part in parts if not part.read)
     if any(part.along == PICTURES for part in own):
         return None
-    (rows, columns), (height, width) = size_of(source), size_of(operation)
-    for along, length, outputs in ((ROWS, rows, height), (COLUMNS, columns, width)):
-        mixed = [part for part in own if part.along in (along, TOKENS)]
-        if len(mixed) > 1 or (mixed and mixed[0].along == along and mixed[0].length < length != outputs):
-            return None
-        whole = mixed and (mixed[0].along == TOKENS or mixed[0].length == length)
-        if mixed and not whole:
-            readers[along] = blocks(length, mixed[0].length, mixed[0].step)
-        elif mixed or length == outputs:
-            readers[along] = _all(length) if mixed else Window()
-        else:
-            return None
-    return readers[ROWS], readers[COLUMNS]
+    lengths = zip((ROWS, COLUMNS), size_of(source), size_of(operation), strict=True)
+    rows, columns = (
+        mixed_along([part for part in own if part.along in (along, TOKENS)], length, outputs)
+        for along, length, outputs in lengths
+    )
+    return None if rows is None or columns is None else (rows, columns)
 
 
 def _whole(operation: Operation, source: Operation) -> Readers:
@@ -209,6 +210,12 @@ def _mean(operation: Operation, source: Operation, read: Layout) -> Readers:
     asked = operation.arguments.get("dim")
     over = [asked] if isinstance(asked, int) else asked or ()
     return _mixed(operation, source, (part for axis in over for part in read.axes[axis]))
+
+
+def _in_a_row(operation: Operation, source: Operation, read: Layout) -> Readers:
+    """Positions one after another, pooled block by block."""
+    cut = in_blocks(operation, read)
+    return None if cut is None else _mixed(operation, source, cut.axes[-1])
 
 
 def _select(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -252,13 +259,8 @@ def _linear(operation: Operation, source: Operation, read: Layout) -> Readers:
 
 def _shuffled(operation: Operation, source: Operation, read: Layout) -> Readers:
     factor = int(operation.arguments["upscale_factor"])
-    rows, columns = (_repeated(n, factor) for n in read.size)
+    rows, columns = (enlarged(n, factor) for n in read.size)
     return rows, columns
-
-
-def _repeated(length: int, factor: int) -> Reader:
-    starts = tuple(i // factor for i in range(length * factor))
-    return Uneven(starts, tuple(start + 1 for start in starts), Fraction(1, factor))
 
 
 def _unshuffled(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -325,26 +327,21 @@ def _narrow(operation: Operation, source: Operation, read: Layout) -> Readers:
 def _pad(operation: Operation, source: Operation, read: Layout) -> Readers:
     pads: list[int] = list(operation.arguments["pad"])  # before and after each axis, from the last
     mode = operation.arguments.get("mode", "constant")
-    axes = reversed(read.axes)
+    axes = reversed((operation.layout or read).axes)
     sides = {
         _along(axis): (before, after)
         for axis, before, after in zip(axes, pads[::2], pads[1::2], strict=False)
         if before or after
     }
-    if not sides.keys() <= {ROWS, COLUMNS, CHANNELS}:
+    if not sides.keys() <= {ROWS, COLUMNS, CHANNELS, TOKENS}:
         return None
     both = sides.get(ROWS, (0, 0)), sides.get(COLUMNS, (0, 0))
     if mode == "constant":
         return Window(pad=both[0][0]), Window(pad=both[1][0])
     if mode not in BORDERS:
         return None
-    rows, columns = (_copied(mode, n, *side) for n, side in zip(read.size, both, strict=True))
+    rows, columns = (copied(mode, n, *side) for n, side in zip(read.size, both, strict=True))
     return rows, columns
-
-
-def _copied(mode: str, length: int, before: int, after: int) -> Reader:
-    """Padding by copies of the map's own values: each position beyond its edge reads one inside."""
-    return bordered([BORDERS[mode](place, length) for place in range(-before, length + after)], before)
 
 
 def _roll(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -372,7 +369,7 @@ _WINDOWED: Mapping[str, Callable[[Graph, Operation, Operation], Readers]] = {
     "conv_transpose2d": _transposed,
 }
 _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
-    **dict.fromkeys(POINTWISE | ELEMENTWISE | {"expand_as"}, _pointwise),
+    **dict.fromkeys(POINTWISE | ELEMENTWISE | {"expand", "expand_as"}, _pointwise),
     **dict.fromkeys(PRODUCTS, _attended),
     **dict.fromkeys(UPSAMPLING, _upsampled),
     **dict.fromkeys(("adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
@@ -380,6 +377,7 @@ _READERS: Mapping[str, Callable[[Operation, Operation, Layout], Readers]] = {
     **dict.fromkeys(("group_norm", "instance_norm"), _by_the_picture),
     **dict.fromkeys(REDUCED - {"select"}, _mean),
     "select": _select,
+    **dict.fromkeys(("avg_pool1d", "max_pool1d"), _in_a_row),
     **dict.fromkeys(
         _REGROUPED | set("unsqueeze transpose swapaxes permute stack unbind getitem".split()),
         _moved,
