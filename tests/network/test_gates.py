@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layerscope.network.capture import capture
-from layerscope.network.gates import gates, rectified
+from layerscope.network.gates import gates, held, rectified
 from layerscope.network.graph import Graph, Operation
 from tests.support.descent import Function
 
@@ -165,3 +165,40 @@ def test_a_function_of_more_than_x_gates_it() -> None:
 def test_a_gate_of_another_size_is_no_rectifier() -> None:
     graph, operations = products(lambda x: x * x[:, :1].sigmoid())
     assert [found(graph, o) for o in operations] == [{"sigmoid"}]
+
+
+def held_of_the_difference(function: Callable[..., Tensor]) -> int:
+    """How many operands the last difference of a network holds."""
+    graph = capture(Function(function, one()).eval(), (4, 6, 6))
+    return len(held(graph, [o for o in graph.operations if o.kind == "sub"][-1]))
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [
+        lambda y: y.mean((2, 3), True),
+        lambda y: y.mean(3, True).mean(2, True),
+        lambda y: y.sum((2, 3), True) / 36,
+        lambda y: y.sum((2, 3), True) * (1 / 36),
+        lambda y: y.flatten(2).mean(2)[:, :, None, None],
+        lambda y: y.view(y.shape[0], 4, -1).mean(-1).view(y.shape[0], 4, 1, 1),
+        lambda y: F.adaptive_avg_pool2d(y, 1),
+        lambda y: y.mean((1, 2, 3), True).expand_as(y),
+    ],
+)
+def test_a_maps_own_mean_is_held_however_it_is_written(mean: Callable[[Tensor], Tensor]) -> None:
+    assert held_of_the_difference(lambda x, a: (y := a(x)) - mean(y)) == 1
+    assert held_of_the_difference(lambda x, a: a(x) - mean(x)) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda y: y.sum((2, 3), True) / 35,
+        lambda y: F.avg_pool2d(y, 3, 1, 1),
+        lambda y: y.amax((2, 3), True),
+        lambda y: y.flip(2),
+    ],
+)
+def test_what_is_not_its_mean_is_not_held(other: Callable[[Tensor], Tensor]) -> None:
+    assert held_of_the_difference(lambda x, a: (y := a(x)) - other(y)) == 0

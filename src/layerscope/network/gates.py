@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isclose, prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,7 +37,9 @@ _HANDED_ON = frozenset(
         "upsample_bicubic2d neg rsub"
     ).split()
 )  #: a gate stays one
-_SPREAD = frozenset({"unsqueeze", "expand", "expand_as", "reshape", "to"})  #: a mean over the map it is of
+_SPREAD = frozenset(
+    "squeeze unsqueeze flatten unflatten expand expand_as reshape reshape_as view_as to".split()
+)  #: the same values in another shape, or several times over
 _COMBINED = frozenset({"add", "sub", "mul", "div", "cat", "stack"})  #: of gates and constants, a gate
 _NOT_BELOW_ZERO = frozenset(
     {"sigmoid", "hardsigmoid", "softplus", "add", "rsub"}
@@ -78,10 +81,36 @@ def held(graph: Graph, operation: Operation) -> frozenset[int]:
 
 def _is_mean_of(graph: Graph, index: int, source: int) -> bool:
     """Whether a result is the mean of another over some of its axes, with which that is centred."""
+    found, averaged = _origin(graph, index), False
+    while (below := _averaged(graph, graph.operations[found])) is not None:
+        found, averaged = _origin(graph, below), True
+    return averaged and found == _origin(graph, source)
+
+
+def _origin(graph: Graph, index: int) -> int:
+    """What the values of a result stand in, in another shape or several times over."""
     operation = graph.operations[index]
-    while operation.kind in _SPREAD:
+    while operation.kind in _SPREAD or (
+        operation.kind == "slice" and operation.shape == graph.operations[operation.inputs[0]].shape
+    ):
         operation = graph.operations[operation.inputs[0]]
-    return operation.kind == "mean" and operation.inputs[0] == source
+    return operation.index
+
+
+def _averaged(graph: Graph, operation: Operation) -> int | None:
+    """What an operation is the mean of, over some axes: a mean, a pool to one position, or a sum over the count."""
+    if operation.kind == "mean" or (
+        operation.kind == "adaptive_avg_pool2d" and operation.shape[-2:] == (1, 1)
+    ):
+        return operation.inputs[0]
+    number = operation.arguments.get("other")
+    if operation.kind not in ("mul", "div") or not isinstance(number, int | float) or not number:
+        return None
+    total = graph.operations[_origin(graph, operation.inputs[0])]
+    if total.kind != "sum":
+        return None
+    count = prod(graph.operations[total.inputs[0]].shape) / prod(total.shape)
+    return total.inputs[0] if isclose(count, 1 / number if operation.kind == "mul" else number) else None
 
 
 def _mixed_kernel(graph: Graph, operation: Operation) -> frozenset[int]:
