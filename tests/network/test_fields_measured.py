@@ -210,6 +210,7 @@ def test_what_is_mirrored_further_than_the_window_reaches_has_no_field() -> None
     assert network.geometry.seen(network.layers[0].result, [0], [0]) == Box(3, 3, 5, 5)
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 def test_a_batch_norm_of_the_pictures_at_hand_has_no_field() -> None:
     """Each of its positions sees all others, and other pictures."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
