@@ -84,6 +84,7 @@ def test_a_network_that_the_rule_does_not_cover_leaves_the_others_theirs(tmp_pat
     assert portraits_of(out) == before
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 def test_a_network_that_no_rule_covers(tmp_path: Path) -> None:
     photos, out = write_pictures(tmp_path / "photos", 3, ()), tmp_path / "s"
     made = run("study", photos, "-n", f"{HERE}:unruly", *PASS, "--filters", "all", "--out", out)

@@ -228,6 +228,7 @@ def test_what_is_not_known_has_no_field_whatever_is_added_to_it() -> None:
     assert network.geometry.fields[network.graph.output] is None
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 def test_a_batch_norm_of_the_pictures_at_hand_has_no_field() -> None:
     """Each of its positions sees all others, and other pictures."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))

@@ -304,6 +304,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         Written(lambda s, x: s.c(x) if x.sum() > 0 else x, c=conv()),
         "data-dependent control flow",
     ),
+    "control flow by a number": (
+        Written(lambda s, x: s.c(x) if x.max().item() > 0 else x, c=conv()),
+        "data-dependent control flow",
+    ),
     "one batch size": (Written(lambda s, x: s.c(x).reshape(2, -1), c=conv()), "any batch size"),
     "channels that do not fit": (conv(5), "for input 3x8x8"),
     "python's numbers": (Written(lambda s, x: s.c(x) * float(x.max()), c=conv()), "cannot read Written"),
@@ -385,6 +389,26 @@ def test_what_was_made_from_a_module_is_refused_in_one_line() -> None:
         capture(conv, (3, 8, 8))  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_a_program_in_fewer_operations_is_refused_in_one_line() -> None:
+    module = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(256, 2)).eval()
+    free = ({0: torch.export.Dim.DYNAMIC},)
+    program = torch.export.export(module, (torch.zeros(2, 3, 8, 8),), dynamic_shapes=free)
+    assert capture(program, (3, 8, 8)).operations[1].kind == "conv2d"
+    with pytest.raises(
+        NetworkError, match=r"taken apart \(convolution\); .*, without run_decompositions\(\)$"
+    ):
+        capture(program.run_decompositions(), (3, 8, 8))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of quantising
+def test_packed_weights_are_refused_in_one_line() -> None:
+    module = nn.Sequential(torch.ao.nn.quantized.Conv2d(3, 4, 3))  # type: ignore[no-untyped-call]
+    with pytest.raises(NetworkError, match=r"^0 of Sequential packs its weights \(Conv2d\)") as caught:
+        capture(module, (3, 8, 8))
+    assert "\n" not in str(caught.value)
+
+
 class Chatty(nn.Module):
     """Lets another thread log, warn and print while it is read, and prints something of its own."""
 
@@ -431,9 +455,13 @@ def test_two_threads_that_read_leave_standard_error_to_all(capsys: pytest.Captur
     assert warnings.filters == filters
 
 
-@pytest.mark.parametrize("name", ["control flow", "python's numbers"])
+@pytest.mark.parametrize("name", ["control flow", "control flow by a number", "python's numbers"])
 def test_code_that_depends_on_the_picture_is_quoted(name: str) -> None:
-    words = {"control flow": "if x.sum() > 0", "python's numbers": "float(x.max())"}[name]
+    words = {
+        "control flow": "if x.sum() > 0",
+        "control flow by a number": "if x.max().item() > 0",
+        "python's numbers": "float(x.max())",
+    }[name]
     with pytest.raises(NetworkError, match=r"line [0-9]+ of .*test_graph\.py depends on") as caught:
         capture(REFUSED[name][0], (3, 8, 8))
     assert words in str(caught.value)

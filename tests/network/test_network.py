@@ -20,6 +20,8 @@ from layerscope.network.geometry import Box
 from layerscope.network.network import Network, Unit
 from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
+from layerscope.reconstruction.descent import reconstruct
+from layerscope.reconstruction.rules import GRADIENT
 from layerscope.zoo.loading import load_network, network_names, read_architecture
 from tests.support.small_networks import SMALL, Written, conv
 
@@ -118,6 +120,34 @@ def test_constants_and_numbers_are_no_layers() -> None:
     assert names(small("constants")) == "c"
     assert str(small("constants").layer("c").field) == "3/1"
     assert names(small("view with the batch size")) == "c f"
+
+
+def test_the_parts_of_a_result_are_layers_and_the_whole_is_none() -> None:
+    def forward(s: Any, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(s.a(x), 1, keepdim=True)
+        y: Tensor = s.b((x - mean) / (variance + 1))
+        return y
+
+    module = Written(forward, a=conv(), b=conv())
+    network = Network.from_module(module, preprocessing=Preprocessing(resize=None, height=8, width=8))
+    found = [(layer.name, layer.kind, layer.operation, layer.inputs) for layer in network.layers]
+    assert found[1:3] == [
+        ("var_mean", "var_mean", "var_mean + add", ("a",)),
+        ("var_mean@2", "var_mean", "var_mean", ("a",)),
+    ]
+    pictures = torch.randn(2, 3, 8, 8)
+    made = network.representations(pictures, ["var_mean@2"])["var_mean@2"]
+    assert_close(made, network.representations(pictures, ["a"])["a"].mean(1, keepdim=True))
+    every = reconstruct(network, pictures[:1], [layer.name for layer in network.layers], rule=GRADIENT)
+    assert all(every[layer.name].any() for layer in network.layers)
+
+
+def test_the_larger_and_the_smaller_of_two_maps_have_one_name() -> None:
+    halves = Written(lambda s, x: torch.max(s.a(x), torch.min(s.a(x), s.b(x))), a=conv(), b=conv())
+    network = Network.from_module(halves, preprocessing=Preprocessing(resize=None, height=8, width=8))
+    kinds = [operation.kind for operation in network.graph.operations]
+    assert kinds[-2:] == ["minimum", "maximum"]
+    assert network.layers[-1].field is not None
 
 
 def test_every_torchvision_name_is_known() -> None:

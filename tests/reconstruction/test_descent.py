@@ -344,6 +344,7 @@ def test_a_class_of_a_network_without_classes_is_refused() -> None:
         reconstruct(network, noise(1, 3, 9, 7), [Class(0)])
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_an_operation_without_a_rule_is_refused_before_any_work(
     rule: Rule, monkeypatch: pytest.MonkeyPatch

@@ -67,6 +67,7 @@ MAXIMA: dict[str, tuple[Callable[[Tensor], Tensor], Twin]] = {
     "pool with places": (lambda x: F.max_pool2d(x, (6, 5), return_indices=True)[0], _over_map),
     "pool along one axis": (lambda x: F.max_pool1d(_rows(x), 3, 2, 1), _pool_1d),
     "of two maps": (lambda x: torch.maximum(x, 2 * x - 0.5), _larger),
+    "of two maps by max": (lambda x: torch.max(x, 2 * x - 0.5), _larger),
     "less of two maps": (lambda x: -torch.minimum(-x, 0.5 - 2 * x), _larger),
 }
 

@@ -186,6 +186,16 @@ HELD: dict[str, tuple[Callable[[], list[nn.Module]], Callable[..., Tensor], Twin
     "a kernel mixed for each picture": (lambda: [nn.Linear(4, 3), nn.Embedding(3, 2 * 4 * 9)], _mixed_kernel,
         _one_kernel),
     "CBAM": (lambda: [_one()], _both(_cbam), _cbam),
+    "a share that falls": (
+        lambda: [],
+        lambda x: x * torch.sigmoid(-x),
+        lambda x, x0: x * torch.sigmoid(-x0),
+    ),
+    "what a sigmoid leaves": (
+        lambda: [],
+        lambda x: x * (1 - torch.sigmoid(x)),
+        lambda x, x0: x * (1 - torch.sigmoid(x0)),
+    ),
     "GLU": (lambda: [], lambda x: F.glu(x, 1), lambda x, x0: x[:, :2] * x0[:, 2:].sigmoid()),
     "GLU of GELU": (lambda: [_one()], lambda x, a: F.gelu((y := a(x))[:, 2:]) * y[:, :2],
         lambda x, x0, a: F.gelu(a(x0)[:, 2:]) * a(x)[:, :2]),

@@ -227,6 +227,17 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "pictures mixed": (lambda: Function(lambda x: x.transpose(0, 1) + 1), "transpose", "ask only"),
     "dropout left on": (lambda: Function(lambda x: F.dropout(x, training=True)), "dropout", "ask only"),
+    "noise": (lambda: Function(lambda x: x + 0.1 * torch.randn_like(x)), "randn_like", "ask only"),
+    "noise as a gate": (
+        lambda: Function(lambda x: x * torch.sigmoid(x.mean(1, True) + torch.rand(4, 1, 1))),
+        "rand",
+        "ask only",
+    ),
+    "maps by chance": (
+        lambda: Function(lambda x: x * torch.bernoulli(torch.full_like(x, 0.5))),
+        "bernoulli",
+        "ask only",
+    ),
     "batch statistics": (
         lambda: nn.BatchNorm2d(4, track_running_stats=False),
         "batch_norm",
@@ -235,6 +246,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
 }  #: of a picture 4x9x7: the network, the operation to be named, the remedy
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 @pytest.mark.parametrize("rule", [DECONVNET, GUIDED], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_rule_is_refused_by_name_and_place(name: str, rule: Rule) -> None:
@@ -276,6 +288,7 @@ def test_the_gradient_takes_what_the_others_refuse(name: str) -> None:
     assert_adjoint(nn.Sequential(nn.Conv2d(4, 4, 1), REFUSED[name][0]()), 4, 9, 7)
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 @pytest.mark.parametrize(
     "name", [n for n, (_, _, remedy) in REFUSED.items() if remedy != "use rule gradient"]
 )

@@ -29,7 +29,16 @@ from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_le
 from layerscope.network.layout import MANY, map_layout
 from layerscope.network.maxima import PLACED
 from layerscope.network.plain_rectifiers import plain_rectifier
-from layerscope.network.programs import flat_graph, functional, kind_of, refuse_what_is_read_already
+from layerscope.network.programs import (
+    PLAINER,
+    flat_graph,
+    functional,
+    has_one_size,
+    kind_of,
+    refuse_complex,
+    refuse_what_is_decomposed,
+    refuse_what_is_read_already,
+)
 from layerscope.network.tracing import cause, evaluating, in_own_precision, quiet
 
 _CUTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
@@ -47,6 +56,7 @@ def capture(module: nn.Module | ExportedProgram, input_shape: tuple[int, ...]) -
     """
     if isinstance(module, ExportedProgram):
         exported_shape(module)
+        refuse_what_is_decomposed(module)
         with quiet():
             return _graph_of(module)
     refuse_what_is_read_already(module)
@@ -264,15 +274,15 @@ class _Tidier:
         index = len(self.operations)  # what nothing had read before came to be just now
         inputs = tuple(leaf.index for leaf in leaves_of(named.values()) if isinstance(leaf, Ref))
         value = node.meta["val"]
-        _refuse_complex(node, value)
+        refuse_complex(node.target, _path(node), value)
         shape = tuple(map(_known, getattr(value, "shape", ())[1:]))
         carries = (
             _is_real(value) and not is_of_a_kind(kind) and any(self.operations[i].carries for i in inputs)
         )
         batch_first = self._is_batch_first(value)
-        operation = Operation(
-            index, kind, target, MappingProxyType(named), inputs, _path(node), shape, carries, batch_first
-        )
+        fixed = MappingProxyType(named), inputs, _path(node), shape
+        counts = not has_one_size(value)
+        operation = Operation(index, kind, target, *fixed, carries, batch_first, counts)
         layout = find_layout(operation, [self.operations[i] for i in inputs], self._lengths(value))
         self.operations.append(replace(operation, layout=layout))
         self.known[node] = Ref(index)
@@ -332,19 +342,11 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _refuse_complex(node: Any, value: Any) -> None:
-    if isinstance(value, Tensor) and value.is_complex():
-        raise NetworkError(
-            f"{place_of(kind_of(node.target), _path(node))} computes with complex numbers, through which nothing is "
-            "followed; give the part of the network before it"
-        )
-
-
 def _functional(target: Any) -> Any:
     """The operation that gives the same result in new memory; the operation itself if it already does."""
     schema = getattr(target, "_schema", None)
-    if target in (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default):
-        return torch.ops.aten.reshape.default  # the same values, whatever order the memory has
+    if target in PLAINER:
+        return PLAINER[target]
     if schema is None or not schema.is_mutable:
         return target
     packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::").removesuffix("_"), None)

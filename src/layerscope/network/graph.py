@@ -50,6 +50,9 @@ class Operation:
     shape: tuple[int, ...]  #: of the result, without the batch axis
     carries: bool = True  #: whether a signal goes back to it: real numbers made from the picture
     batch_first: bool = True  #: whether the first axis of its result is the batch
+    counts_pictures: bool = (
+        True  #: whether the length of any axis of its result depends on how many there are
+    )
     layout: Layout | None = None  #: what all axes of its result go along; None: not known
 
     @cached_property
@@ -67,6 +70,13 @@ class Operation:
         """Whether it takes its statistics from the pictures at hand, so that one changes what is made of another."""
         arguments = self.arguments
         return self.kind == "batch_norm" and (arguments["training"] or arguments["running_var"] is None)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it gives another result each time: noise, and dropout that is left on."""
+        on = self.arguments.get("training", self.arguments.get("train", True))
+        tags = getattr(getattr(self.target, "func", self.target), "tags", ())
+        return bool(on and self.arguments.get("dropout_p") != 0 and torch.Tag.nondeterministic_seeded in tags)
 
     @property
     def rectifies(self) -> bool:
@@ -137,6 +147,16 @@ class Graph:
             for source in dict.fromkeys(operation.inputs):
                 users[source].append(operation.index)
         return tuple(map(tuple, users))
+
+    @cached_property
+    def random(self) -> Mapping[int, int]:
+        """The operations whose results differ each time, and the random one that makes each do so."""
+        found: dict[int, int] = {}
+        for operation in self.operations:
+            made = [found[i] for i in operation.inputs if i in found]
+            if made or operation.is_random:
+                found[operation.index] = made[0] if made else operation.index
+        return found
 
     def with_tensors(self, argument: Any) -> Any:
         """The argument with the network's tensors and device in place of their names; a Ref stays."""

@@ -85,7 +85,7 @@ def find_layers(
     return tuple(
         Layer(
             name=final[group[0]],
-            kind=graph.operations[group[0]].kind,
+            kind=_whole(graph, graph.operations[group[0]]).kind,
             operation=_described(graph, group),
             channels=channels_of(graph.operations[group[-1]]),
             size=size_of(graph.operations[group[-1]])
@@ -113,7 +113,8 @@ def _group(graph: Graph) -> list[list[int]]:
     group_of: dict[int, list[int]] = {}
     groups: list[list[int]] = []
     for operation in graph.operations:
-        if operation.kind in _PLUMBING or not operation.carries or operation.index in kernels:
+        several = any(graph.operations[user].kind == "getitem" for user in users[operation.index])
+        if operation.kind in _PLUMBING or not operation.carries or several or operation.index in kernels:
             continue
         source = operation.inputs[0] if len(operation.inputs) == 1 else -1
         pointwise = operation.kind in POINTWISE and operation is not last
@@ -127,6 +128,11 @@ def _group(graph: Graph) -> list[list[int]]:
         group.extend(own)
         group_of.update(dict.fromkeys(own, group))
     return groups
+
+
+def _whole(graph: Graph, operation: Operation) -> Operation:
+    """The operation itself, or the one that it takes a part of the result of."""
+    return graph.operations[operation.inputs[0]] if operation.kind == "getitem" else operation
 
 
 def _kernels(graph: Graph) -> frozenset[int]:
@@ -162,7 +168,7 @@ def _names(graph: Graph, groups: list[list[int]]) -> dict[int, str]:
     uses: dict[str, int] = {}
     outer = {path[:at] for path in graph.modules for at, letter in enumerate(path) if letter == "."}
     for group in groups:
-        operation = graph.operations[group[0]]
+        operation = _whole(graph, graph.operations[group[0]])
         path = operation.module
         if not path or (path in outer and graph.modules.get(path) not in group):
             path = f"{path}.{operation.kind}" if path else operation.kind
@@ -190,7 +196,8 @@ def _described(graph: Graph, group: Sequence[int]) -> str:
 
 
 def _describe(graph: Graph, operation: Operation) -> str:
-    word = _WORDS.get(operation.kind, operation.kind)
+    kind = _whole(graph, operation).kind
+    word = _WORDS.get(kind, kind)
     if operation.kind == "conv2d":
         return _describe_conv(graph, operation)
     if operation.kind in ("max_pool2d", "avg_pool2d"):

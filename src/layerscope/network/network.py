@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from layerscope.errors import GeometryError, NetworkError
+from layerscope.errors import GeometryError, NetworkError, NetworkWarning
 from layerscope.network.capture import capture
 from layerscope.network.convolution import prepare_convolutions
+from layerscope.network.elsewhere import what_else_counts
 from layerscope.network.geometry import Box, Geometry
 from layerscope.network.graph import Graph, bare_state
 from layerscope.network.layers import Layer, find_layers
@@ -94,6 +96,8 @@ class Network:
             raise NetworkError(
                 f"{type(module).__name__} was exported for {made}, and its pictures would be {seen}"
             )
+        for line in what_else_counts(graph):
+            warnings.warn(line, NetworkWarning, stacklevel=2)
         names = None if classes is None else tuple(classes)
         return cls(name or type(module).__name__, graph, preprocessing, names)
 

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Graph
 from torch.nn.parameter import is_lazy
 
 from layerscope.errors import NetworkError
+from layerscope.network.graph import place_of
 
 _ALIASES = {"_to_copy": "to", "_unsafe_view": "reshape", "clip": "clamp", "clip_": "clamp_"}
+
+PLAINER: Mapping[Any, Any] = {
+    torch.ops.aten.view.default: torch.ops.aten.reshape.default,  # whatever order the memory has
+    torch.ops.aten._unsafe_view.default: torch.ops.aten.reshape.default,
+    torch.ops.aten.max.other: torch.ops.aten.maximum.default,
+    torch.ops.aten.min.other: torch.ops.aten.minimum.default,
+}  #: operations of two names, and the one that they are read by
+_TAKEN_APART = frozenset(
+    {
+        torch.ops.aten.convolution.default,
+        torch.ops.aten._native_batch_norm_legit_no_training.default,
+        torch.ops.aten.native_layer_norm.default,
+        torch.ops.aten.native_group_norm.default,
+    }
+)  #: what only a program has that was written in fewer operations
 
 
 def flat_graph(program: ExportedProgram) -> Graph:
@@ -66,6 +83,31 @@ def functional(program: ExportedProgram) -> ExportedProgram:
     return plain
 
 
+def has_one_size(value: Any) -> bool:
+    """Whether a result, or all that it is a tuple of, is as large however many pictures there are."""
+    parts = value if isinstance(value, (tuple, list)) else [value]
+    return all(isinstance(n, int) for part in parts for n in getattr(part, "shape", ()))
+
+
+def refuse_complex(target: Any, path: str, value: Any) -> None:
+    """Raise NetworkError if a result is of complex numbers."""
+    if isinstance(value, Tensor) and value.is_complex():
+        raise NetworkError(
+            f"{place_of(kind_of(target), path)} computes with complex numbers, through which nothing is "
+            "followed; give the part of the network before it"
+        )
+
+
+def refuse_what_is_decomposed(program: ExportedProgram) -> None:
+    """Raise NetworkError for a program whose layers were taken apart: torch.export itself keeps them whole."""
+    found = next((node for node in program.graph.nodes if node.target in _TAKEN_APART), None)
+    if found is not None:
+        raise NetworkError(
+            f"cannot read a program whose layers were taken apart ({kind_of(found.target)}); "
+            "save what torch.export.export gives, without run_decompositions()"
+        )
+
+
 def refuse_what_is_read_already(module: object) -> None:
     """Raise NetworkError for what torch.export or TorchScript made, and for what is no module at all."""
     kind = type(module).__name__
@@ -89,6 +131,11 @@ def _refuse_parts(module: nn.Module) -> None:
             raise NetworkError(
                 f"{path} of {type(module).__name__} is TorchScript, which cannot be read; put the nn.Module that it "
                 "was made from in its place"
+            )
+        if any(isinstance(value, torch.ScriptObject) for value in vars(part).values()):
+            raise NetworkError(
+                f"{path} of {type(module).__name__} packs its weights ({type(part).__name__}), so that they cannot be "
+                "read; give the network as it was before it was quantised"
             )
         if any(map(is_lazy, part.parameters(recurse=False))):
             raise NetworkError(

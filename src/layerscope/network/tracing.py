@@ -6,6 +6,7 @@ import io
 import re
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -152,8 +153,20 @@ class _Aside(io.TextIOBase):
 def cause(error: Exception) -> str:
     """Why torch gave up, in one line: of code that depends on what is in the picture, the line of that code."""
     text = str(error)
-    code = re.findall(r'File "(.+)", line (\d+), in .+\n +(.+)', text) if "data-dependent" in text else []
-    if code:
-        file, line, words = code[-1]
+    code = _code(error, text) if "data-dependent" in text else None
+    if code is not None:
+        file, line, words = code
         return f"line {line} of {file} depends on what is in the picture ({words})"
     return said(error)[:300]
+
+
+def _code(error: Exception, text: str) -> tuple[str, str, str] | None:
+    """File, line and words of the code that torch says it gave up at; it may give the end of the file's name alone."""
+    found: list[tuple[str, str, str]] = re.findall(r'File "(.+)", line (\d+), in .+\n +(.+)', text)
+    if found:
+        return found[-1]
+    caused = re.search(r"Caused by: \((.+):(\d+) in ", text)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if caused and frame.filename.endswith(caused[1]) and str(frame.lineno) == caused[2]:
+            return frame.filename, caused[2], frame.line or ""
+    return None

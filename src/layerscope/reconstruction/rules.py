@@ -41,7 +41,6 @@ _REVERSALS: Mapping[str, Reversal] = {
     **gating.REVERSALS,
     **maxima.REVERSALS,
 }
-_NEVER = frozenset({"dropout", "feature_dropout"})  #: random at inference
 _FLAT = frozenset(
     "round floor ceil trunc fix sign sgn heaviside floor_divide".split()
 )  #: their derivative is zero wherever there is one
@@ -52,7 +51,7 @@ _FLAT = frozenset(
 
 def reversal_of(graph: Graph, operation: Operation, rule: Rule) -> Reversal | None:
     """How a signal goes back through an operation by a rule; None where nobody has said."""
-    if not operation.carries or not operation.batch_first or operation.kind in _NEVER:
+    if not operation.carries or not operation.batch_first or operation.index in graph.random:
         return None
     stretch = stretch_of(graph, operation)
     if stretch:
@@ -74,9 +73,9 @@ def _reversal_of_stretch(graph: Graph, operations: Iterable[Operation], rule: Ru
 
 def _obstacle_within(graph: Graph, operations: Iterable[Operation], rule: Rule) -> Operation | None:
     for operation in operations:
-        random = operation.kind in _NEVER or operation.normalises_by_batch
         held = _held_within(graph, operation, rule)
-        if random or (operation.carries and rule.clamp and not linear.is_linear(graph, operation, held)):
+        bent = operation.carries and rule.clamp and not linear.is_linear(graph, operation, held)
+        if bent or operation.normalises_by_batch:
             return operation
     return None
 
@@ -240,6 +239,8 @@ def _obstacle(rule: Rule, graph: Graph, operations: Iterable[int]) -> Operation 
     """The first operation that a signal does not go back from by the rule."""
     for operation in (graph.operations[index] for index in sorted(operations)):
         if not supports(rule, graph, operation):
+            if operation.index in graph.random:
+                return graph.operations[graph.random[operation.index]]
             within = stretch_of(graph, operation)
             return _obstacle_within(graph, within, rule) or operation
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from layerscope.reconstruction.reversible import Reversal, Reversible, Rule
 
 SMOOTH = frozenset("silu gelu hardswish mish elu selu celu leaky_relu rrelu prelu softplus".split())
 _POWERS = frozenset({"pow", "square"})  #: of a ReLU's result: still a rectifier
+_RISING: WeakKeyDictionary[Graph, dict[int, bool]] = WeakKeyDictionary()
 _LARGE = 1e4  # as far above zero as half precisions go
 
 
@@ -56,7 +58,15 @@ def _back(reversible: Reversible, signal: Tensor, memory: Tensor | None, rule: R
 
 
 def _is_written_out(graph: Graph, operation: Operation, rule: Rule) -> bool:
-    return rule.clamp and rectified(graph, operation) is not None
+    return rule.clamp and rectified(graph, operation) is not None and _rises(graph, operation)
+
+
+def _rises(graph: Graph, operation: Operation) -> bool:
+    """Whether it hands on what is far above zero: of x * sigmoid(-x), which does not, the sigmoid is a gate."""
+    known = _RISING.setdefault(graph, {})
+    if operation.index not in known:
+        known[operation.index] = bool((torch.as_tensor(slope_of(graph, operation)) > 0).all())
+    return known[operation.index]
 
 
 def _written_back(
