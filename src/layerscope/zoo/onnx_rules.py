@@ -41,6 +41,7 @@ from layerscope.zoo.onnx_shapes import (
 )
 
 _CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
+_SELU = (1.6732632, 1.0507010)  # alpha and gamma, unless they are given
 _MODES = {
     ("nearest", "asymmetric", "floor"): ("nearest", None),
     ("nearest", "half_pixel", "round_prefer_floor"): ("nearest-exact", None),
@@ -105,9 +106,11 @@ def _max_pool(a: Attributes, x: Tensor) -> Tensor:
 def _average_pool(a: Attributes, x: Tensor) -> Tensor:
     kernel, counted = a["kernel_shape"], bool(a.get("count_include_pad", 0))
     asked = _pads(a, x, kernel)
-    x, pads = _padded(x, asked)
-    if pads != asked[: len(pads)] and not counted:
+    if asked[: len(kernel)] != asked[len(kernel) :] and not counted:
         raise NetworkError("only with the same pads on both sides, or count_include_pad")
+    if max(a.get("dilations", (1,))) > 1:
+        raise NetworkError("only without dilations")
+    x, pads = _padded(x, asked)
     return F.avg_pool2d(x, kernel, a.get("strides", (1, 1)), pads, bool(a.get("ceil_mode", 0)), counted)
 
 
@@ -131,6 +134,12 @@ def _gemm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
     return product if bias is None else product + beta * bias
 
 
+def _dropout(_: Attributes, x: Tensor, ratio: Value = None, training: Value = None) -> Tensor:
+    if training is not None and (isinstance(training, Tensor) or np.any(training)):
+        raise NetworkError("only without training_mode")
+    return x
+
+
 def _clip(a: Attributes, x: Tensor, low: Value = None, high: Value = None) -> Tensor:
     ends = [a.get(name) if end is None else end for name, end in (("min", low), ("max", high))]
     least, most = (None if end is None else float(end) for end in ends)
@@ -148,6 +157,11 @@ def _prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
     return F.prelu(x, slope.reshape(-1))
 
 
+def _selu(a: Attributes, x: Tensor) -> Tensor:
+    alpha, gamma = a.get("alpha", _SELU[0]), a.get("gamma", _SELU[1])
+    return F.selu(x) if np.allclose((alpha, gamma), _SELU) else F.elu(x, alpha) * gamma
+
+
 def _softmax(a: Attributes, x: Tensor, function: Callable[..., Tensor] = torch.softmax) -> Tensor:
     if a["opset"] >= 13:
         return function(x, a.get("axis", -1))
@@ -155,9 +169,15 @@ def _softmax(a: Attributes, x: Tensor, function: Callable[..., Tensor] = torch.s
     return function(x, axis) if axis == x.ndim - 1 else function(x.flatten(axis), -1).reshape(x.shape)
 
 
-def _reduced(function: Callable[..., Tensor]) -> Callable[..., Value]:
+def _reduced(
+    function: Callable[..., Tensor], of_none: Callable[[Tensor], Tensor] = lambda x: x
+) -> Callable[..., Value]:
+    """Over the axes given, else over all, or over none as the operation asks: ``of_none``."""
+
     def rule(a: Attributes, x: Tensor, given: Value = None) -> Tensor:
-        axes = ints(given) if given is not None else list(a.get("axes", range(x.ndim)))
+        axes = ints(given) if given is not None else list(a.get("axes", ()))
+        if not axes and a.get("noop_with_empty_axes", 0):
+            return of_none(x)
         return function(x, axes or list(range(x.ndim)), bool(a.get("keepdims", 1)))
 
     return rule
@@ -170,7 +190,10 @@ def _pad(a: Attributes, x: Tensor, pads: Value = None, value: Value = None, axes
     order = [n for axis in reversed(range(x.ndim)) for n in both.get(axis, (0, 0))]
     while len(order) > 2 and order[-2:] == [0, 0]:
         order = order[:-2]
-    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}[a.get("mode", "constant")]
+    asked = a.get("mode", "constant")
+    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}.get(asked)
+    if mode is None:
+        raise NetworkError(f"not in the mode {asked}")
     if mode != "constant":
         return F.pad(x, order, mode)
     return F.pad(x, order, value=float(a.get("value", 0.0) if value is None else value))
@@ -180,20 +203,39 @@ def _resize(
     a: Attributes, x: Tensor, region: Value = None, scales: Value = None, sizes: Value = None
 ) -> Tensor:
     if a["opset"] < 11:  # Upsample, and the first Resize: scales alone, which count from the corner
-        a, scales = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor", **a}, region
-    mode, where = a.get("mode", "nearest"), a.get("coordinate_transformation_mode", "half_pixel")
-    nearest = a.get("nearest_mode", "round_prefer_floor") if mode == "nearest" else ""
-    if (
-        (mode, where, nearest) not in _MODES
-        or a.get("cubic_coeff_a", -0.75) != -0.75
-        or a.get("antialias", 0)
-    ):
-        raise NetworkError(f"not in the mode {mode}, {where} {nearest}".rstrip())
-    kind, corners = _MODES[mode, where, nearest]
-    if sizes is not None and np.size(sizes):
-        return F.interpolate(x, ints(sizes)[2:], mode=kind, align_corners=corners)
-    factors = [float(n) for n in scales]
-    return F.interpolate(x, scale_factor=factors[2:], mode=kind, align_corners=corners)
+        a = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor", **a}
+        scales = a["scales"] if region is None else region
+    how = (a.get("mode", "nearest"), a.get("coordinate_transformation_mode", "half_pixel"))
+    nearest = a.get("nearest_mode", "round_prefer_floor") if how[0] == "nearest" else ""
+    if (*how, nearest) not in _MODES or a.get("cubic_coeff_a", -0.75) != -0.75:
+        raise NetworkError(f"not in the mode {', '.join(how)} {nearest}".rstrip())
+    kind, corners = _MODES[*how, nearest]
+    size = ints(sizes)[2:] if sizes is not None and np.size(sizes) else None
+    factors = None if size else _factors(scales)
+    steps = [1 / n for n in factors or ()] or [
+        old / new for old, new in zip(x.shape[2:], size or (), strict=True)
+    ]
+    if nearest == "round_prefer_floor" and any(map(_halfway, x.shape[2:], steps)):
+        raise NetworkError("not in the mode round_prefer_floor where a place lies halfway between two")
+    if nearest and a["opset"] < 11 and any(step > 1 and step % 1 for step in steps):
+        raise NetworkError(
+            "only to larger maps, or to every second place, third and so on: it is not said which"
+        )
+    return F.interpolate(x, size, factors, mode=kind, align_corners=corners)
+
+
+def _factors(scales: Value) -> list[float]:
+    """Those of height and width, as written: 1.3 is a little less in 32 bits, and ten times that not 13."""
+    meant = [float(str(n)) if isinstance(n, np.floating) else float(n) for n in scales]
+    if meant[:2] != [1, 1]:
+        raise NetworkError("only with as many pictures and channels as before")
+    return meant[2:]
+
+
+def _halfway(length: int, step: float) -> bool:
+    """Whether a place of the new map lies halfway between two of the old one, which has so many, at such steps."""
+    edges = (np.arange(int(length / step)) + 0.5) * step
+    return bool(np.any(np.abs(edges - edges.round()) < 1e-4))
 
 
 def _both(
@@ -225,7 +267,7 @@ def _each(function: Callable[..., Tensor]) -> Callable[..., Value]:
 
 def _of_floats(function: Callable[..., Value]) -> Callable[..., Value]:
     """Of numbers known beforehand."""
-    return lambda x: function(np.asarray(x, np.float64))
+    return lambda *x: function(*(np.asarray(n, np.float64) for n in x))
 
 
 def _largest(x: Value, y: Value) -> Tensor:
@@ -236,6 +278,12 @@ def _largest(x: Value, y: Value) -> Tensor:
 def _smallest(x: Value, y: Value) -> Tensor:
     x, y = (x, y) if isinstance(x, Tensor) else (y, x)
     return torch.minimum(x, y) if isinstance(y, Tensor) else x.clamp(max=y)
+
+
+def _mod(a: Attributes, *values: Value) -> Value:
+    """With the sign of the second, or with ``fmod`` of the first."""
+    functions = (torch.fmod, _of_floats(np.fmod)) if a.get("fmod", 0) else (torch.remainder, np.mod)
+    return _both(*functions)(a, *values)
 
 
 def _divided(x: Value, y: Value) -> Value:
@@ -260,7 +308,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Cos": _each(torch.cos),
     "DepthToSpace": depth_to_space,
     "Div": _both(operator.truediv, _divided),
-    "Dropout": lambda _, x, *rest: x,
+    "Dropout": _dropout,
     "Einsum": lambda a, *x: torch.einsum(a["equation"], *x),
     "Elu": lambda a, x: F.elu(x, a.get("alpha", 1.0)),
     "Equal": _both(operator.eq),
@@ -297,7 +345,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "MaxPool": _max_pool,
     "Min": _both(lambda *x: reduce(_smallest, x), lambda *x: reduce(np.minimum, x)),
     "Mish": _each(F.mish),
-    "Mod": _both(torch.remainder, np.mod),
+    "Mod": _mod,
     "Mul": _both(operator.mul),
     "Neg": _both(operator.neg),
     "Not": _both(operator.invert, np.logical_not),
@@ -307,7 +355,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Pow": _both(operator.pow),
     "Range": lambda _, start, end, step: np.arange(int(start), int(end), int(step)),
     "Reciprocal": _each(torch.reciprocal),
-    "ReduceL2": _reduced(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
+    "ReduceL2": _reduced(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep), torch.abs),
     "ReduceMax": _reduced(torch.amax),
     "ReduceMean": _reduced(torch.mean),
     "ReduceMin": _reduced(torch.amin),
@@ -316,7 +364,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Reshape": reshaped,
     "Resize": _resize,
     "ScatterND": scattered,
-    "Selu": _each(F.selu),
+    "Selu": _selu,
     "Shape": lambda a, x: np.array([*x.shape], object)[a.get("start", 0) : a.get("end")],
     "Sigmoid": _each(torch.sigmoid),
     "Sin": _each(torch.sin),
