@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.errors import NetworkError
+from layerscope.zoo.onnx_resizing import resized
 from layerscope.zoo.onnx_shapes import (
     Attributes,
     Value,
@@ -42,17 +43,6 @@ from layerscope.zoo.onnx_shapes import (
 
 _CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
 _SELU = (1.6732632, 1.0507010)  # alpha and gamma, unless they are given
-_MODES = {
-    ("nearest", "asymmetric", "floor"): ("nearest", None),
-    ("nearest", "half_pixel", "round_prefer_floor"): ("nearest-exact", None),
-    ("nearest", "half_pixel", "round_prefer_ceil"): ("nearest-exact", None),
-    ("linear", "half_pixel", ""): ("bilinear", False),
-    ("linear", "pytorch_half_pixel", ""): ("bilinear", False),
-    ("linear", "align_corners", ""): ("bilinear", True),
-    ("cubic", "half_pixel", ""): ("bicubic", False),
-    ("cubic", "pytorch_half_pixel", ""): ("bicubic", False),
-    ("cubic", "align_corners", ""): ("bicubic", True),
-}
 
 
 def _pads(a: Attributes, x: Tensor, kernel: Sequence[int]) -> list[int]:
@@ -121,8 +111,17 @@ def _batch_norm(
 
 
 def _layer_norm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    axis = a.get("axis", -1) % x.ndim
-    return F.layer_norm(x, x.shape[axis:], weight, bias, a.get("epsilon", 1e-5))
+    shape = x.shape[a.get("axis", -1) % x.ndim :]
+    weight, bias = (v if v is None or v.shape == shape else v.expand(shape) for v in (weight, bias))
+    return F.layer_norm(x, shape, weight, bias, a.get("epsilon", 1e-5))
+
+
+def _group_norm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Until version 21 the weights are those of groups, not channels."""
+    if a["opset"] < 21:
+        each = x.shape[1] // a["num_groups"]
+        weight, bias = weight.repeat_interleave(each), bias.repeat_interleave(each)
+    return F.group_norm(x, a["num_groups"], weight, bias, a.get("epsilon", 1e-5))
 
 
 def _gemm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -154,7 +153,10 @@ def _hard_sigmoid(a: Attributes, x: Tensor) -> Tensor:
 
 
 def _prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
-    return F.prelu(x, slope.reshape(-1))
+    """A slope for each channel, or a shape that is matched from the last axis."""
+    shape = (1,) * (x.ndim - slope.ndim) + tuple(slope.shape)
+    of_channels = slope.numel() in (1, shape[1]) or (slope.ndim == 1 and slope.shape[0] != x.shape[-1])
+    return F.prelu(x, slope.reshape(-1)) if of_channels else torch.where(x > 0, x, x * slope)
 
 
 def _selu(a: Attributes, x: Tensor) -> Tensor:
@@ -199,45 +201,6 @@ def _pad(a: Attributes, x: Tensor, pads: Value = None, value: Value = None, axes
     return F.pad(x, order, value=float(a.get("value", 0.0) if value is None else value))
 
 
-def _resize(
-    a: Attributes, x: Tensor, region: Value = None, scales: Value = None, sizes: Value = None
-) -> Tensor:
-    if a["opset"] < 11:  # Upsample, and the first Resize: scales alone, which count from the corner
-        a = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor", **a}
-        scales = a["scales"] if region is None else region
-    how = (a.get("mode", "nearest"), a.get("coordinate_transformation_mode", "half_pixel"))
-    nearest = a.get("nearest_mode", "round_prefer_floor") if how[0] == "nearest" else ""
-    if (*how, nearest) not in _MODES or a.get("cubic_coeff_a", -0.75) != -0.75:
-        raise NetworkError(f"not in the mode {', '.join(how)} {nearest}".rstrip())
-    kind, corners = _MODES[*how, nearest]
-    size = ints(sizes)[2:] if sizes is not None and np.size(sizes) else None
-    factors = None if size else _factors(scales)
-    steps = [1 / n for n in factors or ()] or [
-        old / new for old, new in zip(x.shape[2:], size or (), strict=True)
-    ]
-    if nearest == "round_prefer_floor" and any(map(_halfway, x.shape[2:], steps)):
-        raise NetworkError("not in the mode round_prefer_floor where a place lies halfway between two")
-    if nearest and a["opset"] < 11 and any(step > 1 and step % 1 for step in steps):
-        raise NetworkError(
-            "only to larger maps, or to every second place, third and so on: it is not said which"
-        )
-    return F.interpolate(x, size, factors, mode=kind, align_corners=corners)
-
-
-def _factors(scales: Value) -> list[float]:
-    """Those of height and width, as written: 1.3 is a little less in 32 bits, and ten times that not 13."""
-    meant = [float(str(n)) if isinstance(n, np.floating) else float(n) for n in scales]
-    if meant[:2] != [1, 1]:
-        raise NetworkError("only with as many pictures and channels as before")
-    return meant[2:]
-
-
-def _halfway(length: int, step: float) -> bool:
-    """Whether a place of the new map lies halfway between two of the old one, which has so many, at such steps."""
-    edges = (np.arange(int(length / step)) + 0.5) * step
-    return bool(np.any(np.abs(edges - edges.round()) < 1e-4))
-
-
 def _both(
     with_tensors: Callable[..., Value], with_numbers: Callable[..., Value] | None = None
 ) -> Callable[..., Value]:
@@ -258,6 +221,13 @@ def _alike(value: Value, others: Sequence[Value]) -> Value:
     if np.size(value) == 1:
         return np.asarray(value).item()
     return as_tensor(value).to(next(other.dtype for other in others if isinstance(other, Tensor)))
+
+
+def _where(_: Attributes, condition: Value, x: Value, y: Value) -> Value:
+    if known(condition, x, y):
+        return np.where(condition, x, y)
+    x, y = (as_tensor(x), as_tensor(y)) if known(x, y) else (_alike(value, (x, y)) for value in (x, y))
+    return torch.where(as_tensor(condition), x, y)
 
 
 def _each(function: Callable[..., Tensor]) -> Callable[..., Value]:
@@ -322,7 +292,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Gemm": _gemm,
     "GlobalAveragePool": lambda _, x: F.adaptive_avg_pool2d(x, 1),
     "GlobalMaxPool": lambda _, x: F.adaptive_max_pool2d(x, 1),
-    "GroupNormalization": lambda a, x, w, b: F.group_norm(x, a["num_groups"], w, b, a.get("epsilon", 1e-5)),
+    "GroupNormalization": _group_norm,
     "Greater": _both(operator.gt),
     "GreaterOrEqual": _both(operator.ge),
     "HardSigmoid": _hard_sigmoid,
@@ -362,7 +332,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "ReduceSum": _reduced(torch.sum),
     "Relu": _each(F.relu),
     "Reshape": reshaped,
-    "Resize": _resize,
+    "Resize": resized,
     "ScatterND": scattered,
     "Selu": _selu,
     "Shape": lambda a, x: np.array([*x.shape], object)[a.get("start", 0) : a.get("end")],
@@ -380,6 +350,6 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Tanh": _each(torch.tanh),
     "Transpose": transposed,
     "Unsqueeze": unsqueezed,
-    "Upsample": _resize,
-    "Where": _both(torch.where, np.where),
+    "Upsample": resized,
+    "Where": _where,
 }

@@ -38,7 +38,7 @@ def as_tensor(value: Value) -> Tensor:
     """Numbers known beforehand as a tensor."""
     if isinstance(value, Tensor):
         return value
-    plain = np.asarray(value)
+    plain = np.array(value)
     return torch.as_tensor(plain.astype(np.int64) if plain.dtype == object else plain)
 
 

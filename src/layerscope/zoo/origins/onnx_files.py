@@ -162,7 +162,7 @@ class OnnxModule(nn.Module):
             return node(*values)
         except NetworkError as error:
             raise NetworkError(
-                f"{self.called}: the node {node.called}, {node.kind} of ONNX, is read {error}"
+                f"{self.called}: the node {node.called}, {node.kind} of ONNX, is read {error}; {_INSTEAD}"
             ) from error
         except KeyError as error:
             raise NetworkError(
