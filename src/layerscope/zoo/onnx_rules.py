@@ -112,8 +112,8 @@ def _batch_norm(
 
 def _layer_norm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     shape = x.shape[a.get("axis", -1) % x.ndim :]
-    whole = (v if v is None or v.shape == shape else v.expand(shape) for v in (weight, bias))
-    return F.layer_norm(x, shape, *whole, a.get("epsilon", 1e-5))
+    w, b = (v if v is None or v.shape == shape else v.expand(shape) for v in (weight, bias))
+    return F.layer_norm(x, shape, w, b, a.get("epsilon", 1e-5))
 
 
 def _group_norm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
