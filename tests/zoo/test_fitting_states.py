@@ -183,3 +183,25 @@ def test_any_prefix_before_all_names() -> None:
         module = nn.Sequential(nn.Linear(2, 3))
     with pytest.raises(WeightsError, match=r"it has net\.a\.0\.weight, net\.b"):
         fit_state(module, {"net.a.0.weight": torch.zeros(3, 2), "net.b": torch.zeros(3)}, source="it")
+
+
+def test_what_stands_beside_the_network_is_named_and_left_aside(caplog: pytest.LogCaptureFixture) -> None:
+    """As the criterion of a training that holds the network as ``model``."""
+    module = small()
+    wrapped = {f"model.{name}": tensor for name, tensor in other_state().items()}
+    fit_state(
+        module, {"loss.weight": torch.ones(3), **wrapped, "n_averaged": torch.ones(())}, source="net.ckpt"
+    )
+    assert same(module.state_dict(), other_state())
+    assert caplog.messages == ["net.ckpt: the whole network stands under one prefix; left aside: loss.weight"]
+    del wrapped["model.3.bias"]
+    line = refusal(small(), {"loss.weight": torch.ones(3), **wrapped})
+    assert "it lacks 0.weight" in line
+
+
+def test_a_network_that_is_there_twice_is_not_chosen() -> None:
+    state = {f"{prefix}.{name}": t for prefix in ("student", "teacher") for name, t in other_state().items()}
+    line = refusal(small(), state)
+    assert line.endswith(
+        "the whole network stands under each of student., teacher.: save the one to use, without its prefix"
+    )

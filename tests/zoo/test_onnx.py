@@ -145,9 +145,11 @@ def test_one_of_several_outputs_is_named(tmp_path: Path) -> None:
         load_network(f"{path}:third")
 
 
-def written(path: Path, shape: list[int], *, inputs: int = 1, kind: str = "Relu") -> Path:
+def written(path: Path, shape: list[Any], *, inputs: int = 1, kind: str = "Relu", **attributes: Any) -> Path:
     values = [helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, shape) for i in range(inputs)]
-    node = helper.make_node(kind, ["c" if kind == "Constant" else "x0"][: kind != "Constant"], ["y"])
+    node = helper.make_node(
+        kind, ["c" if kind == "Constant" else "x0"][: kind != "Constant"], ["y"], **attributes
+    )
     if kind == "Constant":
         value = numpy_helper.from_array(np.zeros((1, 2), np.float32))
         node = helper.make_node(kind, [], ["y"], value=value)
@@ -175,6 +177,9 @@ def test_what_is_no_network_of_pictures_is_said_in_one_line(tmp_path: Path) -> N
         written(
             tmp_path / "odd.onnx", [1, 3, 8, 8], kind="Hardmax"
         ): "is a Hardmax of ONNX, for which there is no rule",
+        written(
+            tmp_path / "wide.onnx", ["n", 3, 8, 8], kind="AveragePool", kernel_shape=[2, 2], dilations=[2, 2]
+        ): "^wide.onnx: the node y, AveragePool of ONNX, is read only without dilations; export the network",
     }
     for path, words in cases.items():
         with pytest.raises(NetworkError, match=words) as caught:

@@ -74,7 +74,14 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Array]]] = {
     "celu": ("Celu", {"alpha": 0.5}, []),
     "elu": ("Elu", {"alpha": 0.5}, []),
     "leaky": ("LeakyRelu", {"alpha": 0.2}, []),
+    "prelu of columns": ("PRelu", {}, [drawn(9)]),
+    "prelu of rows": ("PRelu", {}, [drawn(7, 1)]),
+    "prelu of every place": ("PRelu", {}, [drawn(4, 7, 9)]),
+    "prelu of one": ("PRelu", {}, [drawn(1)]),
     "prelu": ("PRelu", {}, [drawn(4, 1, 1)]),
+    "selu": ("Selu", {"alpha": 1.5, "gamma": 1.1}, []),
+    "selu of torch": ("Selu", {"alpha": 1.67326319217681884765625, "gamma": 1.0507010221481323}, []),
+    "mod with the sign of the first": ("Mod", {"fmod": 1}, [np.array(0.7, np.float32)]),
     "hard sigmoid": ("HardSigmoid", {}, []),
     "hard sigmoid of torch": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}, []),
     "clip": ("Clip", {}, [np.array(-0.5, np.float32), np.array(0.25, np.float32)]),
@@ -106,10 +113,17 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Array]]] = {
         {"kernel_shape": [3, 3], "pads": [1, 0, 0, 1], "count_include_pad": 1},
         [],
     ),
+    "average pool of every second": (
+        "AveragePool",
+        {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        [],
+    ),
+    "average pool same": ("AveragePool", {"kernel_shape": [3, 3], "auto_pad": "SAME_LOWER"}, []),
     "batch norm": ("BatchNormalization", {}, [drawn(4), drawn(4), drawn(4), np.abs(drawn(4)) + 1]),
     "instance norm": ("InstanceNormalization", {}, [drawn(4), drawn(4)]),
     "layer norm": ("LayerNormalization", {"axis": -1}, [drawn(9), drawn(9)]),
     "layer norm of two": ("LayerNormalization", {"axis": 2}, [drawn(7, 9)]),
+    "layer norm of rows": ("LayerNormalization", {"axis": 2}, [drawn(9), drawn(7, 1)]),
     "lrn": ("LRN", {"size": 3, "alpha": 0.1, "beta": 0.6, "bias": 1.5}, []),
     "matmul": ("MatMul", {}, [drawn(9, 5)]),
     "matmul of many": ("MatMul", {}, [drawn(4, 9, 5)]),
@@ -351,3 +365,20 @@ def test_space_to_depth() -> None:
         {"start": ints(1), "end": ints(9), "axis": ints(3)},
         height=8,
     )
+
+
+def test_group_norm_with_weights_of_groups() -> None:
+    node = helper.make_node("GroupNormalization", ["x", "w", "b"], ["y"], num_groups=2)
+    agree([node], {"w": drawn(2), "b": drawn(2)}, opset=18)
+
+
+def test_choosing_by_a_constant_mask() -> None:
+    mask = np.arange(9) % 3 == 0
+    agree([helper.make_node("Where", ["m", "x", "low"], ["y"])], {"m": mask, "low": drawn(1)})
+    agree([helper.make_node("Where", ["m", "x", "low"], ["y"])], {"m": mask, "low": drawn(7, 1)})
+    nodes = [
+        helper.make_node("Greater", ["x", "low"], ["g"]),
+        helper.make_node("Where", ["g", "ones", "two"], ["k"]),
+        helper.make_node("Cast", ["k"], ["y"], to=TensorProto.FLOAT),
+    ]
+    agree(nodes, {"low": ONE, "ones": ints(*range(9)), "two": ints(4)})

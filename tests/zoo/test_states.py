@@ -271,3 +271,13 @@ def alike(kernel: object, count: int = 5) -> dict[str, Any]:
 def test_other_flax_files_are_refused(tmp_path: Path, content: object) -> None:
     with pytest.raises(WeightsError, match=r"is not a file of convolutions by flax: (?!Unpickling)"):
         load_state(write_flax(tmp_path / "a.ckpt", content), "flax-convolutions")
+
+
+def test_a_state_may_stand_two_levels_down(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = small().state_dict()
+    path = write(tmp_path / "net.pth", {"model": {"state_dict": dict(state), "epoch": 3}})
+    assert same(load_state(path), state)
+    assert caplog.messages == [f"{path}: the weights are those under 'state_dict'; left aside: 'epoch'"]
+    path = write(tmp_path / "deep.pth", {"model": {"model": {"model": {"w": torch.ones(1)}}}})
+    with pytest.raises(WeightsError, match="its 'model' is a dict"):
+        load_state(path)

@@ -216,6 +216,10 @@ def _network(blueprint: Blueprint, module: Any, weights: str, *, trunk: bool = F
         if not blueprint.assumed:
             raise
         raise SizeError(f"{error}; {_sizes_instead(blueprint, module)}") from error
+    except NetworkError as error:
+        if isinstance(error.__cause__, NetworkError):  # of ours, that runs the nodes of a file: it says all
+            raise error.__cause__ from error
+        raise
     return replace(network, weights=weights, trunk=trunk, rename=blueprint.rename(module))
 
 

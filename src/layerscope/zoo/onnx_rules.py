@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.errors import NetworkError
+from layerscope.zoo.onnx_resizing import resized
 from layerscope.zoo.onnx_shapes import (
     Attributes,
     Value,
@@ -41,17 +42,7 @@ from layerscope.zoo.onnx_shapes import (
 )
 
 _CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
-_MODES = {
-    ("nearest", "asymmetric", "floor"): ("nearest", None),
-    ("nearest", "half_pixel", "round_prefer_floor"): ("nearest-exact", None),
-    ("nearest", "half_pixel", "round_prefer_ceil"): ("nearest-exact", None),
-    ("linear", "half_pixel", ""): ("bilinear", False),
-    ("linear", "pytorch_half_pixel", ""): ("bilinear", False),
-    ("linear", "align_corners", ""): ("bilinear", True),
-    ("cubic", "half_pixel", ""): ("bicubic", False),
-    ("cubic", "pytorch_half_pixel", ""): ("bicubic", False),
-    ("cubic", "align_corners", ""): ("bicubic", True),
-}
+_SELU = (1.6732632, 1.0507010)  # alpha and gamma, unless they are given
 
 
 def _pads(a: Attributes, x: Tensor, kernel: Sequence[int]) -> list[int]:
@@ -105,9 +96,11 @@ def _max_pool(a: Attributes, x: Tensor) -> Tensor:
 def _average_pool(a: Attributes, x: Tensor) -> Tensor:
     kernel, counted = a["kernel_shape"], bool(a.get("count_include_pad", 0))
     asked = _pads(a, x, kernel)
-    x, pads = _padded(x, asked)
-    if pads != asked[: len(pads)] and not counted:
+    if asked[: len(kernel)] != asked[len(kernel) :] and not counted:
         raise NetworkError("only with the same pads on both sides, or count_include_pad")
+    if max(a.get("dilations", (1,))) > 1:
+        raise NetworkError("only without dilations")
+    x, pads = _padded(x, asked)
     return F.avg_pool2d(x, kernel, a.get("strides", (1, 1)), pads, bool(a.get("ceil_mode", 0)), counted)
 
 
@@ -118,8 +111,17 @@ def _batch_norm(
 
 
 def _layer_norm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    axis = a.get("axis", -1) % x.ndim
-    return F.layer_norm(x, x.shape[axis:], weight, bias, a.get("epsilon", 1e-5))
+    shape = x.shape[a.get("axis", -1) % x.ndim :]
+    w, b = (v if v is None or v.shape == shape else v.expand(shape) for v in (weight, bias))
+    return F.layer_norm(x, shape, w, b, a.get("epsilon", 1e-5))
+
+
+def _group_norm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Until version 21 the weights are those of groups, not channels."""
+    if a["opset"] < 21:
+        each = x.shape[1] // a["num_groups"]
+        weight, bias = weight.repeat_interleave(each), bias.repeat_interleave(each)
+    return F.group_norm(x, a["num_groups"], weight, bias, a.get("epsilon", 1e-5))
 
 
 def _gemm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -129,6 +131,12 @@ def _gemm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
         return F.linear(x, weight, bias)
     product: Tensor = alpha * F.linear(x, weight)
     return product if bias is None else product + beta * bias
+
+
+def _dropout(_: Attributes, x: Tensor, ratio: Value = None, training: Value = None) -> Tensor:
+    if training is not None and (isinstance(training, Tensor) or np.any(training)):
+        raise NetworkError("only without training_mode")
+    return x
 
 
 def _clip(a: Attributes, x: Tensor, low: Value = None, high: Value = None) -> Tensor:
@@ -145,7 +153,15 @@ def _hard_sigmoid(a: Attributes, x: Tensor) -> Tensor:
 
 
 def _prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
-    return F.prelu(x, slope.reshape(-1))
+    """A slope for each channel, or a shape that is matched from the last axis."""
+    shape = (1,) * (x.ndim - slope.ndim) + tuple(slope.shape)
+    of_channels = slope.numel() in (1, shape[1]) or (slope.ndim == 1 and slope.shape[0] != x.shape[-1])
+    return F.prelu(x, slope.reshape(-1)) if of_channels else torch.where(x > 0, x, x * slope)
+
+
+def _selu(a: Attributes, x: Tensor) -> Tensor:
+    alpha, gamma = a.get("alpha", _SELU[0]), a.get("gamma", _SELU[1])
+    return F.selu(x) if np.allclose((alpha, gamma), _SELU) else F.elu(x, alpha) * gamma
 
 
 def _softmax(a: Attributes, x: Tensor, function: Callable[..., Tensor] = torch.softmax) -> Tensor:
@@ -155,9 +171,15 @@ def _softmax(a: Attributes, x: Tensor, function: Callable[..., Tensor] = torch.s
     return function(x, axis) if axis == x.ndim - 1 else function(x.flatten(axis), -1).reshape(x.shape)
 
 
-def _reduced(function: Callable[..., Tensor]) -> Callable[..., Value]:
+def _reduced(
+    function: Callable[..., Tensor], of_none: Callable[[Tensor], Tensor] = lambda x: x
+) -> Callable[..., Value]:
+    """Over the axes given, else over all, or over none as the operation asks: ``of_none``."""
+
     def rule(a: Attributes, x: Tensor, given: Value = None) -> Tensor:
-        axes = ints(given) if given is not None else list(a.get("axes", range(x.ndim)))
+        axes = ints(given) if given is not None else list(a.get("axes", ()))
+        if not axes and a.get("noop_with_empty_axes", 0):
+            return of_none(x)
         return function(x, axes or list(range(x.ndim)), bool(a.get("keepdims", 1)))
 
     return rule
@@ -170,30 +192,13 @@ def _pad(a: Attributes, x: Tensor, pads: Value = None, value: Value = None, axes
     order = [n for axis in reversed(range(x.ndim)) for n in both.get(axis, (0, 0))]
     while len(order) > 2 and order[-2:] == [0, 0]:
         order = order[:-2]
-    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}[a.get("mode", "constant")]
+    asked = a.get("mode", "constant")
+    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}.get(asked)
+    if mode is None:
+        raise NetworkError(f"not in the mode {asked}")
     if mode != "constant":
         return F.pad(x, order, mode)
     return F.pad(x, order, value=float(a.get("value", 0.0) if value is None else value))
-
-
-def _resize(
-    a: Attributes, x: Tensor, region: Value = None, scales: Value = None, sizes: Value = None
-) -> Tensor:
-    if a["opset"] < 11:  # Upsample, and the first Resize: scales alone, which count from the corner
-        a, scales = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor", **a}, region
-    mode, where = a.get("mode", "nearest"), a.get("coordinate_transformation_mode", "half_pixel")
-    nearest = a.get("nearest_mode", "round_prefer_floor") if mode == "nearest" else ""
-    if (
-        (mode, where, nearest) not in _MODES
-        or a.get("cubic_coeff_a", -0.75) != -0.75
-        or a.get("antialias", 0)
-    ):
-        raise NetworkError(f"not in the mode {mode}, {where} {nearest}".rstrip())
-    kind, corners = _MODES[mode, where, nearest]
-    if sizes is not None and np.size(sizes):
-        return F.interpolate(x, ints(sizes)[2:], mode=kind, align_corners=corners)
-    factors = [float(n) for n in scales]
-    return F.interpolate(x, scale_factor=factors[2:], mode=kind, align_corners=corners)
 
 
 def _both(
@@ -218,6 +223,13 @@ def _alike(value: Value, others: Sequence[Value]) -> Value:
     return as_tensor(value).to(next(other.dtype for other in others if isinstance(other, Tensor)))
 
 
+def _where(_: Attributes, condition: Value, x: Value, y: Value) -> Value:
+    if known(condition, x, y):
+        return np.where(condition, x, y)
+    x, y = (as_tensor(x), as_tensor(y)) if known(x, y) else (_alike(value, (x, y)) for value in (x, y))
+    return torch.where(as_tensor(condition), x, y)
+
+
 def _each(function: Callable[..., Tensor]) -> Callable[..., Value]:
     """Of one tensor, without attributes."""
     return lambda _, x: function(x)
@@ -225,7 +237,7 @@ def _each(function: Callable[..., Tensor]) -> Callable[..., Value]:
 
 def _of_floats(function: Callable[..., Value]) -> Callable[..., Value]:
     """Of numbers known beforehand."""
-    return lambda x: function(np.asarray(x, np.float64))
+    return lambda *x: function(*(np.asarray(n, np.float64) for n in x))
 
 
 def _largest(x: Value, y: Value) -> Tensor:
@@ -236,6 +248,12 @@ def _largest(x: Value, y: Value) -> Tensor:
 def _smallest(x: Value, y: Value) -> Tensor:
     x, y = (x, y) if isinstance(x, Tensor) else (y, x)
     return torch.minimum(x, y) if isinstance(y, Tensor) else x.clamp(max=y)
+
+
+def _mod(a: Attributes, *values: Value) -> Value:
+    """With the sign of the second, or with ``fmod`` of the first."""
+    functions = (torch.fmod, _of_floats(np.fmod)) if a.get("fmod", 0) else (torch.remainder, np.mod)
+    return _both(*functions)(a, *values)
 
 
 def _divided(x: Value, y: Value) -> Value:
@@ -260,7 +278,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Cos": _each(torch.cos),
     "DepthToSpace": depth_to_space,
     "Div": _both(operator.truediv, _divided),
-    "Dropout": lambda _, x, *rest: x,
+    "Dropout": _dropout,
     "Einsum": lambda a, *x: torch.einsum(a["equation"], *x),
     "Elu": lambda a, x: F.elu(x, a.get("alpha", 1.0)),
     "Equal": _both(operator.eq),
@@ -274,7 +292,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Gemm": _gemm,
     "GlobalAveragePool": lambda _, x: F.adaptive_avg_pool2d(x, 1),
     "GlobalMaxPool": lambda _, x: F.adaptive_max_pool2d(x, 1),
-    "GroupNormalization": lambda a, x, w, b: F.group_norm(x, a["num_groups"], w, b, a.get("epsilon", 1e-5)),
+    "GroupNormalization": _group_norm,
     "Greater": _both(operator.gt),
     "GreaterOrEqual": _both(operator.ge),
     "HardSigmoid": _hard_sigmoid,
@@ -297,7 +315,7 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "MaxPool": _max_pool,
     "Min": _both(lambda *x: reduce(_smallest, x), lambda *x: reduce(np.minimum, x)),
     "Mish": _each(F.mish),
-    "Mod": _both(torch.remainder, np.mod),
+    "Mod": _mod,
     "Mul": _both(operator.mul),
     "Neg": _both(operator.neg),
     "Not": _both(operator.invert, np.logical_not),
@@ -307,16 +325,16 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Pow": _both(operator.pow),
     "Range": lambda _, start, end, step: np.arange(int(start), int(end), int(step)),
     "Reciprocal": _each(torch.reciprocal),
-    "ReduceL2": _reduced(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
+    "ReduceL2": _reduced(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep), torch.abs),
     "ReduceMax": _reduced(torch.amax),
     "ReduceMean": _reduced(torch.mean),
     "ReduceMin": _reduced(torch.amin),
     "ReduceSum": _reduced(torch.sum),
     "Relu": _each(F.relu),
     "Reshape": reshaped,
-    "Resize": _resize,
+    "Resize": resized,
     "ScatterND": scattered,
-    "Selu": _each(F.selu),
+    "Selu": _selu,
     "Shape": lambda a, x: np.array([*x.shape], object)[a.get("start", 0) : a.get("end")],
     "Sigmoid": _each(torch.sigmoid),
     "Sin": _each(torch.sin),
@@ -332,6 +350,6 @@ RULES: Mapping[str, Callable[..., Value]] = {
     "Tanh": _each(torch.tanh),
     "Transpose": transposed,
     "Unsqueeze": unsqueezed,
-    "Upsample": _resize,
-    "Where": _both(torch.where, np.where),
+    "Upsample": resized,
+    "Where": _where,
 }

@@ -38,7 +38,7 @@ def as_tensor(value: Value) -> Tensor:
     """Numbers known beforehand as a tensor."""
     if isinstance(value, Tensor):
         return value
-    plain = np.asarray(value)
+    plain = np.array(value)
     return torch.as_tensor(plain.astype(np.int64) if plain.dtype == object else plain)
 
 
@@ -103,8 +103,9 @@ def split(a: Attributes, x: Tensor, given: Value = None) -> tuple[Tensor, ...]:
     axis = a.get("axis", 0)
     sizes = ints(given) if given is not None else list(a.get("split", ()))
     if not sizes:
-        each = -(-x.shape[axis] // a["outputs"])
-        sizes = [min(each, x.shape[axis] - each * i) for i in range(a["outputs"])]
+        count = a.get("num_outputs", a["outputs"])
+        each = -(-x.shape[axis] // count)
+        sizes = [min(each, x.shape[axis] - each * i) for i in range(count)]
     starts = [0, *accumulate(sizes)]
     return tuple(x.narrow(axis, start, size) for start, size in zip(starts, sizes, strict=False))
 

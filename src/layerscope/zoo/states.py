@@ -49,9 +49,9 @@ def load_state(path: str | Path, layout: StateKind = "state-dict") -> dict[str, 
     """The tensors of a file by name, on the CPU, as the file has them: no cast, no change of prefix.
 
     ``state-dict``: ``.safetensors``, or a file of torch.save (`TORCH_FILES`) with a flat dict of tensors, which
-    may stand under ``state_dict``, ``model`` or ``model_state_dict``, or under any key if it is the only one; a
-    warning names what stands beside it. ``flax-convolutions``: a pickle of nested dicts of arrays, whose kernels
-    (height, width, in, out) become torchvision's (out, in, height, width).
+    may stand under ``state_dict``, ``model`` or ``model_state_dict``, or one of these in another, or under any key if
+    it is the only one; a warning names what stands beside it. ``flax-convolutions``: a pickle of nested dicts of
+    arrays, whose kernels (height, width, in, out) become torchvision's (out, in, height, width).
     The names of torchvision's first DenseNet files (``norm.1``) become today's (``norm1``).
     Raises WeightsError for a file that is broken, or would unpack to more than its size, or holds no tensors.
     """
@@ -145,21 +145,23 @@ def _refused(path: Path, why: str) -> WeightsError:
     )
 
 
-def _tensors(content: object, path: Path) -> dict[str, Tensor]:
-    """The flat dict of tensors in what a file holds, directly or one level down."""
+def _tensors(content: object, path: Path, levels: int = 2) -> dict[str, Tensor]:
+    """The flat dict of tensors in what a file holds, directly or so many levels down."""
     if not isinstance(content, Mapping):
         raise _unflat(path, f"it holds a {type(content).__name__}")
     key = _key_of_state(content, path)
     state: Mapping[object, object] = content if key is None else content[key]
+    if key is not None and len(content) > 1:
+        beside = _some(repr(name) for name in content if name != key)
+        _LOG.warning("%s: the weights are those under %r; left aside: %s", path, key, beside)
+    if key is not None and levels > 1 and any(isinstance(state.get(name), Mapping) for name in _WRAPPED):
+        return _tensors(state, path, levels - 1)
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise _unflat(path, f"its {name!r} is a {type(value).__name__}")
         if value.is_meta or value.is_nested:
             kind = "a tensor of the meta device, without values" if value.is_meta else "a nested tensor"
             raise _unflat(path, f"its {name!r} is {kind}")
-    if key is not None and len(content) > 1:
-        beside = _some(repr(name) for name in content if name != key)
-        _LOG.warning("%s: the weights are those under %r; left aside: %s", path, key, beside)
     return {name: tensor.detach() for name, tensor in state.items()}  # type: ignore[misc,attr-defined]
 
 
@@ -228,13 +230,17 @@ def _tensor(array: object, axes: int) -> Tensor:
 def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load the tensors into the module, cast to its types; all names and shapes agree, or nothing is loaded.
 
-    Left aside: a prefix before all names, as wrappers put it (``module.``, ``_orig_mod.``, ``net.backbone.``),
+    Left aside: a prefix before all names, as wrappers put it (``module.``, ``_orig_mod.``, ``net.backbone.``), and
+    what stands beside the only prefix under which all names of the network stand, with a warning,
     auxiliary heads of torchvision's networks that the module has switched off, counts (``total_ops``,
     ``total_params``, ``n_averaged``), and a missing ``num_batches_tracked``. Where there are tensors of no auxiliary
     head, the module's are switched off.
     Raises WeightsError with the names of the tensors that do not fit; ``source`` says whose they are.
     """
     given = unwrapped(state, module.state_dict())
+    kept = {id(tensor) for tensor in given.values()}
+    if beside := [name for name, t in state.items() if id(t) not in kept and _last(name) not in _COUNTS]:
+        _LOG.warning("%s: the whole network stands under one prefix; left aside: %s", source, _some(beside))
     if not any(name.startswith(_AUXILIARY) for name in given):
         switch_off_auxiliaries(module)
     own, given = module.state_dict(), _without_auxiliaries(module, given)
@@ -246,7 +252,10 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) ->
 
 
 def unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without counts, and without what wrappers put before all names: then some are the network's."""
+    """The tensors without counts, and without what wrappers put before all names: then some are the network's.
+
+    Else those under the only prefix under which all names of the network stand.
+    """
     names = {name: tensor for name, tensor in state.items() if name in own or _last(name) not in _COUNTS}
     parts = next(iter(names), "").split(".")
     for depth in range(len(parts)):
@@ -254,8 +263,19 @@ def unwrapped(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
         if all(name.startswith(prefix) for name in names) and any(
             name[len(prefix) :] in own for name in names
         ):
-            return {name[len(prefix) :]: tensor for name, tensor in names.items()}
-    return names
+            return _under(prefix, names)
+    return _under(prefixes[0], names) if len(prefixes := _prefixes_of_all(names, own)) == 1 else names
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _prefixes_of_all(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """The prefixes under which all names of the network stand."""
+    asked = [name for name in own if not name.endswith("num_batches_tracked")]
+    ends = [name[: -len(asked[0])] for name in state if asked and name.endswith(f".{asked[0]}")]
+    return [prefix for prefix in ends if all(f"{prefix}{name}" in state for name in asked)]
 
 
 def _last(name: str) -> str:
@@ -290,6 +310,10 @@ def _name_advice(
     own: Mapping[str, Tensor], given: Mapping[str, Tensor], missing: list[str], unexpected: list[str]
 ) -> list[str]:
     """What to do about names: whole parts that one side lacks make it a trunk; else it is another network."""
+    if missing and len(several := _prefixes_of_all(given, own)) > 1:
+        return [
+            f"the whole network stands under each of {_some(several)}: save the one to use, without its prefix"
+        ]
     if missing and not unexpected and not _parts(missing) & _parts(given):
         return [f"it is a trunk without {_some(_parts(missing))}: build the network as a trunk"]
     whole_parts = all("." in name for name in unexpected)

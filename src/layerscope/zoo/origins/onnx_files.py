@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from layerscope.errors import NetworkError, named
 from layerscope.network.source import Options
 from layerscope.zoo.blueprint import Blueprint, for_channels, sized
+from layerscope.zoo.onnx_attributes import unknown
 from layerscope.zoo.onnx_rules import RULES
 from layerscope.zoo.origins import given
 
 _ELEMENTWISE = frozenset("Add Sub Mul Div Pow Max Min".split())
 _OF_NUMBERS = _ELEMENTWISE | frozenset("Clip Pad Resize Upsample".split())  # what they are told is no weight
+_INSTEAD = "export the network without it, or give the module it was made from"
 _VIEWED = 64  # pixels of a side where a file for one picture says no size
 
 
@@ -111,11 +113,7 @@ class OnnxModule(nn.Module):
                 next(v for k, v in attributes.items() if k.startswith("value"))
             )
             return
-        if node.op_type not in RULES or node.domain not in ("", "ai.onnx"):
-            raise NetworkError(
-                f"{self.called}: the node {node.name or node.output[0]} is a {node.op_type} of ONNX, for which there "
-                "is no rule; export the network without it, or give the module it was made from"
-            )
+        self._check_known(node, common["opset"])
         known = {place: constants[n] for place, n in enumerate(node.input) if n in constants}
         if node.op_type in _OF_NUMBERS:
             known = {place: _plain(value, node.op_type) for place, value in known.items()}
@@ -127,6 +125,17 @@ class OnnxModule(nn.Module):
             self.steps.append((made, inputs, list(node.output)))
         elif node.input:
             constants.update(zip(node.output, self._computed(made, len(inputs)), strict=False))
+
+    def _check_known(self, node: Any, opset: int) -> None:
+        """Raise NetworkError for an operation without a rule, or with an attribute that its rule does not read."""
+        why = f"{node.op_type} of ONNX, for which there is no rule"
+        if node.op_type in RULES and node.domain in ("", "ai.onnx"):
+            said = ", ".join(unknown(node, opset))
+            why = f"{node.op_type} of ONNX with {said}, which is not read" if said else ""
+        if why:
+            raise NetworkError(
+                f"{self.called}: the node {node.name or node.output[0]} is a {why}; {_INSTEAD}"
+            )
 
     def _computed(self, node: OnnxNode, inputs: int) -> Sequence[Any]:
         """What a node of constants alone gives."""
@@ -153,7 +162,7 @@ class OnnxModule(nn.Module):
             return node(*values)
         except NetworkError as error:
             raise NetworkError(
-                f"{self.called}: the node {node.called}, {node.kind} of ONNX, is read {error}"
+                f"{self.called}: the node {node.called}, {node.kind} of ONNX, is read {error}; {_INSTEAD}"
             ) from error
         except KeyError as error:
             raise NetworkError(
