@@ -245,9 +245,13 @@ class FootprintWay:
         return sum(multiplications(narrow.reversible) for narrow in self.narrows.values())
 
     @cached_property
-    def reads_constants(self) -> bool:
-        """Whether something is read that was not made of pixels: it may hold the number of pictures, one."""
-        return any(not all(narrow.reversible.carries) for narrow in self.narrows.values())
+    def goes_alone(self) -> bool:
+        """Whether units go one by one, after a pass over their picture: what is read may hold its number, one.
+
+        So may what no signal goes back to, and a stretch, of which only the whole is known.
+        """
+        reversibles = (narrow.reversible for narrow in self.narrows.values())
+        return any(made.stretch or not all(made.carries) for made in reversibles)
 
     @cached_property
     def row_numbers(self) -> int:

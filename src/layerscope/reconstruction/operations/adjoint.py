@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from itertools import compress
 from typing import Any
 
@@ -11,6 +11,10 @@ from torch import Tensor
 
 from layerscope.network.graph import fill
 from layerscope.reconstruction.reversible import Reversal, Reversible, Rule
+
+_REPEATING = frozenset(
+    "add sub rsub mul div pow maximum minimum addcmul where masked_fill matmul".split()
+)  #: what is given for one picture they repeat for all
 
 
 def constants(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> dict[int, Any]:
@@ -34,12 +38,12 @@ def adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -
             known = {i: value.clone() if isinstance(value, Tensor) else value for i, value in memory.items()}
             return adjoint(reversible, signal.clone(), known)
     rows = signal.shape[0]
-    alone = bool(reversible.stretch) or any(isinstance(value, int) for value in memory.values())
     carriers = list(
         compress(zip(reversible.operation.inputs, reversible.sources, strict=True), reversible.carries)
     )
+    alone = _is_of_one_picture(reversible, memory.keys() - dict(carriers).keys())
     zero = signal.new_zeros(1)
-    length = 1 if alone else rows  # the number of pictures, one, is among what the operation reads
+    length = 1 if alone else rows
     points = [memory.get(i, zero.expand(1, *shape)).expand(length, *shape) for i, shape in carriers]
 
     def forward(*inputs: Tensor) -> Tensor:
@@ -52,6 +56,14 @@ def adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -
         return tuple(part.clone() if 0 in part.stride() else part for part in pull(plain))
     parts = [pull(row) for row in torch.split(plain, 1)]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+def _is_of_one_picture(reversible: Reversible, held: Set[int]) -> bool:
+    """Whether the operation takes no more rows than the forward pass had pictures, one.
+
+    It may read their number or, among the inputs that are ``held``, what it does not repeat for more.
+    """
+    return bool(reversible.stretch) or (bool(held) and reversible.operation.kind not in _REPEATING)
 
 
 def _result(reversible: Reversible, given: dict[int, Any]) -> Tensor:
