@@ -186,7 +186,7 @@ def test_what_only_whole_pictures_have(name: str, forward: ForwardOver) -> None:
     units = [UnitAt(picture, Unit("b", 1, row, 6)) for picture in (0, 1) for row in (0, 8, 9)]
     for rule in (rule for rule in RULES.values() if covers(network, ["b"], rule)):
         assert_crops(network, pictures, units, rule=rule, forward=forward)
-        with pytest.raises(NetworkError, match=r"b cannot be computed from its patch alone; use forward='pic"):
+        with pytest.raises(NetworkError, match="b cannot be computed from its patch alone; use"):
             reconstruct_units(network, pictures, units, rule=rule, forward="patch")
 
 

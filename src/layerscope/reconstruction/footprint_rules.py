@@ -20,7 +20,7 @@ from torch import Tensor
 from layerscope.network.axes import MAP, POINTWISE
 from layerscope.network.convolution import Prepared
 from layerscope.network.geometry import Geometry
-from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill
+from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill, in_precision
 from layerscope.network.positions import map_size
 from layerscope.network.readers import Window
 from layerscope.network.receptive_fields import windows
@@ -122,9 +122,8 @@ class Narrow:
         if self.prepared is not None:
             return self.prepared(inputs[0])
         given = iter(inputs)
-        result: Tensor = operation.target(
-            *(fill(a, lambda _: next(given)) for a in self.reversible.arguments.values())
-        )
+        arguments = {n: fill(a, lambda _: next(given)) for n, a in self.reversible.arguments.items()}
+        result: Tensor = operation.target(*in_precision(arguments))
         return result
 
     def back(self, signal: Tensor, memory: Any, rule: Rule) -> list[tuple[int, Tensor]]:
