@@ -62,6 +62,12 @@ OPERATIONS: dict[str, nn.Module | Callable[[Tensor], Tensor]] = {
     "transposed convolution": nn.ConvTranspose2d(4, 4, 2, 2),
     "mean over rows": lambda x: x - x.mean(2, keepdim=True),
     "standard deviation": lambda x: x / (x.std((2, 3), keepdim=True) + 1),
+    "unpooling": lambda x: F.max_unpool2d(
+        *F.max_pool2d(x, 2, return_indices=True), 2, output_size=(SIDE, SIDE)
+    ),
+    "gather": lambda x: x.gather(1, x.argsort(1)),
+    "grid sample": lambda x: F.grid_sample(x, x.new_ones(x.shape[0], 7, 7, 2).cumsum(2) / 9),
+    "bmm": lambda x: torch.bmm((x[:, :, 0, :4] > 0).to(x.dtype), x.flatten(2)).view(-1, 4, SIDE, SIDE),
 }
 
 

@@ -16,7 +16,7 @@ from layerscope.network.geometry import Box
 from layerscope.network.network import Network, Unit
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import DECONVNET, RULES, Rule
-from layerscope.reconstruction.units import ForwardOver, UnitAt, reconstruct_units, stream_units
+from layerscope.reconstruction.units import ForwardOver, UnitAt, covers, reconstruct_units, stream_units
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.reconstruction.units import cropped
 from tests.support.descent import lively, noise, small_network
@@ -106,6 +106,16 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 }  # fmt: skip
 GATED = frozenset({"squeeze and excitation", "a gate over the map", "kernels mixed for each picture"})
 WITHOUT_WINDOW = GATED | {"a constant made anew"}  # in each pass: always over the whole picture
+WHOLE: dict[str, Callable[[Tensor], Tensor]] = {
+    "groups folded into the batch": lambda y: F.avg_pool2d(y.reshape(-1, 2, 17, 13), 3, 1, 1).reshape(-1, 4, 17, 13),
+    "windows": lambda y: y.unflatten(3, (13, 1)).movedim(3, 1).reshape(-1, 4, 17, 1).square().reshape(
+        -1, 13, 4, 17).permute(0, 2, 3, 1),
+    "over the largest": lambda y: y / y.abs().max(),
+    "without the mean": lambda y: y - y.mean((0, 2, 3), keepdim=True),
+    "variance and mean": lambda y: torch.cat(torch.var_mean(y, 1, keepdim=True), 1).repeat(1, 2, 1, 1),
+    "sorted": lambda y: y.sort(1)[0],
+    "unpooled": lambda y: F.max_unpool2d(*F.max_pool2d(y, 2, return_indices=True), 2, output_size=(17, 13)),
+}  # fmt: skip
 
 
 def _mixed(s: Any, x: Tensor) -> Tensor:
@@ -166,6 +176,18 @@ def test_every_position_equals_the_crop(name: str, forward: ForwardOver) -> None
     if forward == "patch" and name in WITHOUT_WINDOW:
         forward = "auto"
     assert_crops(network, pictures, all_positions(network, pictures)[::3], forward=forward)
+
+
+@pytest.mark.parametrize("forward", ["picture", "auto"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_only_whole_pictures_have(name: str, forward: ForwardOver) -> None:
+    network = small_network(Written(lambda s, x: s.b(WHOLE[name](s.a(x))), a=conv(), b=conv(4, 2)), (17, 13))
+    pictures = noise(2, 3, 17, 13)
+    units = [UnitAt(picture, Unit("b", 1, row, 6)) for picture in (0, 1) for row in (0, 8, 9)]
+    for rule in (rule for rule in RULES.values() if covers(network, ["b"], rule)):
+        assert_crops(network, pictures, units, rule=rule, forward=forward)
+        with pytest.raises(NetworkError, match="b cannot be computed from its patch alone; use"):
+            reconstruct_units(network, pictures, units, rule=rule, forward="patch")
 
 
 @pytest.mark.parametrize("rule", [*RULES.values(), OVERWRITE], ids=lambda rule: rule.name)

@@ -210,7 +210,7 @@ class Graph:
         arguments = {name: fill(a, values.__getitem__) for name, a in given.items()}
         keywords = getattr(operation.target, "keywords", {})
         here = {"device": self._device} if "device" in keywords and self.tensors else {}
-        return operation.target(*_in_precision(arguments), **here)
+        return operation.target(*in_precision(arguments), **here)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields; a tensor that is part of a larger one without the rest of it."""
@@ -225,7 +225,7 @@ class Graph:
         return next(iter(self.tensors.values())).device
 
 
-def _in_precision(arguments: Mapping[str, Any]) -> list[Any]:
+def in_precision(arguments: Mapping[str, Any]) -> list[Any]:
     """The arguments, the first in the precision of the weight if there is one: a forward may name another."""
     values, weight = list(arguments.values()), arguments.get("weight")
     if isinstance(weight, Tensor) and isinstance(values[0], Tensor) and values[0].is_floating_point():

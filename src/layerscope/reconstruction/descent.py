@@ -366,8 +366,9 @@ def _join(parts: Sequence[Piece]) -> Piece:
 
 def _add_rows(one: Piece, other: Piece) -> Piece:
     rows = tuple(dict.fromkeys(one.rows + other.rows))
-    values = one.values.new_zeros((len(rows), *one.values.shape[1:]))
+    precision = torch.promote_types(one.values.dtype, other.values.dtype)
+    values = one.values.new_zeros((len(rows), *one.values.shape[1:]), dtype=precision)
     for part in (one, other):
         places = torch.tensor([rows.index(row) for row in part.rows], device=values.device)
-        values.index_add_(0, places, part.values)
+        values.index_add_(0, places, part.values.to(precision))
     return Piece(rows, values)

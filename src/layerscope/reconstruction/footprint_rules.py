@@ -20,7 +20,7 @@ from torch import Tensor
 from layerscope.network.axes import MAP, POINTWISE
 from layerscope.network.convolution import Prepared
 from layerscope.network.geometry import Geometry
-from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill
+from layerscope.network.graph import OWN_MEMORY, Graph, Operation, Parameter, fill, in_precision
 from layerscope.network.positions import map_size
 from layerscope.network.readers import Window
 from layerscope.network.receptive_fields import windows
@@ -122,9 +122,8 @@ class Narrow:
         if self.prepared is not None:
             return self.prepared(inputs[0])
         given = iter(inputs)
-        result: Tensor = operation.target(
-            *(fill(a, lambda _: next(given)) for a in self.reversible.arguments.values())
-        )
+        arguments = {n: fill(a, lambda _: next(given)) for n, a in self.reversible.arguments.items()}
+        result: Tensor = operation.target(*in_precision(arguments))
         return result
 
     def back(self, signal: Tensor, memory: Any, rule: Rule) -> list[tuple[int, Tensor]]:
@@ -245,9 +244,13 @@ class FootprintWay:
         return sum(multiplications(narrow.reversible) for narrow in self.narrows.values())
 
     @cached_property
-    def reads_constants(self) -> bool:
-        """Whether something is read that was not made of pixels: it may hold the number of pictures, one."""
-        return any(not all(narrow.reversible.carries) for narrow in self.narrows.values())
+    def goes_alone(self) -> bool:
+        """Whether units go one by one, after a pass over their picture: what is read may hold its number, one.
+
+        So may what no signal goes back to, and a stretch, of which only the whole is known.
+        """
+        reversibles = (narrow.reversible for narrow in self.narrows.values())
+        return any(made.stretch or not all(made.carries) for made in reversibles)
 
     @cached_property
     def row_numbers(self) -> int:

@@ -197,7 +197,7 @@ class _Ways:
     def patch_cost(self, spot: _Spot) -> float:
         """Multiplications of a pass over a unit's patch; infinite where there can be none."""
         way = self.below(spot)
-        return inf if way.reads_constants else way.multiplications
+        return inf if way.goes_alone else way.multiplications
 
     def _path(self, top: int, axis: int, position: int) -> Path:
         key = top, axis, position
@@ -276,7 +276,7 @@ class _Batches:
             if inf in patches.values():
                 name = next(s.at.unit.layer for s in spots if patches[s.top] == inf)
                 raise NetworkError(
-                    f"{name} reads numbers that the network makes in each pass; use forward='picture' or 'auto'"
+                    f"{name} cannot be computed from its patch alone; use forward='picture' or 'auto'"
                 )
             return -1
 
@@ -309,7 +309,7 @@ class _Batches:
         """Let a unit wait; what its batch gives if that is full now."""
         spot = unit.spot
         way = self.ways.below(spot)
-        room = 1 if way.reads_constants else self.budget // (way.row_numbers * self.network.dtype.itemsize)
+        room = 1 if way.goes_alone else self.budget // (way.row_numbers * self.network.dtype.itemsize)
         key = spot.top, spot.rows.track, spot.columns.track, unit.pixels is not None
         self.waiting.setdefault(key, []).append(unit)
         self.held += unit.bytes

@@ -96,11 +96,14 @@ def has_plain_weight(graph: Graph, operation: Operation, rule: Rule) -> bool:
 
 def _conv_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
     assert reversible.transposed is not None
-    return (reversible.transposed(signal, rectify=reversible.rectifies),)
+    return (
+        reversible.transposed(signal.to(reversible.transposed.weight.dtype), rectify=reversible.rectifies),
+    )
 
 
 def _linear_back(reversible: Reversible, signal: Tensor, memory: None, rule: Rule) -> tuple[Tensor, ...]:
-    return (signal @ reversible.arguments["weight"],)
+    weight: Tensor = reversible.arguments["weight"]
+    return (signal.to(weight.dtype) @ weight,)
 
 
 def _add_back(

@@ -27,7 +27,7 @@ def _switches(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> 
 
 
 def _pool_back(reversible: Reversible, signal: Tensor, memory: Switches, rule: Rule) -> tuple[Tensor, ...]:
-    return (unpool(signal, memory, rule.overlap),)
+    return (unpool(signal.to(memory.masks[0].dtype), memory, rule.overlap),)
 
 
 def _row_places(reversible: Reversible, values: Mapping[int, Any], rule: Rule) -> Tensor:
