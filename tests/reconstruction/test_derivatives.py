@@ -63,7 +63,7 @@ OPERATIONS: dict[str, nn.Module | Callable[[Tensor], Tensor]] = {
     "mean over rows": lambda x: x - x.mean(2, keepdim=True),
     "standard deviation": lambda x: x / (x.std((2, 3), keepdim=True) + 1),
     "unpooling": lambda x: F.max_unpool2d(
-        *F.max_pool2d(x, 2, return_indices=True), 2, output_size=(SIDE, SIDE)
+        *F.max_pool2d(x, 2, return_indices=True), (2, 2), output_size=(SIDE, SIDE)
     ),
     "gather": lambda x: x.gather(1, x.argsort(1)),
     "grid sample": lambda x: F.grid_sample(x, x.new_ones(x.shape[0], 7, 7, 2).cumsum(2) / 9),

@@ -108,13 +108,13 @@ GATED = frozenset({"squeeze and excitation", "a gate over the map", "kernels mix
 WITHOUT_WINDOW = GATED | {"a constant made anew"}  # in each pass: always over the whole picture
 WHOLE: dict[str, Callable[[Tensor], Tensor]] = {
     "groups folded into the batch": lambda y: F.avg_pool2d(y.reshape(-1, 2, 17, 13), 3, 1, 1).reshape(-1, 4, 17, 13),
-    "windows": lambda y: y.unflatten(3, (13, 1)).movedim(3, 1).reshape(-1, 4, 17, 1).square().reshape(
+    "windows": lambda y: torch.unflatten(y, 3, (13, 1)).movedim(3, 1).reshape(-1, 4, 17, 1).square().reshape(
         -1, 13, 4, 17).permute(0, 2, 3, 1),
     "over the largest": lambda y: y / y.abs().max(),
     "without the mean": lambda y: y - y.mean((0, 2, 3), keepdim=True),
     "variance and mean": lambda y: torch.cat(torch.var_mean(y, 1, keepdim=True), 1).repeat(1, 2, 1, 1),
     "sorted": lambda y: y.sort(1)[0],
-    "unpooled": lambda y: F.max_unpool2d(*F.max_pool2d(y, 2, return_indices=True), 2, output_size=(17, 13)),
+    "unpooled": lambda y: F.max_unpool2d(*F.max_pool2d(y, 2, return_indices=True), (2, 2), output_size=(17, 13)),
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -
         given = {**memory, **{i: value for (i, _), value in zip(carriers, inputs, strict=True)}}
         return _result(reversible, given)
 
-    result, pull = torch.func.vjp(forward, *points)
+    result, pull = torch.func.vjp(forward, *points)[:2]
     plain = signal.to(
         result.dtype
     ).contiguous()  # torch 2.14 differentiates instance norm wrongly for one channels-last row
