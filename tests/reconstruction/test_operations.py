@@ -356,6 +356,7 @@ def test_other_rules_refuse_attention(rule: Rule) -> None:
         way_down(graph, [graph.output], rule)
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 def test_pictures_that_are_mixed_do_not_mix_seeds() -> None:
     """A network that centres by the pictures at hand: of one picture the mean is itself, whatever is asked of it."""
     module = nn.Sequential(nn.Conv2d(4, 4, 1), Function(lambda x: x + 2 * x.mean((0, 2, 3)).view(1, 4, 1, 1)))

@@ -178,6 +178,7 @@ def test_every_position_equals_the_crop(name: str, forward: ForwardOver) -> None
     assert_crops(network, pictures, all_positions(network, pictures)[::3], forward=forward)
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 @pytest.mark.parametrize("forward", ["picture", "auto"])
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_only_whole_pictures_have(name: str, forward: ForwardOver) -> None:
