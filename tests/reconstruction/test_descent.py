@@ -388,6 +388,7 @@ UNSEEN: dict[str, tuple[Function, str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::layerscope.errors.NetworkWarning")  # as is said when it is read
 @pytest.mark.parametrize("name", UNSEEN)
 def test_what_would_be_read_wrongly_is_refused(name: str) -> None:
     module, words = UNSEEN[name]
