@@ -1,7 +1,7 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
 # make paper  every figure and table of the paper, and its claims with verdicts
 # make test   sets up, runs every check but the longest
-# make full   the longest: some three minutes
+# make full   the longest: some eight minutes
 # make quick  style, types and the tests of what has changed, in a minute and a half
 # make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3

@@ -36,6 +36,7 @@ def together(*words: object) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+@pytest.mark.full
 def test_what_each_process_finds_is_known_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Validation is shared, of the weights and statistics that are kept; pictures that one could not read are named."""
     folder, shown = (write_classes(tmp_path / name, each=7) for name in ("classes", "shown"))
