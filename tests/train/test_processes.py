@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +16,8 @@ from layerscope.images.sets import open_images
 from layerscope.train.processes import Processes, joined
 from layerscope.train.training import WEIGHTS
 from tests.support.classes import write_classes
+from tests.support.processes import in_two_processes
 from tests.train.test_training import run, small
-
-
-def together(*words: object) -> tuple[str, str]:
-    """What the command prints in two processes, and what it says, without what torchrun says itself."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "layerscope", *map(str, words)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    return done.stdout, done.stderr
 
 
 @pytest.mark.full
@@ -62,7 +46,8 @@ def test_what_each_process_finds_is_known_to_all(tmp_path: Path, monkeypatch: py
     ]
     words += ["--batch", "6", "--out"]
     run(*words, "alone")
-    printed, said = together(*words, "two")
+    done = in_two_processes(*words, "two")
+    printed, said = done.stdout, done.stderr
     assert printed.count("nets:plain: 2 epochs") == printed.count(WEIGHTS) == 1, said
     alone, two = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("alone", "two"))
     assert len(two["bad"]) == 6
@@ -83,13 +68,13 @@ def test_what_each_process_finds_is_known_to_all(tmp_path: Path, monkeypatch: py
     assert float(last["validation_error"]) == pytest.approx(
         float((scores.argmax(1) != labels).double().mean())
     )
-    _, said = together(*words, "alone")
+    said = in_two_processes(*words, "alone").stderr
     assert (
         said.count("Error: alone was begun with processes 1, now it is 2; run it with what it was begun with")
         == 1
     )
     assert "[rank" not in said
-    _, said = together(*words[:-2], "5", "--out", "odd")
+    said = in_two_processes(*words[:-2], "5", "--out", "odd").stderr
     assert said.count("a batch of 5 pictures is not shared evenly by 2 processes; give another --batch") == 1
     assert "[rank" not in said
 

@@ -32,6 +32,7 @@ from layerscope.zoo.trained import described
 from tests.oracles.train.loop import train as plainly
 from tests.support.classes import SIDE, write_classes
 from tests.support.image_sources import picture_of
+from tests.support.processes import in_two_processes
 
 RECIPE = Recipe("test", epochs=3, batch=4, rate=0.05, schedule=one_cycle, smoothing=0.1)
 
@@ -159,10 +160,7 @@ def test_two_processes_reach_the_result_of_one(tmp_path: Path, monkeypatch: pyte
         "--out",
     ]
     run(*words, "alone")
-    together = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command = [*together, "-m", "layerscope", *map(str, words), "together"]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    in_two_processes(*words, "together").check_returncode()
     one, other = (load_file(tmp_path / name / WEIGHTS) for name in ("alone", "together"))
     start = small(dropout=0.0, norm=False).state_dict()
     assert all((one[name] - start[name]).abs().max() > 1e-3 for name in start)

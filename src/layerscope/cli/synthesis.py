@@ -192,12 +192,9 @@ def _say_still(network: str, table: pa.Table) -> None:
     """Which channels were not excited at all, and which by patches alone."""
     from layerscope.synthesis.maximised_folder import is_dead, is_missed
 
-    every = table.to_pylist()
-    names = [f"{row['layer']}:{row['channel']}" for row in every]
-    excited = {
-        name for name, row in zip(names, every, strict=True) if row["activation"] != 0
-    }  # by one of several
-    named = {name: row for name, row in zip(names, every, strict=True) if name not in excited}
+    every = [(f"{row['layer']}:{row['channel']}", row) for row in table.to_pylist()]
+    excited = {name for name, row in every if row["activation"] != 0}  # by one of several
+    named = {name: row for name, row in every if name not in excited}
     if dead := [name for name, row in named.items() if is_dead(row)]:
         say(f"{network}: dead, nothing that was tried excites {_some(dead)}")
     if missed := [f"{name} ({row['strongest']:.4g})" for name, row in named.items() if is_missed(row)]:

@@ -50,9 +50,7 @@ class Operation:
     shape: tuple[int, ...]  #: of the result, without the batch axis
     carries: bool = True  #: whether a signal goes back to it: real numbers made from the picture
     batch_first: bool = True  #: whether the first axis of its result is the batch
-    counts_pictures: bool = (
-        True  #: whether the length of any axis of its result depends on how many there are
-    )
+    counts_pictures: bool = True  #: whether any axis of its result is longer for more pictures
     layout: Layout | None = None  #: what all axes of its result go along; None: not known
 
     @cached_property

@@ -126,6 +126,11 @@ def blocks(length: int, part: int, step: int) -> Reader:
     return Uneven(tuple(firsts), tuple(first + (part - 1) * step + 1 for first in firsts), Fraction(1))
 
 
+def whole(length: int) -> Window:
+    """All positions, read by each."""
+    return Window(length, stride=0)
+
+
 def enlarged(length: int, factor: int) -> Reader:
     """How each position is read by as many as the factor says, side by side."""
     starts = tuple(i // factor for i in range(length * factor))
@@ -147,7 +152,7 @@ def mixed_along(mixed: Sequence[Part], length: int, outputs: int) -> Reader | No
         return None
     (part,) = mixed
     if part.along == TOKENS or part.length == length:
-        return Window(length, stride=0)
+        return whole(length)
     if length == outputs:
         return blocks(length, part.length, part.step)
     if part.step == 1 and part.length * outputs == length:

@@ -37,6 +37,7 @@ from layerscope.network.readers import (
     mixed_along,
     repeated,
     transposed,
+    whole,
 )
 
 Readers = tuple[Reader, Reader] | None  #: rows and columns; None: not known
@@ -163,11 +164,7 @@ def _same_or_fewer(operation: Operation, read: Layout, along: str) -> Reader:
     own = () if operation.layout is None else operation.layout.parts
     if 1 < length < outputs and all(part in own for part in read.parts if part.along == along):
         return repeated(length, outputs)
-    return _all(length)
-
-
-def _all(length: int) -> Window:
-    return Window(kernel=length, stride=0)
+    return whole(length)
 
 
 def _mixed(operation: Operation, source: Operation, parts: Iterable[Part]) -> Readers:
@@ -185,7 +182,7 @@ def _mixed(operation: Operation, source: Operation, parts: Iterable[Part]) -> Re
 
 def _whole(operation: Operation, source: Operation) -> Readers:
     rows, columns = size_of(source)
-    return (_all(rows), _all(columns)) if size_of(operation) == (1, 1) else None
+    return (whole(rows), whole(columns)) if size_of(operation) == (1, 1) else None
 
 
 def _attended(operation: Operation, source: Operation, read: Layout) -> Readers:
@@ -203,7 +200,7 @@ def _normalised(operation: Operation, source: Operation, read: Layout) -> Reader
 def _by_the_picture(operation: Operation, source: Operation, read: Layout) -> Readers:
     """By the statistics of whole maps."""
     rows, columns = read.size
-    return _all(rows), _all(columns)
+    return whole(rows), whole(columns)
 
 
 def _mean(operation: Operation, source: Operation, read: Layout) -> Readers:

@@ -29,23 +29,19 @@ from layerscope.progress import Told, of
 from layerscope.reconstruction.descent import reconstruct, reversible
 from layerscope.reconstruction.rules import DECONVNET
 from layerscope.synthesis.inverting import InvertOptions, invert, silent_layers
-from layerscope.synthesis.maximised_folder import differing, options_said, steps_of
+from layerscope.synthesis.maximised_folder import columns_of, differing, options_said, steps_of
 from layerscope.synthesis.maximising import check_ways
 from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
-_OPTIONS = tuple(asdict(InvertOptions()))
-_REAL = ("rate", "variation")
+_OPTIONS = columns_of(InvertOptions())
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("picture", "network", "layer")),
         ("start", pa.int64()),
         *((name, pa.float64()) for name in ("error", "psnr", "ssim")),
         ("file", pa.string()),
-        *(
-            (name, pa.string() if name == "prior" else pa.float64() if name in _REAL else pa.int64())
-            for name in _OPTIONS
-        ),
+        *_OPTIONS.items(),
     ]
 )
 _MEASURES = {"error": "relative squared error", "psnr": "PSNR to the input, dB", "ssim": "SSIM to the input"}

@@ -28,8 +28,15 @@ from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
 
 _SIDE = 190  # pixels of a picture on a page
 _ACROSS = 8  # pictures in a row
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-OPTIONS = {name: _TYPES[type(value)] for name, value in asdict(MaximiseOptions()).items()}
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), type(None): pa.float64()}
+
+
+def columns_of(options: Any) -> dict[str, pa.DataType]:
+    """The columns of a table in which options stand; what is None unless given is a number."""
+    return {name: _TYPES[type(value)] for name, value in asdict(options).items()}
+
+
+OPTIONS = columns_of(MaximiseOptions())
 SCHEMA = pa.schema(
     [
         ("layer", pa.string()),

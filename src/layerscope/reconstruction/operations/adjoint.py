@@ -50,9 +50,8 @@ def adjoint(reversible: Reversible, signal: Tensor, memory: Mapping[int, Any]) -
         return _result(reversible, given)
 
     result, pull = torch.func.vjp(forward, *points)[:2]
-    plain = signal.to(
-        result.dtype
-    ).contiguous()  # torch 2.14 differentiates instance norm wrongly for one channels-last row
+    # Torch 2.14 differentiates instance norm wrongly for one channels-last row.
+    plain = signal.to(result.dtype).contiguous()
     if not alone or rows == 1:
         return tuple(part.clone() if 0 in part.stride() else part for part in pull(plain))
     parts = [pull(row) for row in torch.split(plain, 1)]
