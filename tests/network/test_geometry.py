@@ -221,10 +221,15 @@ def test_the_field_holds_what_is_seen_and_equals_it_where_nothing_is_cut(operati
 
 @given(networks(only_windows=True))
 def test_only_a_sum_of_maps_with_different_strides_has_no_field(operations: list[Operation]) -> None:
+    """And not that either where all positions see the same, as the only one of a map does."""
     fields = Geometry(tuple(o.node for o in operations)).fields
-    for operation, field in zip(operations, fields, strict=True):
+    steps = [o.step for o in operations]
+    for node, (operation, field) in enumerate(zip(operations, fields, strict=True)):
         strides = {_stride(fields[edge.source], edge.rows) for edge in operation.node.edges}
-        assert (field is None) == (None in strides or (len(strides) > 1 and 0 not in strides))
+        unlike = None in strides or (len(strides) > 1 and 0 not in strides)
+        seen = {hull(pixels(steps, node, {i})[0]) for i in range(steps[node].length)}
+        assert (field is None) == (unlike and (len(seen) > 1 or seen == {(0, 0)}))
+        assert field is None or not unlike or (field.stride, field.box(0, 0).top) == ((0, 0), min(seen)[0])
 
 
 def _stride(source: ReceptiveField | None, reader: Reader) -> int | None:

@@ -150,7 +150,7 @@ class Geometry:
             merged = self._edge_field(index, node.edges[0], fields, axis)
             for edge in node.edges[1:]:
                 merged = self._merge(index, merged, self._edge_field(index, edge, fields, axis), axis)
-            fields.append(merged)
+            fields.append(self._settled(index, None, axis) if merged is None else merged)
         return [self._settled(index, field, axis) for index, field in enumerate(fields)]
 
     def _settled(self, node: int, field: Axis | None, axis: int) -> Axis | None:
