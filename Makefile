@@ -1,7 +1,7 @@
 # make demo   sets up, reconstructs real photographs through real networks, says where to look
 # make paper  every figure and table of the paper, and its claims with verdicts
 # make test   sets up, runs every check but the longest
-# make full   the longest: some eight minutes
+# make full   the longest: a quarter of an hour
 # make quick  style, types and the tests of what has changed, in a minute and a half
 # make web    builds the pages of the explorer, when their sources are newer
 PYTHON ?= python3
@@ -43,20 +43,20 @@ types: .venv/.dev web/node_modules/.package-lock.json
 	cd web && node build.mjs --tests && { node --test .tests/*.mjs > .tests/log || { cat .tests/log; exit 1; }; }
 
 pytest: .venv/.dev web
-	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not full" --durations 20
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow" --durations 20
 
 full: .venv/.dev web
-	$(ALONE) $(BIN)/python -m $(PYTEST) -m full --durations 20
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m slow --durations 20
 
 coverage: .venv/.dev
 	$(BIN)/pip install --quiet --editable '.[timm]'
 	$(ALONE) $(BIN)/python docs/make_coverage.py 60
 
 branches: .venv/.dev web
-	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow and not full" --cov --cov-report=term:skip-covered --cov-report=html:build/branches
+	$(ALONE) $(BIN)/python -m $(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-report=html:build/branches
 
 lowest: .venv-lowest/.ready web
-	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow and not full" --ignore tests/test_docs.py
+	$(ALONE) .venv-lowest/bin/python -m $(PYTEST) -m "not slow" --ignore tests/test_docs.py
 
 bench: .venv/.dev web
 	$(BIN)/python benchmarks/reconstruct.py

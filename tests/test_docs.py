@@ -130,15 +130,15 @@ def run_commands(block: Block) -> str:
     return printed
 
 
-#: pages that take half a minute or more
-LONG = ("README.md", "space.md", "tutorial.md")
+#: pages that take ten seconds or more
+LONG = ("README.md", "space.md", "tutorial.md", "reconstruct.md", "study.md", "explorer.md", "layers.md")
 
 
 def readings() -> Iterator[Any]:
     """The pages that are read in one folder: two that compare the same networks, else each by itself."""
     together = (ROOT / "README.md", DOCS / "compare.md")
     for pages in [together, *((page,) for page in PAGES if page not in together)]:
-        marks = [pytest.mark.full] if pages[0].name in LONG else []
+        marks = [pytest.mark.slow] if pages[0].name in LONG else []
         yield pytest.param(pages, marks=marks, id=", ".join(page.name for page in pages))
 
 

@@ -238,9 +238,16 @@ def labelled(top: Path, kind: str, channels: int) -> str:
     )
 
 
+AS_WELL = [("tif", 4), ("bands", 2), ("tar of npy", 4), ("tar of tif", 2)]
+
+
 @pytest.mark.parametrize(
     ("kind", "channels"),
-    [("npy", 2), ("tif", 4), ("bands", 4), ("bands", 2), ("tar of npy", 4), ("tar of tif", 2)],
+    [
+        ("npy", 2),
+        ("bands", 4),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in AS_WELL),
+    ],
 )
 def test_bands_are_trained_on_and_evaluated(tmp_path: Path, nets: str, kind: str, channels: int) -> None:
     place = labelled(tmp_path / "p", kind, channels)

@@ -55,7 +55,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Work, Path]
         yield work, pictures
 
 
-@pytest.mark.full
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_and_begun_again_among_the_pictures(
     kind: str, work: tuple[Work, Path], tmp_path: Path

@@ -23,7 +23,7 @@ from layerscope.study.folder import Study
 from layerscope.sweep import SweepOptions
 from tests.support.studies import small, write_pictures
 
-pytestmark = pytest.mark.full  # the study alone takes half a minute
+pytestmark = pytest.mark.slow  # the study alone takes half a minute
 SIZE = Preprocessing(resize=None, height=64, width=64)
 #: layers mapped, whose they are, and what the patch at row 1, column 2 sees
 SPACES: Mapping[str, tuple[str, tuple[int, int, int, int]]] = {

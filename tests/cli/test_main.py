@@ -379,6 +379,7 @@ main({command!r})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_a_run_that_is_stopped_goes_on_to_the_same_end(
     tmp_path: Path, kind: signal.Signals, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from layerscope.cli.main import main
 from layerscope.study.folder import Study
 from tests.cli.test_study_again import plain
+from tests.support.marks import slow_but
 from tests.support.studies import write_pictures
 
 NETWORK = "tests.cli.test_study_again:plain"
@@ -40,7 +41,10 @@ def labelled(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.parametrize("command", ["study", "evaluate", "reconstruct", "maximise", "invert"])
+@pytest.mark.parametrize(
+    "command",
+    slow_but(["evaluate", "reconstruct"], ["study", "evaluate", "reconstruct", "maximise", "invert"]),
+)
 def test_two_trainings_are_called_after_their_folders(command: str, labelled: Path, tmp_path: Path) -> None:
     options = weights(tmp_path / "ok/weights.safetensors", tmp_path / "bad/weights.safetensors")
     seen: dict[str, list[object]] = {

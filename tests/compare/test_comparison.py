@@ -58,6 +58,7 @@ def test_two_networks_of_one_name(photographs: Path, tmp_path: Path) -> None:
     assert made.network("alexcnn@late").layers.equals(other.network("alexcnn").layers)
 
 
+@pytest.mark.slow
 def test_three_networks_two_by_two(photographs: Path, tmp_path: Path) -> None:
     """Each two have figures of their own, named after both."""
     networks = [small(), small("vggcnn"), replace(small(), name="third")]

@@ -358,6 +358,7 @@ def test_pictures_that_are_all_the_same_match_nothing_and_say_so(tmp_path: Path)
     assert not list((found.path / "filters").glob("matches*"))
 
 
+@pytest.mark.slow
 def test_one_picture_and_two_have_their_zeros_charted(tmp_path: Path) -> None:
     for count, words in (
         (1, "Without intervals: they need two pictures, and this is 1."),

@@ -153,7 +153,7 @@ def test_layers_that_never_change_are_named(tmp_path: Path) -> None:
     assert none.neighbours_map().caption
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_alexnets_layers_find_deeper_layers_of_vgg16_as_they_lie_deeper(tmp_path: Path) -> None:
     """On crops of photographs; with 396 crops of 66 photographs the correlation was .98."""
     data = Path(pytest.importorskip("skimage").__file__).parent / "data"

@@ -81,6 +81,7 @@ def test_states_stand_in_the_order_of_their_steps(study: Study) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_is_no_state_of_one_training_is_refused(
     images: ImageSet, states: list[Path], tmp_path: Path
 ) -> None:

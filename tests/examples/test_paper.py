@@ -103,7 +103,7 @@ def sections(room: Room) -> Mapping[str, Section]:
     return {name: found for name in PARTS if (found := Section.read(room.folder, name))}
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_every_part_is_made_and_every_file_that_it_names_is_there(
     room: Room, sections: Mapping[str, Section]
 ) -> None:
@@ -118,7 +118,7 @@ def test_every_part_is_made_and_every_file_that_it_names_is_there(
             assert (room.folder / f"{table.place}.md").exists()
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_the_tables_of_the_paper_are_met_by_its_networks_alone(sections: Mapping[str, Section]) -> None:
     vggcnn, alexcnn, other = sections["tables"].made.findings
     assert (vggcnn.holds, vggcnn.numbers["same"]) == (True, 18)
@@ -126,7 +126,7 @@ def test_the_tables_of_the_paper_are_met_by_its_networks_alone(sections: Mapping
     assert other.numbers["same"] < other.numbers["count"] == 8
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_every_sentence_shows_its_numbers(sections: Mapping[str, Section]) -> None:
     for section in sections.values():
         for finding in section.made.findings:
@@ -134,7 +134,7 @@ def test_every_sentence_shows_its_numbers(sections: Mapping[str, Section]) -> No
             assert re.search(r"\d", finding.text), finding.text
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_the_table_of_claims_has_all_of_them(room: Room, sections: Mapping[str, Section]) -> None:
     with (room.folder / "claims.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -146,7 +146,7 @@ def test_the_table_of_claims_has_all_of_them(room: Room, sections: Mapping[str, 
     assert all(f'src="{figure.place}.png"' in page for s in sections.values() for figure in s.made.figures)
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_errors_by_stamp_are_told_with_the_deeper_network_first(
     room: Room, sections: Mapping[str, Section]
 ) -> None:
@@ -175,7 +175,7 @@ def test_what_takes_hours_is_made_only_when_it_is_named() -> None:
     assert arguments(["--part", "stamps"]).part == ["stamps"]
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_a_second_run_keeps_what_is_there(room: Room, sections: Mapping[str, Section]) -> None:
     assert sections
     kept = [path for name in ("studies", "comparisons") for path in (room.folder / name).rglob("*.parquet")]

@@ -9,6 +9,7 @@ import pytest
 from layerscope.explorer.site import Site
 from tests.support.browsing import Theme, visit
 from tests.support.explorer import LONG
+from tests.support.marks import slow_but
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -40,7 +41,7 @@ ADDRESSES = {
 }
 
 
-@pytest.mark.parametrize("where", ["file", "server"])
+@pytest.mark.parametrize("where", slow_but(["file"], ["file", "server"]))
 def test_every_address_restores_its_view_in_a_fresh_browser(
     browser: Browser, bases: dict[str, str], where: str
 ) -> None:

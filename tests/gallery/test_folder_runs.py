@@ -198,7 +198,7 @@ make_gallery(Gallery(out, (small_network(),), FEW), pictures(out.parent, 2), pro
 """
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_two_processes_do_not_meet(network: Network, tmp_path: Path, looks: list[str]) -> None:
     """The second is refused with one line and touches nothing; what the first leaves when killed hinders nobody."""
     out, pipe = tmp_path / "out", subprocess.PIPE

@@ -24,6 +24,7 @@ from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.tracing import quiet
 from layerscope.reconstruction.descent import reconstruct
 from layerscope.reconstruction.rules import GRADIENT
+from tests.support.marks import slow_but
 from tests.support.small_networks import SMALL, Written, conv, shrunk
 
 TORCHVISION: dict[str, tuple[int, dict[str, Any]]] = {  #: name -> side of the picture, arguments
@@ -81,7 +82,7 @@ def _tensor(value: Any) -> Tensor:
     return value
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", slow_but(["alexnet", "resnet18", "mobilenet_v2"], TORCHVISION))
 def test_torchvisions_networks_keep_their_result(name: str) -> None:
     side, module = TORCHVISION[name][0], cheap(name)
     graph = capture(module, (3, side, side))

@@ -42,6 +42,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
         yield made
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path, begun: Begun) -> None:
     ends_the_same_however_killed(begun, tmp_path)
 

@@ -124,6 +124,7 @@ def test_clusters_stay_together_and_shuffled_vectors_do_not() -> None:
     assert purity(embed(shuffled, QUICK).layout.points, labels) < 0.45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fft_from", [10_000, 1])
 def test_the_same_bits_again_and_from_kept_stages(
     fft_from: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -359,7 +360,7 @@ def test_opentsne_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
             stage()
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_ten_thousand_patches() -> None:
     vectors, labels = clusters(10_000, 64, groups=30)
     done = embed(vectors)

@@ -272,7 +272,7 @@ def test_no_effort() -> None:
         Effort(queries=0)
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_a_hundred_thousand_patches() -> None:
     """Full scale: all vectors of a patch's cluster are nearer than any other, in both spaces."""
     patches = clusters(100_000, 0, kinds=50, noise=0.05)

@@ -22,6 +22,7 @@ from layerscope.reconstruction.units import UnitAt, reconstruct_units
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.reconstruction.hooked import whole_layer
 from tests.support.descent import Function, lively, noise, small_network
+from tests.support.marks import slow_but
 
 SIZE = (79, 63)
 
@@ -64,7 +65,7 @@ def test_pieces_of_any_size_give_the_same(chunk: int) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
-@pytest.mark.parametrize("name", ["googlenet", "resnet18", "densenet121"])
+@pytest.mark.parametrize("name", slow_but(["resnet18"], ["googlenet", "resnet18", "densenet121"]))
 def test_pieces_of_any_size_give_the_same_with_branches(name: str, rule: Rule) -> None:
     network = branched(name)
     pictures = noise(1, 3, 64, 48)

@@ -41,9 +41,8 @@ def _saturated_sky(draw: ImageDraw.ImageDraw) -> None:
     draw.rectangle((100, 60, 108, 150), fill=(35, 30, 30))
 
 
-RECTANGLE = "a rectangle on flat ground"
 PICTURES: dict[str, tuple[tuple[int, int, int], Callable[[ImageDraw.ImageDraw], None]]] = {
-    RECTANGLE: ((200, 200, 200), _rectangle),
+    "a rectangle on flat ground": ((200, 200, 200), _rectangle),
     "a logo": ((255, 255, 255), _logo),
     "a black border": ((0, 0, 0), _black_border),
     "a saturated sky": ((255, 255, 255), _saturated_sky),
@@ -71,15 +70,13 @@ def most_apart(name: str, rule: Rule) -> float:
     return max(float((single[n] - whole[n]).norm() / whole[n].norm()) for n in layers)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow if n == RECTANGLE else pytest.mark.full) for n in PICTURES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PICTURES)
 def test_in_float32_they_are_what_they_are_in_float64(name: str) -> None:
     assert most_apart(name, DECONVNET) < 1e-5
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_the_plain_maximum_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """On which of them, is the processor's: they round in other orders."""
     monkeypatch.setattr(switches, "least", lambda maxima: maxima)

@@ -27,6 +27,7 @@ from tests.support.descent import (
     noise,
     small_network,
 )
+from tests.support.marks import slow_but
 
 CONVOLUTIONS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_size": 3},
@@ -333,7 +334,12 @@ def test_nothing_remembered_for_the_gradient_is_overwritten(name: str) -> None:
     assert_adjoint(module, 4, 9, 7)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "shufflenet_v2_x1_0"])
+@pytest.mark.parametrize(
+    "name",
+    slow_but(
+        ["regnet_y_400mf"], ["efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "shufflenet_v2_x1_0"]
+    ),
+)
 def test_the_gradient_of_networks_with_gates_equals_autograd(name: str) -> None:
     module = lively(torchvision.models.get_model(name))
     network = small_network(module, (64, 48))

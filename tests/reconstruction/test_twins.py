@@ -20,6 +20,7 @@ from layerscope.zoo.paper import PaperCNN, alexcnn, vggcnn
 from tests.oracles.reconstruction import deconvnet as twin
 from tests.oracles.reconstruction.hooked import whole_layer
 from tests.support.descent import lively, noise, small_network
+from tests.support.marks import slow_but
 
 OVERWRITE = Rule("overwriting deconvnet", clamp=True, mask=False, overlap="overwrite")
 
@@ -139,11 +140,9 @@ def as_computed(chain: Chain, network: Network, layers: Sequence[str]) -> list[t
     "build",
     [
         pytest.param(partial(alexcnn, final_relu=True), id="alexcnn"),
-        pytest.param(
-            partial(vggcnn, width=0.25, final_relu=True), id="vggcnn"
-        ),  # vgg16 is as deep, and whole
+        pytest.param(partial(vggcnn, width=0.25, final_relu=True), id="vggcnn"),
         torchvision.models.alexnet,
-        pytest.param(torchvision.models.vgg16, marks=pytest.mark.full),
+        torchvision.models.vgg16,
     ],
 )
 def test_layers_of_the_whole_networks_equal_the_twin(build: Callable[[], nn.Module]) -> None:
@@ -286,7 +285,7 @@ def test_branched_networks_equal_autograd_with_its_rectifiers_replaced(name: str
         assert distance(ours[layer], theirs) < 1e-9, path
 
 
-@pytest.mark.parametrize("name", BRANCHED)
+@pytest.mark.parametrize("name", slow_but(["resnet18", "squeezenet1_1"], BRANCHED))
 def test_prepared_convolutions_give_what_plain_ones_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32, as users run them: by oneDNN's layouts, beside torch's own."""
     network = branched(name)[1].to(dtype=torch.float32)

@@ -20,6 +20,7 @@ from layerscope.reconstruction.units import ForwardOver, UnitAt, covers, reconst
 from layerscope.zoo.paper import alexcnn, vggcnn
 from tests.oracles.reconstruction.units import cropped
 from tests.support.descent import lively, noise, small_network
+from tests.support.marks import slow_but
 from tests.support.small_networks import Written, conv
 
 PASSES: tuple[ForwardOver, ...] = ("picture", "patch", "auto")
@@ -228,7 +229,7 @@ def some_units(network: Network, pictures: Tensor, per_layer: int = 2) -> list[U
     return list(dict.fromkeys(units))
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", slow_but(["alexcnn", "resnet18"], NAMED))
 def test_named_networks(name: str) -> None:
     size = (95, 79)
     network = small_network(lively(NAMED[name](size)), size)

@@ -75,6 +75,7 @@ def opens_whole_or_not_at_all(path: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path, begun: Begun) -> None:
     """Whatever is killed, the study opens, and the next run ends as if nothing had happened."""
     codes = begun.killed_at_random(begun.copy(tmp_path / "study"), 5, 0, opens_whole_or_not_at_all)

@@ -206,6 +206,7 @@ def test_fewer_cells_than_patches_have_no_one_to_one(study: Study, images: Image
     assert check_study(made.path) == ()
 
 
+@pytest.mark.slow
 def test_few_patches_say_why_and_have_their_figure(study: Study, images: ImageSet) -> None:
     made = make_spaces(study, small(), images, ["c2"], options=PLAN)
     space = Space.open(made, "c2")
@@ -437,6 +438,7 @@ def test_pictures_of_another_plane_go_with_it(
     assert check_study(left.path) == ()
 
 
+@pytest.mark.slow
 def test_a_network_without_the_rule_has_a_plane_without_portraits(tmp_path: Path) -> None:
     """Drawn later by a rule that fits, they come into the figure."""
     images = pictures(tmp_path / "photos", 12, ())

@@ -237,7 +237,7 @@ def test_new_vectors_of_another_layer(space: Space) -> None:
 # ------------------------------------------------------------------ at full scale
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_textures_are_neighbours_in_c4_1_of_vgg16(tmp_path: Path) -> None:
     """Patches of one texture lie together, whatever picture they are of; a placed picture comes back to itself."""
     data = Path(pytest.importorskip("skimage").__file__).parent / "data"

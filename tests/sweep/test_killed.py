@@ -57,6 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
         yield Undisturbed(work, bytes_of(top / "out"), told)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path, whole: Undisturbed) -> None:
     """Killed at any step, a run leaves nothing that misleads the next."""
     codes = []
@@ -69,7 +70,7 @@ def test_killed_at_random_moments(tmp_path: Path, whole: Undisturbed) -> None:
     assert codes.count(-signal.SIGKILL) > 3  # not all were done before
 
 
-@pytest.mark.full
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["before", "midway", "after"])
 def test_killed_at_every_file(tmp_path: Path, whole: Undisturbed, where: str) -> None:
     """Dies as a file is written or gets its name: each time seven files later, until it survives them all."""
@@ -97,6 +98,7 @@ def test_interrupted(tmp_path: Path, whole: Undisturbed) -> None:
     assert bytes_of(out) == whole.files
 
 
+@pytest.mark.slow
 def test_no_room(tmp_path: Path, whole: Undisturbed) -> None:
     """Files may not grow beyond a limit, as on a full disk: one line; with room it goes on."""
     out = tmp_path / "out"

@@ -161,7 +161,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_a_cluster_of_its_own(tmp_path: Path, shown: Path, whole: dict[str, str]) -> None:
     """Started and ended by the engine, for a program with a reducer of its own; nothing is printed by others."""
     ended = run(shown, tmp_path)

@@ -223,6 +223,7 @@ def bright() -> Network:
     return Network.from_module(module, name="bright", preprocessing=plain)
 
 
+@pytest.mark.slow
 def test_layers_that_are_zero_for_a_picture_are_left_out(tmp_path: Path) -> None:
     files = saved(tmp_path / "pictures")
     Image.new("RGB", (32, 32)).save(tmp_path / "black.png")

@@ -20,7 +20,7 @@ from tests.support.processes import in_two_processes
 from tests.train.test_training import run, small
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_what_each_process_finds_is_known_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Validation is shared, of the weights and statistics that are kept; pictures that one could not read are named."""
     folder, shown = (write_classes(tmp_path / name, each=7) for name in ("classes", "shown"))

@@ -52,6 +52,7 @@ def of(module: nn.Module, images: ImageSet, out: Path, **changes: object) -> str
 # ------------------------------------------------------------------ networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "side"), [("googlenet", 32), ("inception_v3", 75)])
 def test_networks_are_trained_without_their_auxiliary_heads(
     name: str, side: int, images: ImageSet, tmp_path: Path

@@ -68,6 +68,7 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
         stamps.Stamps(0, False, 8, root=tmp_path)
 
 
+@pytest.mark.slow
 def test_folds_are_trained_and_reported_and_gone_on_with(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -285,6 +285,7 @@ def test_weights_of_another_network(images: ImageSet, tmp_path: Path) -> None:
     assert "other.safetensors" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_no_room(folder: Path, tmp_path: Path) -> None:
     """Files may not grow beyond a limit, as on a full disk: one line; with room it goes on."""
     words = ["train", "alexcnn", folder, "--labels", "folders", "--width", "0.05", "--input-size", "32"]

@@ -93,7 +93,7 @@ def test_how_many_of_the_test_pictures_are_named_right(
     assert 30 < sum(wrong) < 80
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_a_few_hundred_pictures_are_learnt_by_heart(
     test_set: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], tmp_path: Path
 ) -> None:

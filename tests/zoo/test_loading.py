@@ -49,7 +49,7 @@ def made_of(name: str) -> tuple[frozenset[tuple[type, ...]], int]:
     return frozenset(kinds), len(modules)
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_what_is_said_of_all_of_torchvisions_networks() -> None:
     """The numbers in docs/networks.md. Of networks that are made of the same, the smallest is read."""
     parts = {name: made_of(name) for name in models.list_models(module=models)}

@@ -60,6 +60,7 @@ def test_an_input_size_is_applied_to_the_weights_own_margin() -> None:
     assert (loaded.preprocessing.resize, loaded.input_shape) == (116, (3, 112, 112))
 
 
+@pytest.mark.slow
 def test_a_transformer_is_built_for_its_weights_size_of_input() -> None:
     assert read_architecture("vit_h_14").input_shape == (3, 518, 518)
 

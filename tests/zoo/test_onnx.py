@@ -19,6 +19,7 @@ from layerscope.errors import NetworkError
 from layerscope.network.network import Network
 from layerscope.network.source import Options
 from layerscope.zoo.loading import load_network, read_architecture
+from tests.support.marks import slow_but
 from tests.support.ocr import FILES, ocr_file
 
 
@@ -78,7 +79,9 @@ def test_a_file_is_the_network_that_it_was_made_from(tmp_path: Path, free: bool)
     assert load_network(network.loading.spec).graph.digest == network.graph.digest
 
 
-@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "mobilenet_v3_small", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "name", slow_but(["mobilenet_v3_small"], ["shufflenet_v2_x0_5", "mobilenet_v3_small", "convnext_tiny"])
+)
 def test_networks_of_torchvision(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = tv.get_model(name, weights=None)
