@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,17 +93,17 @@ def train(network: str, images: tuple[Path, ...], out: Path, **options: Any) -> 
     training.json. Started by torchrun, every process takes its share of each batch.
     """
     from layerscope.images.sets import open_images
+    from layerscope.train.processes import speaks
     from layerscope.train.training import train_network
 
     labels = options["labels"]
     pictures = open_images(list(images), labels=labels)
     validation = open_images(list(options["validation"]), labels=labels) if options["validation"] else None
-    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun; it speaks for all
-    with progress_bar(disable=None if first else True) as progress:
+    with progress_bar(disable=None if speaks() else True) as progress:
         made = train_network(
             network, pictures, out, options=_options(options), validation=validation, progress=progress
         )
-    if not first:
+    if not speaks():
         return
     for reason in made.bad:
         say(one_line(f"skipped {reason}"), err=True)

@@ -26,7 +26,8 @@ from layerscope.network.suiting import check_apart, check_channels
 from layerscope.sweep.begun import first_difference
 from layerscope.sweep.engine import surroundings
 from layerscope.train.batches import Batches, check_labels
-from layerscope.train.processes import Processes
+from layerscope.train.log import check_tensorboard
+from layerscope.train.processes import Processes, stopped_elsewhere
 from layerscope.train.recipes import RECIPES, Recipe
 from layerscope.zoo.loading import build_module
 
@@ -102,10 +103,14 @@ class Plan:
         kept = ("network", "build", "preprocessing", "recipe", "seed", "dtype")
         return {**{name: self.inputs[name] for name in kept}, "classes": classes, "run": self.run}
 
-    def refuse_other_surroundings(self) -> None:
-        """Raise TrainingError if it was begun with other software or on another machine: its last bits would differ."""
+    def threads(self) -> int:
+        """How many it was begun with: with others, other software or another machine its last bits would differ.
+
+        Raises TrainingError if it was begun with such.
+        """
         advice = "go on with the same, or begin anew in another folder"
         self._refuse_other("made_with", surroundings(self.device), "here", advice)
+        return int(*read_parts(self.out / BEGUN, "threads"))
 
     def _refuse_other(self, part: str, now: Mapping[str, Any], place: str, advice: str) -> None:
         (begun,) = read_parts(self.out / BEGUN, part)
@@ -114,11 +119,6 @@ class Plan:
             raise TrainingError(
                 f"{self.out} was begun with {name} {before!s:.80}, {place} is {after!s:.80}; {advice}"
             )
-
-    @property
-    def threads(self) -> int:
-        """How many it was begun with: others would round otherwise."""
-        return int(*read_parts(self.out / BEGUN, "threads"))
 
     @cached_property
     def kept(self) -> Mapping[int, Path]:
@@ -144,17 +144,11 @@ class Plan:
     def scores(self, module: nn.Module, pictures: Tensor, bad: Sequence[str] = ()) -> Tensor:
         """What the module says of pictures, in float32 whatever it computes in; ``bad``: why others were left out."""
         moved = pictures.to(self.device, memory_format=torch.channels_last)
-        mixed = self.options.dtype != torch.float32
-        try:
-            with torch.autocast(self.device.type, self.options.dtype, enabled=mixed):
-                scores = module(moved)
-        except Exception as error:  # a network may raise anything
-            if no_memory(error):
-                raise
-            size, left_out = "x".join(map(str, pictures.shape)), f" ({bad[0]})" if bad else ""
-            raise TrainingError(
-                f"{self.spec} fails on {size} inputs{left_out}: {named(error)}; try a larger --batch or --input-size"
-            ) from error
+        mixed = torch.autocast(
+            self.device.type, self.options.dtype, enabled=self.options.dtype != torch.float32
+        )
+        with self.explained(pictures, bad), mixed:
+            scores = module(moved)
         if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < self.classes:
             values = "x".join(map(str, getattr(scores, "shape", ())[1:])) or "no"
             raise TrainingError(
@@ -163,9 +157,24 @@ class Plan:
             )
         return scores.float()
 
+    @contextmanager
+    def explained(self, pictures: Tensor, bad: Sequence[str]) -> Iterator[None]:
+        """What the network raises on pictures, forward or back, is one line; ``bad``: why others were left out."""
+        try:
+            yield
+        except Exception as error:  # a network may raise anything
+            if no_memory(error) or stopped_elsewhere(error):
+                raise
+            size, left_out = "x".join(map(str, pictures.shape)), f" ({bad[0]})" if bad else ""
+            raise TrainingError(
+                f"{self.spec} fails on {size} inputs{left_out}: {named(error)}; try a larger --batch or --input-size"
+            ) from error
+
     def check(self) -> None:
         """Refuse what cannot be trained on, before anything is written."""
         self._check_numbers()
+        if self.options.tensorboard:
+            check_tensorboard()
         options, processes, count = self.options, self.processes.count, len(self.images)
         batch = options.recipe.batch
         check_labels(self.images)

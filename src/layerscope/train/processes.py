@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, TrainingError
 
 T = TypeVar("T")
 
@@ -54,15 +54,16 @@ class Processes:
             dist.broadcast(values, 0)
             buffer.copy_(values)
 
-    def agree(self, act: Callable[[], None]) -> None:
+    def agree(self, act: Callable[[], T]) -> T:
         """Act in each process and wait for all; what one refuses, all refuse. ``act`` may not talk to the others."""
         refused: list[LayerscopeError] = []
         try:
-            act()
+            found = act()
         except LayerscopeError as error:
             refused.append(error)
-        for found in self.gathered(refused):
-            self.refuse(found)
+        for first in self.gathered(refused):
+            self.refuse(first)
+        return found
 
     def refuse(self, error: LayerscopeError) -> NoReturn:
         """Raise what all processes raise here; the first one says it."""
@@ -72,7 +73,10 @@ class Processes:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """The processes that torchrun started with this one; this one alone without it."""
+    """The processes that torchrun started with this one; this one alone without it.
+
+    Raises TrainingError in the others where one of them stops, which says why itself, if it still can.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes()
@@ -80,10 +84,26 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    processes = Processes(count, dist.get_rank())
     try:
-        yield Processes(count, dist.get_rank())
+        yield processes
+    except Exception as error:
+        if not stopped_elsewhere(error):
+            raise
+        advice = "what is finished is kept, the same command goes on from there"
+        processes.refuse(TrainingError(f"another process of this training stopped; {advice}"))
     finally:
         dist.destroy_process_group()
+
+
+def stopped_elsewhere(error: Exception) -> bool:
+    """Whether another process is gone: torch says so wherever they talk next, of gloo by the words alone."""
+    return isinstance(error, dist.DistError) or "gloo/transport/" in str(error)
+
+
+def speaks() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one: it speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def own_device(device: str | torch.device) -> torch.device:

@@ -26,7 +26,7 @@ from layerscope.progress import Progress, Told
 from layerscope.sweep.engine import torch_threads
 from layerscope.train.batches import Batch
 from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
-from layerscope.train.log import LOG_SCHEMA, VALIDATED, check_tensorboard, write_events
+from layerscope.train.log import LOG_SCHEMA, VALIDATED, write_events
 from layerscope.train.plan import Plan, TrainOptions, read_parts
 from layerscope.train.processes import joined, own_device
 
@@ -66,8 +66,6 @@ def train_network(
     no number, and if the folder is another training's; what is finished stays.
     """
     options = options or TrainOptions()
-    if options.tensorboard:
-        check_tensorboard()
     device = own_device(options.device)
     cards = range(torch.cuda.device_count())
     with joined(device) as processes, torch.random.fork_rng(cards):
@@ -75,14 +73,17 @@ def train_network(
         processes.agree(plan.check)
         with plan.held():
             if not (plan.out / ABOUT).exists():
-                processes.agree(plan.refuse_other_surroundings)
-                with torch_threads(plan.threads):
+                with torch_threads(processes.agree(plan.threads)):
                     _Training(plan, progress).run()
-            processes.agree(plan.refuse_passed)
-            log, bad = read_parts(plan.out / ABOUT, "log", "bad")
+            return processes.agree(lambda: _finished(plan))
+
+
+def _finished(plan: Plan) -> Trained:
+    plan.refuse_passed()
+    log, bad = read_parts(plan.out / ABOUT, "log", "bad")
     if not (plan.out / WEIGHTS).exists():
         raise TrainingError(
-            f"{out} is finished, and its {WEIGHTS} is gone; put it back, or train anew in another folder"
+            f"{plan.out} is finished, and its {WEIGHTS} is gone; put it back, or train anew in another folder"
         )
     return Trained(plan.out, pa.Table.from_pylist(log, LOG_SCHEMA), tuple(bad))
 
@@ -145,7 +146,8 @@ class _Training:
         scores = self.plan.scores(self.spread, batch.pictures, batch.bad)
         losses = F.cross_entropy(scores, labels, label_smoothing=self.recipe.smoothing, reduction="sum")
         self.optimiser.zero_grad()
-        (losses * self.processes.count / self.recipe.batch).backward()  # type: ignore[no-untyped-call]
+        with self.plan.explained(batch.pictures, batch.bad):
+            (losses * self.processes.count / self.recipe.batch).backward()  # type: ignore[no-untyped-call]
         wrong = (scores.detach().argmax(1) != labels).sum()
         found = torch.tensor([float(losses.detach()), float(wrong), float(len(labels))], dtype=torch.float64)
         sums = self.processes.added(found).tolist()
