@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +21,42 @@ _ABOUT = "layerscope"  # the one entry of a file's metadata, JSON: several would
 _MODULE, _MOMENTUM = "module.", "momentum."
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state of a training between two steps; ``counters`` are JSON."""
-
-    module: Mapping[str, Tensor]
-    momentum: Mapping[str, Tensor]
-    counters: Mapping[str, Any]
-
-    def save(self, path: Path) -> None:
-        """Write it, whole or not at all. Raises OutputError if it cannot be written."""
-        tensors = {_MODULE + name: tensor for name, tensor in self.module.items()}
-        tensors |= {_MOMENTUM + name: tensor for name, tensor in self.momentum.items()}
-        save_tensors(path, tensors, self.counters)
-
-    @classmethod
-    def load(cls, path: Path, run: str) -> Checkpoint:
-        """Read it again. Raises TrainingError if it is damaged, or not the checkpoint of this ``run``."""
-        try:
-            with safe_open(path, "pt") as file:
-                counters = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        except (SafetensorError, OSError, ValueError) as error:
-            raise TrainingError(
-                f"{path} is damaged: {named(error)}; remove it and run the same again: it begins anew"
-            ) from error
-        if not isinstance(counters, dict) or counters.get("checkpoint_of") != run:
-            raise TrainingError(
-                f"{path} is not a checkpoint of this training; remove it and run the same again: it begins anew"
-            )
-        return cls(_those(tensors, _MODULE), _those(tensors, _MOMENTUM), counters)
+def state_of(module: nn.Module, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
+    """What the next step goes on from: the module, and the optimiser's memory of each parameter that has one."""
+    state = {_MODULE + name: tensor for name, tensor in module.state_dict().items()}
+    for name, parameter in module.named_parameters():
+        if (memory := optimiser.state[parameter].get("momentum_buffer")) is not None:
+            state[_MOMENTUM + name] = memory
+    return state
 
 
-def _those(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+def restore(state: Mapping[str, Tensor], module: nn.Module, optimiser: torch.optim.SGD) -> None:
+    """Put module and optimiser where the state has them."""
+    module.load_state_dict({name: state[_MODULE + name] for name in module.state_dict()})
+    for name, parameter in module.named_parameters():
+        if (memory := state.get(_MOMENTUM + name)) is not None:
+            optimiser.state[parameter]["momentum_buffer"] = memory.to(parameter.device)
+
+
+def load_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State and counters. Raises TrainingError if the file is damaged, or not the checkpoint of this ``run``."""
+    try:
+        with safe_open(path, "pt") as file:
+            counters = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise TrainingError(
+            f"{path} is damaged: {named(error)}; remove it and run the same again: it begins anew"
+        ) from error
+    if not isinstance(counters, dict) or counters.get("checkpoint_of") != run:
+        raise TrainingError(
+            f"{path} is not a checkpoint of this training; remove it and run the same again: it begins anew"
+        )
+    return state, counters
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """A safetensors file with a note of what it is, whole or not at all."""
+    """A safetensors file with a note of what it is, whole or not at all. Raises OutputError if it cannot be written."""
     plain: dict[str, Tensor] = {}
     places: set[int] = set()
     for name, tensor in tensors.items():
@@ -78,17 +75,3 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
                 raise
             raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
         partial.chmod(mode)  # save_file's is for this user only
-
-
-def momentum_of(module: nn.Module, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
-    """The optimiser's memory of each parameter that has one, by the parameter's name."""
-    state = ((name, optimiser.state[p].get("momentum_buffer")) for name, p in module.named_parameters())
-    return {name: memory for name, memory in state if memory is not None}
-
-
-def restore(checkpoint: Checkpoint, module: nn.Module, optimiser: torch.optim.SGD) -> None:
-    """Put module and optimiser where the checkpoint has them."""
-    module.load_state_dict(dict(checkpoint.module))
-    for name, parameter in module.named_parameters():
-        if name in checkpoint.momentum:
-            optimiser.state[parameter]["momentum_buffer"] = checkpoint.momentum[name].to(parameter.device)

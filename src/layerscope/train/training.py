@@ -25,7 +25,7 @@ from layerscope.images.sets import ImageSet
 from layerscope.progress import Progress, Told
 from layerscope.sweep.engine import torch_threads
 from layerscope.train.batches import Batch
-from layerscope.train.checkpoints import Checkpoint, momentum_of, restore, save_tensors
+from layerscope.train.checkpoints import load_checkpoint, restore, save_tensors, state_of
 from layerscope.train.log import LOG_SCHEMA, VALIDATED, write_events
 from layerscope.train.plan import Plan, TrainOptions, read_parts
 from layerscope.train.processes import joined, own_device
@@ -75,10 +75,10 @@ def train_network(
             if not (plan.out / ABOUT).exists():
                 with torch_threads(processes.agree(plan.threads)):
                     _Training(plan, progress).run()
-            return processes.agree(lambda: _finished(plan))
+            return processes.agree(lambda: _trained(plan))
 
 
-def _finished(plan: Plan) -> Trained:
+def _trained(plan: Plan) -> Trained:
     plan.refuse_passed()
     log, bad = read_parts(plan.out / ABOUT, "log", "bad")
     if not (plan.out / WEIGHTS).exists():
@@ -234,13 +234,11 @@ class _Training:
             return
         counters = {"checkpoint_of": self.plan.run, "step": self.step, "sums": self.sums, "log": self.log}
         counters |= {"bad": self.bad, "seconds": self._worked()}
-        memory = momentum_of(self.module, self.optimiser)
-        Checkpoint(self.module.state_dict(), memory, counters).save(self.plan.out / CHECKPOINT)
+        save_tensors(self.plan.out / CHECKPOINT, state_of(self.module, self.optimiser), counters)
 
     def _restore(self) -> None:
-        checkpoint = Checkpoint.load(self.plan.out / CHECKPOINT, self.plan.run)
-        restore(checkpoint, self.module, self.optimiser)
-        counters = checkpoint.counters
+        state, counters = load_checkpoint(self.plan.out / CHECKPOINT, self.plan.run)
+        restore(state, self.module, self.optimiser)
         self.step, self.sums, self.log = counters["step"], counters["sums"], counters["log"]
         self.bad, self.seconds = counters["bad"], counters["seconds"]
 
