@@ -86,7 +86,7 @@ def test_a_network_that_raises_on_the_way_back(
     assert (out / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_one_of_two_processes_fails(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says why, if it still can, the other says no more than that it stopped; in the end the bytes are the same."""
     monkeypatch.chdir(tmp_path)
