@@ -3,6 +3,7 @@ import type { FilterShard, LayerData, NetworkData, SpaceShard } from "./data";
 import { boxAt, type Box } from "./geometry";
 import { hasWeights } from "./depth";
 import { load, unpack, unpackAll, url, useLoaded, type Loaded, type Unpacked } from "./shards";
+import { withoutZeros } from "./top";
 
 /** Strongest patches shown of one filter. */
 export const SHOWN = 9;
@@ -40,8 +41,10 @@ async function decode(shard: FilterShard): Promise<LayerFilters> {
     maybe(shard.white),
     maybe(shard.histogram),
   ]);
+  const ranks = shard.top.picture.shape[1] ?? 0;
+  withoutZeros(top, boxes, ranks);
   const some = (channels: number[] | "all") => (channels === "all" ? channels : new Set(channels));
-  return { shard, top, boxes, white, histogram, ranks: shard.top.picture.shape[1] ?? 0, shown: some(shard.shown), drawn: some(shard.drawn) };
+  return { shard, top, boxes, white, histogram, ranks, shown: some(shard.shown), drawn: some(shard.drawn) };
 }
 
 export function filtersPath(network: NetworkData, layer: LayerData): string {
