@@ -149,7 +149,7 @@ def _study() -> dict[str, Any]:
     }
     network = {
         **{"name": "one", "title": "One", "folder": "one", "weights": "synthetic", "trunk": True, "view": 0},
-        **{"rule": "", "layers": [layer], "strip": None, "outputs": [], "errors": None},
+        **{"rule": "", "lost": "", "layers": [layer], "strip": None, "outputs": [], "errors": None},
     }
     pictures: dict[str, Any] = {
         **{

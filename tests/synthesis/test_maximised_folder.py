@@ -13,7 +13,8 @@ from layerscope.errors import ImageError, OutputError
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, make_maximised, maximise
-from layerscope.synthesis.maximised_folder import dead_explained, said, steps_of
+from layerscope.synthesis.maximised_folder import said, steps_of
+from layerscope.synthesis.stillness import dead_explained
 from tests.support.excited import filled, small
 from tests.support.studies import bytes_of
 

@@ -19,7 +19,7 @@ export interface Packed {
 
 /** data/study.js: what every page needs at once; a few kB for each network. */
 export interface StudyData {
-  format: 3;
+  format: 4;
   /** Name of the study's folder, to be used in commands. */
   name: string;
   digest: string;
@@ -67,6 +67,8 @@ export interface NetworkData {
   view: number;
   /** Of reconstructions; "": none are drawn. */
   rule: string;
+  /** What these do not know, as figures say it; "": nothing is said. */
+  lost: string;
   layers: LayerData[];
   /** Side of a square of a strip, the layers whose squares it has, and how many stand in a row; null: there are no strips. */
   strip: { side: number; layers: string[]; columns: number } | null;
@@ -159,12 +161,23 @@ export interface FilterShard {
   drawn: number[] | "all";
   /** (channels, k): value of what white means in each reconstruction, once stretched; null: none are drawn. */
   white: Packed | null;
-  /** By channel: pictures made to excite it most, as files of the network's folder, and the activation of each. */
-  maximised: Record<string, { file: string; value: number }[]>;
+  /** By channel: pictures made to excite it most. */
+  maximised: Record<string, MadeData[]>;
   /** Filters most correlated over the patches of the layer's space, nearest first. Null: no space. */
   neighbours: { channels: number[][]; correlations: number[][] } | null;
   /** By the other network's name: each channel's best match there; null: none. */
   matches: Record<string, ({ layer: string; channel: number; correlation: number; mutual: boolean } | null)[]>;
+}
+
+/** A picture made to excite a filter most. */
+export interface MadeData {
+  /** Of the network's folder. */
+  file: string;
+  /** Its activation. */
+  value: number;
+  /** In place of the activation, where it is 0: "dead", "not excited"; and a sentence on it. */
+  still?: string;
+  why?: string;
 }
 
 /** data/FOLDER/reconstructions.js, where the network has strips */

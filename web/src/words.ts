@@ -37,6 +37,11 @@ export function list(words: string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
+/** "No max-pools." of "no max-pools". */
+export function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+}
+
 /** Sizes of maps and fields: 28 squared where both are equal, else 28 x 14. */
 export function squared(rows: number, columns: number): string {
   return rows === columns ? `${rows}²` : `${rows}×${columns}`;

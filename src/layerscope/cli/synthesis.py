@@ -190,7 +190,7 @@ def _into_study(path: Path, chosen: dict[str, Any], how: MaximiseOptions, option
 
 def _say_still(network: str, table: pa.Table) -> None:
     """Which channels were not excited at all, and which by patches alone."""
-    from layerscope.synthesis.maximised_folder import is_dead, is_missed
+    from layerscope.synthesis.stillness import is_dead, is_missed
 
     every = [(f"{row['layer']}:{row['channel']}", row) for row in table.to_pylist()]
     excited = {name for name, row in every if row["activation"] != 0}  # by one of several

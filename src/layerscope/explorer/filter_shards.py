@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from layerscope.explorer.shards import number, numbers, pack
 from layerscope.explorer.subjects import Subject
 from layerscope.space.space import Space
+from layerscope.synthesis.stillness import EXPLAINED, MISSED, still_word
 
 NEIGHBOURS = 8  #: filters most alike that are named of each
 _DRAWN = "pages/filters"  # the table of the pictures
@@ -109,12 +110,24 @@ def _white(subject: Subject, layer: str, rows: Sequence[Mapping[str, Any]]) -> d
 
 def _maximised(subject: Subject, layer: str) -> dict[str, list[dict[str, Any]]]:
     """By channel, what was made to excite it most."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     if _MAXIMISED in subject.results.results:
         for row in subject.of_layer(_MAXIMISED, layer).to_pylist():
-            one = {"file": row["file"], "value": number(row["activation"])}
-            found.setdefault(str(row["channel"]), []).append(one)
-    return found
+            rows.setdefault(str(row["channel"]), []).append(row)
+    return {channel: list(made_of_channel(own)) for channel, own in rows.items()}
+
+
+def made_of_channel(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What is said of each of a channel's pictures; ``still`` and ``why``, in words, of one that does not excite it.
+
+    If another one does, the channel is not dead, and there is no ``why``.
+    """
+    excited = not all(map(still_word, rows))
+    for row in rows:
+        said = {"file": row["file"], "value": number(row["activation"])}
+        if word := still_word(row):
+            said |= {"still": MISSED} if excited else {"still": word, "why": EXPLAINED[word]}
+        yield said
 
 
 def _neighbours(subject: Subject, layer: str) -> dict[str, Any] | None:

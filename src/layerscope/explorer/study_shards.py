@@ -18,7 +18,7 @@ from layerscope.explorer.shards import number
 from layerscope.explorer.subjects import Subject, blocks
 from layerscope.study.folder import Study
 
-FORMAT = 3  #: of the shards; raised when older ones are to be made anew
+FORMAT = 4  #: of the shards; raised when older ones are to be made anew
 PICTURES = 1_000  #: of one shard
 TOP = 5  #: predictions of a picture that are shown
 
@@ -114,7 +114,7 @@ class Overview:
             **{"name": subject.name, "title": subject.title, "folder": subject.place},
             **{"weights": about.get("weights") or "", "trunk": bool(about.get("trunk"))},
             "view": self.views.index(_view(subject)),
-            "rule": drawn.get("rule", ""),
+            **{"rule": drawn.get("rule", ""), "lost": drawn.get("lost", "")},
             "layers": list(_layers(subject)),
             "strip": drawn.get("strip"),
             "outputs": drawn.get("outputs", []),

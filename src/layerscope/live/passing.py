@@ -23,7 +23,7 @@ from layerscope.errors import LayerscopeError, one_line
 from layerscope.images.bands import Decoded
 from layerscope.network.network import Network
 from layerscope.reconstruction.descent import reconstruct, reversible
-from layerscope.reconstruction.rules import DECONVNET
+from layerscope.reconstruction.rules import DECONVNET, places_lost
 from layerscope.space.placing import place_pictures
 from layerscope.space.space import Space, spaces_of
 from layerscope.study.folder import Study
@@ -85,7 +85,8 @@ class Live:
         yield {"piece": "input", "png": png(as_rgb(preprocessing.one(preprocessing.picture(values[0]))))}
         there = reversible(network.graph, DECONVNET)
         chosen = [layer.name for layer in network.select_layers(layers) if layer.result in there]
-        yield {"piece": "layers", "layers": chosen}
+        lost = places_lost(network.graph, DECONVNET)
+        yield {"piece": "layers", "layers": chosen, **({"lost": lost} if lost else {})}
         yield from _reconstructions(network, values, chosen[:1])
         yield _predictions(network, values)
         for start in range(1, len(chosen), _AT_ONCE):

@@ -29,7 +29,7 @@ from layerscope.pages.pictures import quality_of
 from layerscope.pages.views import ZERO
 from layerscope.progress import Count, Told
 from layerscope.reconstruction.descent import reconstruct, reversible
-from layerscope.reconstruction.rules import Rule
+from layerscope.reconstruction.rules import Rule, places_lost
 from layerscope.study.folder import Study
 from layerscope.study.pictures import find_pictures, read_again
 from layerscope.study.steps import OpenStep
@@ -100,6 +100,7 @@ class _Drawer:
         names = [layer.name for layer in self.layers]
         return {
             "rule": self.rule.name,
+            "lost": places_lost(self.network.graph, self.rule),
             "outputs": list(self.network.classes or ()),
             "reconstructions": names,
             "strip": {"side": SIDE, "columns": self.columns, "layers": names} if names else None,

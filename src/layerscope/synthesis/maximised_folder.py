@@ -25,6 +25,7 @@ from layerscope.synthesis.maximising import (
     stream_maximised,
 )
 from layerscope.synthesis.shelf import Shelf, key_of, open_shelf
+from layerscope.synthesis.stillness import dead_explained, still_word
 
 _SIDE = 190  # pixels of a picture on a page
 _ACROSS = 8  # pictures in a row
@@ -196,33 +197,9 @@ def steps_of(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{' or '.join(map(str, counts))} step{'s'[: counts != [1]]}"
 
 
-def is_dead(row: Mapping[str, Any]) -> bool:
-    """Whether nothing excites a channel, a study's patches neither."""
-    return _is_still(row) and not row.get("strongest")
-
-
-def is_missed(row: Mapping[str, Any]) -> bool:
-    """Whether a picture does not excite a channel that a study's patches do."""
-    return _is_still(row) and not is_dead(row)
-
-
-def _is_still(row: Mapping[str, Any]) -> bool:
-    return row["layer"] is not None and row["activation"] == 0
-
-
-def dead_explained(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What a page says where any of its pictures does not excite its channel."""
-    dead = " Dead: nothing that was tried excites it." if any(map(is_dead, rows)) else ""
-    missed = (
-        " Not excited: patches excite it; more steps may, or less decay." if any(map(is_missed, rows)) else ""
-    )
-    return dead + missed
-
-
 def said(row: Mapping[str, Any], apart: Iterable[str], more: str = "") -> str:
     """What stands beneath a picture: its activation, ``more``, and options that tell it from others."""
-    still = "dead" if is_dead(row) else "not excited" if is_missed(row) else None
-    return (still or f"{row['activation']:.4g}{more}") + options_said(row, apart)
+    return (still_word(row) or f"{row['activation']:.4g}{more}") + options_said(row, apart)
 
 
 def options_said(row: Mapping[str, Any], apart: Iterable[str]) -> str:

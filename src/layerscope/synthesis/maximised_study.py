@@ -29,7 +29,6 @@ from layerscope.synthesis.canvas import canvas_of
 from layerscope.synthesis.maximised_folder import (
     SCHEMA,
     about_picture,
-    dead_explained,
     differing,
     names_of,
     said,
@@ -43,6 +42,7 @@ from layerscope.synthesis.maximising import (
     stream_maximised,
 )
 from layerscope.synthesis.nature import Nature
+from layerscope.synthesis.stillness import dead_explained
 
 STEP = "pages/maximised"
 _SCHEMA = pa.schema(

@@ -7,7 +7,7 @@ import { offer } from "../lazy";
 import { Button, Segmented } from "../parts/controls";
 import { Note } from "../parts/note";
 import { colour, study, to } from "../state";
-import { figure, list, percent } from "../words";
+import { figure, list, percent, sentence } from "../words";
 import { send, taken, type Passed, type Place } from "./stream";
 
 type Which = "all" | "conv" | "even";
@@ -167,6 +167,7 @@ function Passing({ network }: { network: NetworkData }) {
     <section class="live-network">
       <h2 class={colour(network.name)}>{network.title}</h2>
       {found.error === null ? null : <Note warns>{found.error}</Note>}
+      {found.lost === "" ? null : <p class="soft">{sentence(found.lost)}</p>}
       <Predictions of={found} />
       <div class="live-row">
         <Panel name="Input" src={found.input} note="as it sees it" pending={found.input === null} />

@@ -10,7 +10,7 @@ export interface Place {
 }
 export type Piece =
   | { piece: "input"; network: string; png: string }
-  | { piece: "layers"; network: string; layers: string[] }
+  | { piece: "layers"; network: string; layers: string[]; lost?: string }
   | { piece: "reconstruction"; network: string; layer: string; white: number; png: string }
   | {
       piece: "predictions";
@@ -26,6 +26,8 @@ export type Piece =
 export interface Passed {
   input: string | null;
   layers: string[];
+  /** What reconstructions do not know, in words. */
+  lost: string;
   reconstructions: Record<string, { png: string; white: number }>;
   predictions: { reason: string | null; classes: { name: string; probability: number }[] } | null;
   /** By layer: its patches on the plane, those most like a patch that is there first; of each such patch the one most like it. */
@@ -33,7 +35,7 @@ export interface Passed {
   error: string | null;
 }
 
-const NOTHING: Passed = { input: null, layers: [], reconstructions: {}, predictions: null, places: {}, error: null };
+const NOTHING: Passed = { input: null, layers: [], lost: "", reconstructions: {}, predictions: null, places: {}, error: null };
 
 function image(png: string): string {
   return `data:image/png;base64,${png}`;
@@ -66,7 +68,7 @@ function more(before: Passed, piece: Exclude<Piece, { piece: "end" }>): Partial<
     case "input":
       return { input: image(piece.png) };
     case "layers":
-      return { layers: piece.layers };
+      return { layers: piece.layers, lost: piece.lost ?? "" };
     case "reconstruction":
       return { reconstructions: { ...before.reconstructions, [piece.layer]: { png: image(piece.png), white: piece.white } } };
     case "predictions":

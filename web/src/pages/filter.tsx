@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { FilterRoute } from "../address";
 import { filtersCommand, planeCommand } from "../commands";
-import type { LayerData, NetworkData } from "../data";
+import type { LayerData, MadeData, NetworkData } from "../data";
 import { Histogram, Statistics } from "../filter/activations";
 import { Matches, Neighbours } from "../filter/kin";
 import { Loupe } from "../filter/loupe";
@@ -12,6 +12,7 @@ import { frameWidth } from "../geometry";
 import { useKeys } from "../keys";
 import { Button } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
+import { Lost } from "../parts/lost";
 import { Note } from "../parts/note";
 import { Patch, Reconstruction, type OfFilter } from "../parts/patches";
 import { Where } from "../parts/tile";
@@ -146,8 +147,9 @@ function Patches({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
         <Note command={filtersCommand(study().name)}>No reconstructions of this filter are drawn; this draws those of all:</Note>
       ) : null}
       <p class="small soft">
-        {first === undefined ? "" : `Reconstructions stand on zero, each stretched: white is ${figure(first)} in the first, ${figure(least)} in the faintest.`}
+        {first === undefined ? "" : whites.length === 1 ? `The reconstruction stands on zero, stretched: white is ${figure(first)}.` : `Reconstructions stand on zero, each stretched: white is ${figure(first)} in the first, ${figure(least)} in the faintest.`}
       </p>
+      {first === undefined ? null : <Lost networks={[network]} />}
       {open === null ? null : <Loupe of={of} patch={open} onClose={() => setOpen(null)} />}
     </section>
   );
@@ -200,6 +202,7 @@ function Maximised({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
   const view = study().views[of.network.view];
   const field = patches[0]?.field ?? null;
   const wide = view === undefined ? null : frameWidth(field, view.height, view.width);
+  const whys = [...new Set(made.flatMap(({ why }) => why ?? []))];
   return (
     <section class="made" aria-labelledby="maximised-title">
       <h2 id="maximised-title">Made to excite it most</h2>
@@ -208,20 +211,21 @@ function Maximised({ of, patches }: { of: OfFilter; patches: TopPatch[] }) {
           <Made key={one.file} {...{ of, one, number, wide }} strongest={patches[0]?.value ?? 0} />
         ))}
       </div>
+      {whys.map((why) => <Note key={why}>{why}</Note>)}
     </section>
   );
 }
 
 interface MadeProps {
   of: OfFilter;
-  one: { file: string; value: number };
+  one: MadeData;
   number: number;
   /** Columns of pixels of a patch, which is drawn at the same scale; null: not known. */
   wide: number | null;
   strongest: number;
 }
 
-function Made({ of: { network, channel }, one: { file, value }, number, wide, strongest }: MadeProps) {
+function Made({ of: { network, channel }, one: { file, value, still }, number, wide, strongest }: MadeProps) {
   const [own, setOwn] = useState<number | null>(null);
   const patches = own === null || wide === null ? 1 : own / wide;
   return (
@@ -232,8 +236,8 @@ function Made({ of: { network, channel }, one: { file, value }, number, wide, st
         onLoad={(event) => setOwn(event.currentTarget.naturalWidth)}
       />
       <figcaption class="small soft">
-        <b>{figure(value)}</b>
-        {strongest > 0 ? `, ${figure(value / strongest)} times the strongest patch's` : null}
+        <b>{still ?? figure(value)}</b>
+        {still === undefined && strongest > 0 ? `, ${figure(value / strongest)} times the strongest patch's` : null}
       </figcaption>
     </figure>
   );

@@ -9,6 +9,7 @@ import { Card } from "../filters/card";
 import { useKeys } from "../keys";
 import { Segmented } from "../parts/controls";
 import { Crumbs } from "../parts/crumbs";
+import { Lost } from "../parts/lost";
 import { Note } from "../parts/note";
 import { colour, go, layer as layerOf, network as networkOf, narrow, route, study, to } from "../state";
 import { count, percent, pixels, plural } from "../words";
@@ -176,6 +177,7 @@ function List(props: ListProps) {
       {narrow.value ? null : <Bars {...{ network, layer, filters, sorted, lit }} sort={at.sort} onHover={setLit} />}
       <Controls {...props} />
       <Missing {...props} />
+      {show === "patches" ? null : <Lost networks={[network]} />}
       <div class={show === "both" ? "cards" : "cards single"}>
         {shown.map((channel) => (
           <Card key={channel} of={{ network, layer, filters, channel }} show={show} blink={blink} lit={lit === channel} onHover={setLit} />

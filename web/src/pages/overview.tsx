@@ -10,6 +10,7 @@ import { Down } from "../overview/down";
 import { Holdings } from "../overview/holdings";
 import { Sparsity } from "../overview/sparsity";
 import { Brackets, LaneRow } from "../parts/layers";
+import { Lost } from "../parts/lost";
 import { Note } from "../parts/note";
 import { Tile } from "../parts/tile";
 import { usePictures } from "../pictures";
@@ -169,6 +170,7 @@ export function Overview() {
         <div>
           <h1>{`What ${known} ${all.networks.length === 1 ? "keeps" : "keep"} of ${plural(all.pictures.count, "picture")}`}</h1>
           <Subtitle picture={picture} />
+          {picture === null ? null : <Lost networks={all.networks} named />}
         </div>
         <Picker picture={picture} />
       </div>

@@ -5,6 +5,7 @@ import { brief } from "../brief";
 import { best, reconstruction } from "../images";
 import { FieldFrames, type Frame } from "../parts/frames";
 import { fieldOf } from "../parts/layers";
+import { Lost } from "../parts/lost";
 import { Scale } from "../parts/scale";
 import { Tile, Where } from "../parts/tile";
 import { colour, study } from "../state";
@@ -88,6 +89,7 @@ function Kept(props: StageProps & { lane: Lane; layer: LayerData }) {
           {there && white !== null ? <Scale white={white} /> : null}
         </div>
         <p class="small soft">{layerLine(layer)}</p>
+        {there ? <Lost networks={[network]} /> : null}
         {there ? null : <p class="small soft">{known ? `${undrawn(layer)}: this is what the unit sees.` : `${undrawn(layer)}.`}</p>}
       </figcaption>
     </figure>
@@ -123,6 +125,7 @@ export function Everything({ scene, href }: { scene: Scene; href: (network: Netw
         return (
           <section key={network.name} class="everything">
             <h2 class={colour(network.name)}>{network.title}</h2>
+            {drawn.length === 0 ? null : <Lost networks={[network]} />}
             <ul>
               {drawn.map((layer) => (
                 <li key={layer.name}>
