@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from layerscope import Unit
-from layerscope.errors import ImageError, OutputError
+from layerscope.cli.main import main
+from layerscope.errors import ImageError, LayerscopeError, OutputError
 from layerscope.progress import Progress
 from layerscope.reconstruction.descent import Class
 from layerscope.synthesis import MaximiseOptions, make_maximised, maximise
@@ -153,3 +155,22 @@ def test_a_damaged_picture_is_named(kept: int, words: str, tmp_path: Path) -> No
     damaged.unlink()
     table = make_maximised(network, [Unit("0", 1)], tmp_path, options=QUICK)
     assert table.column("channel").to_pylist() == [1]
+
+
+def test_too_many_pictures_of_each_are_refused_before_a_network_is_loaded(tmp_path: Path) -> None:
+    words = [
+        "maximise",
+        "-n",
+        "no such network",
+        "--unit",
+        "c1:1",
+        "--each",
+        "100000",
+        "--out",
+        str(tmp_path),
+    ]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "100000 is not in the range 1<=x<=1000" in refused.stderr
+    with pytest.raises(LayerscopeError, match="each = 1001: give 1 to 1000"):
+        MaximiseOptions(each=1001)

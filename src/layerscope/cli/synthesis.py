@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerscope.choices import MOST_EACH
 from layerscope.cli.networks import class_named, load_networks, network_to_draw, networks_of, unit_named
 from layerscope.cli.options import (
     SOME_SKIPPED,
@@ -81,7 +82,11 @@ def _steps(default: int) -> Any:
     "--class", "class_names", multiple=True, metavar="INDEX|NAME", help="A class, by its index or name."
 )
 @click.option(
-    "--each", default=1, show_default=True, type=click.IntRange(1), help="Pictures of each, that differ."
+    "--each",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MOST_EACH),
+    help="Pictures of each, that differ.",
 )
 @click.option(
     "--margin", default=16, show_default=True, type=click.IntRange(0), help="Pixels around what a unit sees."

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from layerscope.choices import MOST_EACH
 from layerscope.errors import LayerscopeError
 from layerscope.network.tracing import float32
 
@@ -27,7 +28,7 @@ _LARGEST = 0.4619524  # the longest of its columns, to which all are scaled
 _START = 0.01  # deviation of the coefficients at the start
 _CONTRAST = 4.0  # by which a coefficient is divided, for a rate near that of other parameters
 _LEAST = {"steps": 1, "each": 1, "starts": 1}  # of options; of others 0
-_MOST = {"seed": 2**63 - 1, "scaling": 0.5}
+_MOST = {"seed": 2**63 - 1, "scaling": 0.5, "each": MOST_EACH}
 
 
 @dataclass(frozen=True, eq=False)
