@@ -56,6 +56,9 @@ def conv(channels=3, seed=0):
 def pair(channels):
     return nn.Sequential(*conv(channels), nn.Flatten(), nn.Linear(5 * 8 * 8, 2))
 
+def valid():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 5), nn.ReLU())
+
 def fixed(channels=3):
     return nn.Sequential(*conv(channels), nn.Flatten(), nn.Linear(5 * 8 * 8, 3))
 """
@@ -347,6 +350,21 @@ class TestNative:
         module = Network.from_module(torch.nn.Conv2d(3, 2, 3))
         with pytest.raises(NetworkError, match="was given as a module"):
             native_network(module, (32, 32))
+
+    def test_a_picture_that_a_layer_cannot_take_is_left_out(self, tmp_path: Path, nets: str) -> None:
+        """As is one of other channels, whatever its size: neither says anything of the network."""
+        network = load_network(f"{nets}:valid", options=Options(input_size=16))
+        with pytest.raises(ImageError, match=r"20 x 6 is too small for .*valid"):
+            native_network(network, (6, 20))
+        files = [saved(noise(*size), tmp_path / f"{size[0]}.png") for size in ((6, 20), (20, 21))]
+        np.save(tmp_path / "a.npy", np.zeros((3, 9, 9), np.float32))
+        command = ["-n", f"{nets}:valid", "--input-size", "native", "--out", str(tmp_path / "out")]
+        pictures = map(str, (*files, tmp_path / "a.npy"))
+        done = CliRunner().invoke(main, ["reconstruct", *pictures, *command])
+        assert done.exit_code == 3, done.output
+        assert "6.png: 6 x 20 is too small for" in done.stderr
+        assert "a.npy: it has 9 channels" in done.stderr
+        assert [path.name for path in (tmp_path / "out" / "panels").iterdir()] == ["20"]
 
     def test_the_command(self, tmp_path: Path, nets: str) -> None:
         files = [saved(noise(*size), tmp_path / f"{size[0]}.png") for size in ((20, 31), (64, 10), (1, 40))]

@@ -235,6 +235,8 @@ def test_how_pictures_are_prepared_can_be_said() -> None:
         ),
         (Options(mean=(0.5,), deviation=(0,)), "deviation and white must be above 0"),
         (Options(white=-1), "deviation and white must be above 0"),
+        (Options(white=float("nan")), "deviation and white must be above 0, and finite"),
+        (Options(white=float("inf")), "deviation and white must be above 0, and finite"),
     ],
 )
 def test_a_preparation_that_does_not_fit_is_refused(options: Options, words: str) -> None:

@@ -205,6 +205,8 @@ class Gallery:
             return read
         try:
             digest = hashlib.sha256(b"".join(encoded_files(path))).hexdigest()
+            for network in self.networks:
+                network.preprocessing.check(read.image)
             sides = read.image.height, read.image.width
             networks = self.networks if self.native is None else self.native(sides)
             for network, called in zip(networks, self.names, strict=True):

@@ -18,6 +18,7 @@ from layerscope.errors import ImageError, said
 SUFFIX = ".npy"
 ARRAY = b"\x93NUMPY"  #: what an `.npy` file begins with
 MOST_VALUES = 3 * 178_956_970  #: of a picture: as many as the largest in RGB has
+LARGEST = 1e30  #: that a value may be: what stands for no data is larger, -3.4e38 as GDAL writes it
 
 _DEEPEST = {np.dtype(np.uint8): 1, np.dtype(np.uint16): 65535}
 _SUBFILE, _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 254, 258, 262, 0
@@ -35,13 +36,15 @@ class Bands:
     """A picture of any number of channels: ``values`` (height, width, channels), uint8, or float32 of any range.
 
     What integers of 8 and 16 bits hold is from 0 to 1, their greatest number being 1, as in any picture; other
-    numbers are as they are. Raises ImageError for what has no pixel, more values than a picture may have, or NaN.
+    numbers are as they are. Raises ImageError for what has no pixel, more values than a picture may have, NaN, or
+    values beyond LARGEST.
     """
 
     values: _Values
     colours: Image.Image | None = (
         None  #: what it is to a network of colours, or of their grey; None: nothing else
     )
+    kind: str = ""  #: of the numbers in the file, where they have been scaled since
 
     def __post_init__(self) -> None:
         height, width, channels = self.values.shape
@@ -53,6 +56,11 @@ class Bands:
         if bad := self.values.size - int(np.isfinite(self.values).sum()):
             raise ImageError(
                 f"{bad} of {self.values.size} values are NaN or infinite; fill them with a number before it is saved"
+            )
+        if bad := self.values.size - int((np.abs(self.values) <= LARGEST).sum()):
+            raise ImageError(
+                f"{bad} of {self.values.size} values are beyond {LARGEST:g}, as what stands for no data is; fill them "
+                "with a number before it is saved"
             )
 
     @property
@@ -115,7 +123,8 @@ def bands_of(values: npt.NDArray[Any]) -> Bands:
     """An array (height, width, channels) or (height, width) of integers or floats as a picture."""
     _check_array(values.shape, values.dtype)
     pixels = values[..., None] if values.ndim == 2 else values
-    return Bands(_scaled(pixels, _DEEPEST.get(values.dtype.newbyteorder("="), 1)))
+    kind = values.dtype.newbyteorder("=")
+    return Bands(_scaled(pixels, _DEEPEST.get(kind, 1)), kind=f"{kind}" if kind in _DEEPEST else "")
 
 
 def _check_array(shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
@@ -154,13 +163,13 @@ def band_of(name: str, source: Image.Image | Bands, turned: Turned) -> Band:
     if isinstance(source, Bands):
         if source.channels != 1:
             raise ImageError(f"{name} has {source.channels} channels; a band has one")
-        return Band(name, f"{source.values.dtype}", source.values)
+        return Band(name, source.kind or f"{source.values.dtype}", source.values)
     if not _is_grey(source):
         raise ImageError(f"{name} is of mode {source.mode}; a band has one grey a pixel, of 8 bits or more")
     white, values = white_level(source), np.asarray(turned(source))
     if source.mode.startswith("I;16") and white_is_zero(source):
         values = (white or 0) - values
-    kind = "float32" if white else "uint8" if source.mode == "L" else f"as in mode {source.mode}"
+    kind = "uint16" if white else "uint8" if source.mode == "L" else f"as in mode {source.mode}"
     return Band(name, kind, _scaled(values, white or 1)[..., None])
 
 

@@ -200,6 +200,10 @@ def _decoded_band(name: str, encoded: bytes, max_pixels: int) -> Band:
 
 def _read(path: Path, max_pixels: int) -> Decoded:
     """load_picture, with the reason alone in the error."""
+    if path.suffix.lower() == ".tar" and path.is_file():
+        raise ImageError(
+            "a tar shard, which `study`, `evaluate` and `train` read; unpack it to give its pictures"
+        )
     if band_names(path) or path.suffix.lower() == SUFFIX:
         return decode_files(encoded_files(path), path, max_pixels=max_pixels)
     with _opened(path, 3 * max(max_pixels, MAX_PIXELS)) as file:

@@ -137,7 +137,8 @@ def _sample(fields: dict[str, Any], file: BinaryIO) -> Sample | None:
         return None
     if len(pictures) != 1:
         raise ImageError(
-            f"sample {shown(key)} has several pictures ({one_line(', '.join(endings)):.60}); keep one of each"
+            f"sample {shown(key)} has several pictures ({one_line(', '.join(endings)):.60}); keep one of each, and "
+            "bands in one file, .npy or TIFF of a page per band"
         )
     label = _bytes(file, fields["cls"]).decode(errors="replace").strip() if "cls" in fields else None
     return Sample(key, fields[pictures[0]], label)

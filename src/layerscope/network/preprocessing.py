@@ -133,10 +133,14 @@ class Preprocessing:
         seen = self._cropped(shown, place)
         return Image.fromarray(np.ascontiguousarray(seen.squeeze(2) if shown.mode == "L" else seen))
 
+    def check(self, picture: Decoded) -> None:
+        """Raise ImageError, with the reason alone, for a picture of channels that the network cannot see."""
+        self._source(picture)
+
     def misfit(self, picture: Decoded) -> str:
         """Why the network cannot see a picture of these channels; "" if it can."""
         try:
-            self._source(picture)
+            self.check(picture)
         except ImageError as error:
             return str(error)
         return ""
@@ -169,6 +173,8 @@ class Preprocessing:
             return own[..., list(self.order)]
         if self.order is not None or there != wanted:
             some = ", or choose some by --order" if self.order is None and there > wanted else ""
+            if own.shape[0] == wanted and self.order is None:
+                some = "; if its channels come first, move them last"
             needs = f"takes {wanted}" if self.order is None else f"is to see channel {max(self.order)} of it"
             raise ImageError(
                 f"it has {there} channels ({own.shape[0]} x {own.shape[1]} x {there}) and the network {needs}; give "

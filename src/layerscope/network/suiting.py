@@ -27,7 +27,14 @@ def check_channels(images: ImageSet, networks: Mapping[str, Preprocessing]) -> N
             reasons.setdefault(network, f"{name}: {reason}")
     if reasons:
         each = "; nor for ".join(f"{network}: {reason}" for network, reason in reasons.items())
-        raise ImageError(f"{images.description}: at its beginning, middle and end no pictures for {each}")
+        shards = "; in shards a picture is one file, not one for each band" if _in_shards(images) else ""
+        raise ImageError(
+            f"{images.description}: at its beginning, middle and end no pictures for {each}{shards}"
+        )
+
+
+def _in_shards(images: ImageSet) -> bool:
+    return any(source.endswith(".tar") for source in images.sources)
 
 
 def check_apart(images: ImageSet, out: Path) -> None:

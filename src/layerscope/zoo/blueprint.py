@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import torch
@@ -99,8 +100,8 @@ def stated(preprocessing: Preprocessing, options: Options) -> Preprocessing:
             f"order names {len(order)} channels for the {channels} of the input; name one of a picture's for each"
         )
     check_shown(options.shown, channels)
-    if white <= 0:
-        raise NetworkError("deviation and white must be above 0")
+    if not 0 < white < inf:
+        raise NetworkError("deviation and white must be above 0, and finite")
     low, high = options.shown_range or (0.0, white)
     if not low < high:
         raise NetworkError(
@@ -125,8 +126,8 @@ def _normalised(preprocessing: Preprocessing, options: Options, white: float) ->
         )
     channels = len(preprocessing.mean)
     deviation = _each("deviation", options.deviation, 1.0, channels)
-    if min(deviation) <= 0:
-        raise NetworkError("deviation and white must be above 0")
+    if not all(0 < value < inf for value in deviation):
+        raise NetworkError("deviation and white must be above 0, and finite")
     scaled = replace(preprocessing, deviation=tuple(value / white for value in deviation), mean_image=None)
     if isinstance(options.mean, str):
         sizes = (preprocessing.shape[1:], preprocessing.whole)

@@ -17,7 +17,7 @@ MOST_PIXELS = (
 def native_network(network: Network, sides: tuple[int, int]) -> Network:
     """The network for pictures of a height and width, of which it sees the middle, as large as its strides allow.
 
-    Raises ImageError, with the reason alone, for a picture that is smaller than a stride or of more than MOST_PIXELS;
+    Raises ImageError, with the reason alone, for a picture that is too small for a layer or of more than MOST_PIXELS;
     NetworkError for a network that has layers of a fixed size, or that was given as a module.
     """
     strides = strides_of(network)
@@ -63,22 +63,44 @@ def _as_they_are(found: Network, network: Network, sides: tuple[int, int]) -> Ne
 
 
 def _read_again(network: Network, size: tuple[int, int]) -> Network:
-    loading = network.loading
-    if loading is None:
+    if network.loading is None:
         raise NetworkError(
             f"{network.name} was given as a module; load it by its name to see pictures as they are"
         )
     fixed = f"{network.name} cannot see pictures as they are, for it has layers of a fixed size"
     try:
-        options = replace(loading.options, input_size=size)
-        found = load_network(
-            loading.spec, loading.weights, options=options, device=network.device, dtype=network.dtype
-        )
+        found = _loaded(network, size)
     except NetworkError as error:
+        if _sees_other_sizes(network, size):
+            raise ImageError(
+                f"{size[1]} x {size[0]} is too small for {network.name}; give a size by --input-size, or leave it out"
+            ) from error
         raise NetworkError(f"{fixed} ({error}); leave --input-size native out") from error
     if changed := _other_shapes(network, found):
         raise NetworkError(f"{fixed} ({changed}); leave --input-size native out")
     return found
+
+
+def _loaded(network: Network, size: tuple[int, int]) -> Network:
+    loading = network.loading
+    assert loading is not None
+    options = replace(loading.options, input_size=size)
+    return load_network(
+        loading.spec, loading.weights, options=options, device=network.device, dtype=network.dtype
+    )
+
+
+def _sees_other_sizes(network: Network, refused: tuple[int, int]) -> bool:
+    """Whether a network that cannot see pictures of a size sees larger ones than its own."""
+    own = network.input_shape[1:]
+    if refused[0] >= own[0] and refused[1] >= own[1]:
+        return False
+    rows, columns = strides_of(network)
+    try:
+        _loaded(network, (own[0] + rows, own[1] + columns))
+    except NetworkError:
+        return False
+    return True
 
 
 def _other_shapes(one: Network, other: Network) -> str:
