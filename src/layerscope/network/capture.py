@@ -28,6 +28,7 @@ from layerscope.network.fitting import exported_shape, misfit
 from layerscope.network.graph import Graph, Operation, Parameter, Ref, change_leaves, leaves_of, place_of
 from layerscope.network.layout import MANY, map_layout
 from layerscope.network.maxima import PLACED
+from layerscope.network.plain_products import with_plain_products
 from layerscope.network.plain_rectifiers import plain_rectifier
 from layerscope.network.programs import (
     PLAINER,
@@ -100,7 +101,7 @@ class _Tidier:
 
     def __init__(self, program: ExportedProgram) -> None:
         self.program = program
-        self.nodes = flat_graph(program).nodes
+        self.nodes = with_plain_products(flat_graph(program), program).nodes
         self.operations: list[Operation] = []
         self.modules: dict[str, int] = {}
         self.batch = ""  # the number of pictures, as export calls it

@@ -2,7 +2,8 @@
 
 A gate says how much of a map counts, not what is there: sigmoid, hard-sigmoid, softmax or tanh of another map, as in
 squeeze-and-excitation, selective kernels, CBAM, ECA. A gated linear unit of any activation (Shazeer 2020, "GLU
-variants improve transformer") is one, too: there the activated operand is the gate.
+variants improve transformer") is one, too: there the activated operand is the gate. Products in other words, by einsum
+or addcmul, are read as plain ones.
 
 So is a scale made of a map's statistics: 1 / root mean square, one norm as a share of all (global response norm).
 
