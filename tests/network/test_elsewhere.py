@@ -17,6 +17,13 @@ from layerscope.network.network import Network
 from layerscope.network.preprocessing import Preprocessing
 from tests.support.small_networks import Written, conv
 
+
+def windows(x: Tensor) -> Tensor:
+    """Four windows of each picture of 8x8, among the pictures."""
+    cut = x.view(x.shape[0], x.shape[1], 2, 4, 2, 4)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(-1, x.shape[1], 4, 4)
+
+
 TOGETHER: dict[
     str, tuple[str, Callable[[Tensor], Tensor]]
 ] = {  #: operation to be named, what is made of maps
@@ -27,6 +34,10 @@ TOGETHER: dict[
     "variances": ("var_mean", lambda x: x - torch.var_mean(x)[1]),
     "less the first picture": ("slice", lambda x: x - x[:1]),
     "correlated": ("matmul", lambda x: x.flatten(1) @ (x.flatten(1).T @ x.flatten(1))),
+    "windows normalised by the batch": (
+        "batch_norm",
+        lambda x: F.batch_norm(windows(x), None, None, training=True),
+    ),
     "normalised by the batch": ("batch_norm", lambda x: F.batch_norm(x, None, None, training=True)),
 }
 APART: dict[str, Callable[[Tensor], Tensor]] = {
@@ -38,6 +49,9 @@ APART: dict[str, Callable[[Tensor], Tensor]] = {
         x.reshape(1, -1, 8, 8), torch.ones(1, 1, 1, 1).expand(x.shape[0] * 4, 1, 1, 1), groups=x.shape[0] * 4
     ).reshape(x.shape),
     "normalised one by one": F.instance_norm,
+    "normalised one by one, as channels of one": lambda x: F.batch_norm(
+        x.reshape(1, -1, 8, 8), None, None, training=True
+    ).reshape(x.shape),
     "how many there are": lambda x: x * torch.ones(x.shape[0], 1, 1, 1),
     "rounded by chance no more": lambda x: F.rrelu(F.alpha_dropout(x, training=False)),
     "attention": lambda x: F.scaled_dot_product_attention(x, x, x),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from layerscope.network.graph import Graph, Operation
+from layerscope.network.layout import PICTURES
 
 
 def what_else_counts(graph: Graph) -> Iterator[str]:
@@ -26,5 +27,13 @@ def _takes_pictures_together(graph: Graph, operation: Operation) -> bool:
     if not operation.carries:
         return False
     if operation.normalises_by_batch:
-        return read[0].batch_first
+        return read[0].batch_first or _has_pictures_outside_channels(read[0])
     return not operation.counts_pictures and any(o.carries and o.counts_pictures for o in read)
+
+
+def _has_pictures_outside_channels(operation: Operation) -> bool:
+    """Whether a map's pictures lie along axes that a batch norm takes its statistics over, as among windows."""
+    if operation.layout is None:
+        return False
+    along = [any(part.along == PICTURES for part in axis) for axis in operation.layout.axes]
+    return any(along) and not along[1]
