@@ -28,14 +28,11 @@ def test_what_each_process_finds_is_known_to_all(tmp_path: Path, monkeypatch: py
         path.write_bytes(b"no picture")
     for path in shown.glob("*/6.png"):
         path.write_bytes(b"none")
-    (tmp_path / "nets.py").write_text(
-        "from tests.train.test_training import small\n\ndef plain():\n    return small(dropout=0.0)\n"
-    )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    network = "tests.train.test_training:small(dropout=0.0)"
     words = [
         "train",
-        "nets:plain",
+        network,
         "classes",
         "--labels",
         "folders",
@@ -48,7 +45,7 @@ def test_what_each_process_finds_is_known_to_all(tmp_path: Path, monkeypatch: py
     run(*words, "alone")
     done = in_two_processes(*words, "two")
     printed, said = done.stdout, done.stderr
-    assert printed.count("nets:plain: 2 epochs") == printed.count(WEIGHTS) == 1, said
+    assert printed.count(f"{network}: 2 epochs") == printed.count(WEIGHTS) == 1, said
     alone, two = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("alone", "two"))
     assert len(two["bad"]) == 6
     assert two["bad"] == alone["bad"]

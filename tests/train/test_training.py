@@ -142,14 +142,10 @@ def test_killed_it_goes_on(folder: Path, tmp_path: Path) -> None:
 
 def test_two_processes_reach_the_result_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_classes(tmp_path / "classes", each=70, side=20)
-    (tmp_path / "plain_nets.py").write_text(
-        "from tests.train.test_training import small\n\ndef plain():\n    return small(dropout=0.0, norm=False)\n"
-    )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
     words = [
         "train",
-        "plain_nets:plain",
+        "tests.train.test_training:small(dropout=0.0, norm=False)",
         folder,
         "--labels",
         "folders",

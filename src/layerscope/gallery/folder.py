@@ -205,11 +205,7 @@ class Gallery:
             return read
         try:
             digest = hashlib.sha256(b"".join(encoded_files(path))).hexdigest()
-            for network in self.networks:
-                network.preprocessing.check(read.image)
-            sides = read.image.height, read.image.width
-            networks = self.networks if self.native is None else self.native(sides)
-            for network, called in zip(networks, self.names, strict=True):
+            for network, called in zip(self._networks_for(read.image), self.names, strict=True):
                 key = self._key(network, digest)
                 if self._made(name, called).get("key") != key:
                     shown = exhibit(network, read.image, self.look)
@@ -218,6 +214,14 @@ class Gallery:
         except ImageError as error:
             return BadImage(path, str(error))
         return None
+
+    def _networks_for(self, picture: Decoded) -> Sequence[Network]:
+        """The networks, read again for the picture's size if they see it as it is."""
+        if self.native is None:
+            return self.networks
+        for network in self.networks:
+            network.preprocessing.check(picture)
+        return self.native((picture.height, picture.width))
 
     def finish(self, good: Mapping[str, Path], bad: Sequence[BadImage]) -> tuple[Path, ...]:
         """Write the figure and ``results.json`` from what the folder holds, and return their paths.

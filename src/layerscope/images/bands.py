@@ -57,7 +57,8 @@ class Bands:
             raise ImageError(
                 f"{bad} of {self.values.size} values are NaN or infinite; fill them with a number before it is saved"
             )
-        if bad := self.values.size - int((np.abs(self.values) <= LARGEST).sum()):
+        if self.values.max() > LARGEST or self.values.min() < -LARGEST:
+            bad = int((np.abs(self.values) > LARGEST).sum())
             raise ImageError(
                 f"{bad} of {self.values.size} values are beyond {LARGEST:g}, as what stands for no data is; fill them "
                 "with a number before it is saved"
