@@ -1,4 +1,4 @@
-"""A training's steps beside bare ones: same module, batch and optimiser, nothing else; and what a checkpoint costs.
+"""A training's steps beside bare ones: same module, batch, loss and optimiser, nothing else; what a checkpoint costs.
 
 Steps of a training are those in the middle of its second and third epoch, pictures prepared by threads meanwhile; bare
 ones have theirs ready. Medians, in turns. With one thread fewer than there are cores the pictures have a core of their
@@ -29,6 +29,7 @@ from layerscope.train.training import train_network
 from layerscope.zoo.loading import build_module
 
 CLASSES, BATCH = 10, 64
+RECIPE = replace(RECIPES["short"], epochs=3, batch=BATCH, rate=0.001)
 EDGE = 5  # steps at the beginning of an epoch that are left out
 
 
@@ -46,11 +47,11 @@ def bare(name: str, build: Options, steps: int) -> list[float]:
     module = module.train().to(memory_format=torch.channels_last)
     pictures = torch.randn(BATCH, *preprocessing.shape).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % CLASSES
-    optimiser = torch.optim.SGD(module.parameters(), 0.001, 0.9, weight_decay=5e-4)
+    optimiser = torch.optim.SGD(module.parameters(), RECIPE.rate, RECIPE.momentum, weight_decay=RECIPE.decay)
     ends = [time.perf_counter()]
     for _ in range(steps):
         optimiser.zero_grad()
-        torch.autograd.backward(F.cross_entropy(module(pictures), labels))
+        torch.autograd.backward(F.cross_entropy(module(pictures), labels, label_smoothing=RECIPE.smoothing))
         optimiser.step()
         ends.append(time.perf_counter())
     return np.diff(ends).tolist()
@@ -59,12 +60,11 @@ def bare(name: str, build: Options, steps: int) -> list[float]:
 def trained(name: str, build: Options, folder: Path, out: Path) -> list[float]:
     """Seconds of each step in the middle of the second and third epoch."""
     images, ends = open_images(folder, labels="folders"), list[float]()
-    recipe = replace(RECIPES["short"], epochs=3, batch=BATCH, rate=0.001)
     train_network(
         name,
         images,
         out,
-        options=TrainOptions(recipe, build, interval=1e9),
+        options=TrainOptions(RECIPE, build, interval=1e9),
         progress=lambda _: ends.append(time.perf_counter()),
     )
     steps = len(images) // BATCH

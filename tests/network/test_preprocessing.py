@@ -110,9 +110,11 @@ def test_many_at_once_are_to_the_bit_what_each_is(kind: type[np.generic], channe
     preprocessing = Preprocessing(None, 5, 7, *own)
     for count in (1, 4):
         pixels = (random.random((count, channels, 5, 7)) * 255).astype(kind)
-        found = preprocessing.values_of_many(pixels)
+        mirrored = np.arange(count) % 2 == 1
+        found = preprocessing.values_of_many(pixels.transpose(0, 2, 3, 1).copy(), mirrored)
         each = torch.stack([preprocessing.values(one) for one in pixels])
-        assert torch.equal(found, each)
+        for ours, own_values, turned in zip(found, each, mirrored, strict=True):
+            assert torch.equal(ours, own_values.flip(2) if turned else own_values)
         assert found.is_contiguous(memory_format=torch.channels_last)
         greys = torch.from_numpy(pixels).float() / (255 if kind is np.uint8 else 1)
         mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in own)

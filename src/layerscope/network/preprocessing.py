@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from layerscope.errors import ImageError
 from layerscope.images.bands import Bands, Decoded
+from layerscope.kernels.threads import loading_kernels
 from layerscope.network.mean_image import MeanImage
 from layerscope.network.showing import Shown, mixed, panels_of, words_of
 
@@ -78,7 +80,7 @@ class Preprocessing:
     def __str__(self) -> str:
         return f"Preprocessing({', '.join(f'{name}={value!r}' for name, value in self.about().items())})"
 
-    def apply(self, picture: Decoded | Tensor, place: Place = CENTRE) -> Tensor:
+    def apply(self, picture: Decoded | _Values, place: Place = CENTRE) -> Tensor:
         """The input (channels, height, width), float32, for a picture of any size; grey for one channel.
 
         ``picture``: also what `resized` made of one. ``place``: as `crop` takes it. Raises ImageError for a picture
@@ -97,18 +99,28 @@ class Preprocessing:
         found /= _upright(self.deviation, values).numpy()
         return values
 
-    def values_of_many(self, pixels: npt.NDArray[Any]) -> Tensor:
-        """The same of (pictures, channels, height, width) at once, channels last in memory; there is no mean image."""
-        count, channels, height, width = pixels.shape
-        last = np.empty((count, height, width, channels), pixels.dtype)
-        for channel in range(channels):
-            last[..., channel] = pixels[:, channel]
-        rows = last.reshape(count * height, width * channels).astype(np.float32)
+    def values_of_many(self, pixels: _Values, mirrored: npt.NDArray[np.bool_]) -> Tensor:
+        """The same of (pictures, height, width, channels) at once, some mirrored; there is no mean image.
+
+        (pictures, channels, height, width), channels last in memory.
+        """
+        found = np.empty(pixels.shape, np.float32)
         if pixels.dtype == np.uint8:
-            rows /= 255
-        rows -= np.tile(np.array(self.mean, np.float32), width)
-        rows /= np.tile(np.array(self.deviation, np.float32), width)
-        return torch.from_numpy(rows.reshape(last.shape)).permute(0, 3, 1, 2)
+            with loading_kernels():
+                from layerscope.kernels.levels_compiled import look_up
+            look_up(pixels, self._by_grey, mirrored, found)
+        else:
+            found[~mirrored], found[mirrored] = pixels[~mirrored], pixels[mirrored, :, ::-1]
+            rows, width = found.reshape(-1, found[0, 0].size), pixels.shape[2]
+            rows -= np.tile(np.array(self.mean, np.float32), width)
+            rows /= np.tile(np.array(self.deviation, np.float32), width)
+        return torch.from_numpy(found).permute(0, 3, 1, 2)
+
+    @cached_property
+    def _by_grey(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """What each grey of 8 bits becomes in each channel, (256,)."""
+        greys = np.broadcast_to(np.arange(256, dtype=np.uint8), (len(self.mean), 1, 256))
+        return tuple(self.values(greys)[:, 0].numpy())
 
     def normalised(self, pixels: Tensor, place: Place = CENTRE) -> Tensor:
         """Pixels (..., channels, height, width), 1 as white, less the mean, over the deviation.
@@ -120,7 +132,8 @@ class Preprocessing:
     def _mean(self, like: Tensor, place: Place) -> Tensor:
         if self.mean_image is None or tuple(like.shape[-2:]) != (self.height, self.width):
             return _upright(self.mean, like)
-        return self._part(torch.from_numpy(self.mean_image.values).to(like), place)
+        part = self._part(self.mean_image.values.transpose(1, 2, 0), place).transpose(2, 0, 1)
+        return torch.from_numpy(part).to(like)
 
     def crop(self, picture: Image.Image, place: Place = CENTRE) -> Image.Image:
         """The part of the picture that the network sees, at its size, RGB, or L of a picture in L.
@@ -145,18 +158,17 @@ class Preprocessing:
             return str(error)
         return ""
 
-    def resized(self, picture: Decoded) -> Tensor | None:
-        """The whole picture as `apply` resizes it, (channels, height, width), uint8 or float32; None: long and thin."""
+    def resized(self, picture: Decoded) -> _Values | None:
+        """The whole picture as `apply` resizes it, (height, width, channels), uint8 or float32; None: long and thin."""
         return self._resized(self._source(picture))
 
-    def pixels(self, picture: Decoded | Tensor, place: Place = CENTRE) -> _Values:
+    def pixels(self, picture: Decoded | _Values, place: Place = CENTRE) -> _Values:
         """What the network sees of a picture before it is normalised, (channels, height, width).
 
         uint8, or float32 with 1 as white. ``picture`` and ``place`` as `apply` takes them.
         """
-        if isinstance(picture, Tensor):
-            found: _Values = self._part(picture, place).numpy()
-            return found
+        if isinstance(picture, np.ndarray):
+            return self._part(picture, place).transpose(2, 0, 1)
         return self._cropped(self._source(picture), place).transpose(2, 0, 1)
 
     def _source(self, picture: Decoded) -> _Source:
@@ -186,8 +198,7 @@ class Preprocessing:
         """What is seen, (height, width, channels)."""
         whole = self._resized(source)
         if whole is not None:
-            found: _Values = self._part(whole, place).permute(1, 2, 0).numpy()
-            return found
+            return self._part(whole, place)
         wide, high = _sides(source)
         down, across = self._size(wide, high)
         top, left = self._corner(down, across, place)
@@ -195,12 +206,14 @@ class Preprocessing:
         rows = top * high / down, (top + self.height) * high / down
         return np.concatenate([self._resize_part(band, rows, columns) for band in _pictures(source)], axis=2)
 
-    def _resized(self, source: _Source) -> Tensor | None:
+    def _resized(self, source: _Source) -> _Values | None:
         down, across = self._size(*_sides(source))
         if down * across > _WHOLE * self.height * self.width:
             return None
         pixels = torch.from_numpy(np.atleast_3d(np.array(source))).permute(2, 0, 1)[None]
-        return F.interpolate(pixels, (down, across), mode=self.interpolation, antialias=True)[0]
+        found = F.interpolate(pixels, (down, across), mode=self.interpolation, antialias=True)[0]
+        whole: _Values = found.permute(1, 2, 0).numpy()
+        return whole
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
         """Height and width of a picture as a whole, resized."""
@@ -221,9 +234,9 @@ class Preprocessing:
     def _corner(self, down: int, across: int, place: Place) -> tuple[int, int]:
         return round((down - self.height) * place[0]), round((across - self.width) * place[1])
 
-    def _part(self, whole: Tensor, place: Place) -> Tensor:
-        top, left = self._corner(whole.shape[1], whole.shape[2], place)
-        return whole[:, top : top + self.height, left : left + self.width]
+    def _part(self, whole: npt.NDArray[Any], place: Place) -> npt.NDArray[Any]:
+        top, left = self._corner(whole.shape[0], whole.shape[1], place)
+        return whole[top : top + self.height, left : left + self.width]
 
     def _resize_part(
         self, shown: Image.Image, rows: tuple[float, float], columns: tuple[float, float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,7 @@ class Batches:
     part: int = 0
     parts: int = 1
     mirror: bool = True
-    _resized: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _resized: dict[int, npt.NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def count(self) -> int:
@@ -82,37 +82,42 @@ class Batches:
             for _, batch in made:
                 yield batch
 
-    def _read(self, index: int) -> Tensor | Decoded:
+    def _read(self, index: int) -> Decoded | npt.NDArray[Any]:
         if (known := self._resized.get(index)) is not None:
             return known
         picture = self.images.load(index).image
-        whole = self.preprocessing.resized(picture)
-        if whole is None:
+        resized = self.preprocessing.resized(picture)
+        if resized is None:
             return picture
+        whole = np.ascontiguousarray(resized)
         if self.images.sources and len(self._resized) * whole.nbytes < _ROOM:
             self._resized[index] = whole
         return whole
 
     def _batch(self, row: npt.NDArray[np.int64], draws: _Draws | None) -> Batch:
-        assert self.images.labels is not None
-        good, bad = dict[int, _Seen](), list[str]()
-        for index in row.tolist():
-            place = CENTRE if draws is None else (float(draws[index, 0]), float(draws[index, 1]))
-            mirrored = self.mirror and draws is not None and bool(draws[index, 2] < 0.5)
+        seen, good, bad = list[_Seen](), list[int](), list[str]()
+        own = [(*CENTRE, 1.0)] * len(row) if draws is None else draws[row].tolist()
+        for index, (down, across, turn) in zip(row.tolist(), own, strict=True):
             try:
-                good[index] = _Seen(self.preprocessing.pixels(self._read(index), place), place, mirrored)
+                pixels = self.preprocessing.pixels(self._read(index), (down, across))
             except ImageError as error:
                 bad.append(f"{self.images.names[index]}: {error}")
-        labels = torch.tensor([self.images.labels[index] for index in good], dtype=torch.int64)
-        return Batch(self._inputs(list(good.values())), labels, tuple(bad))
+            else:
+                seen.append(_Seen(pixels, (down, across), self.mirror and turn < 0.5))
+                good.append(index)
+        return Batch(self._inputs(seen), torch.from_numpy(self._labels[good]), tuple(bad))
+
+    @cached_property
+    def _labels(self) -> npt.NDArray[np.int64]:
+        return np.array(self.images.labels, np.int64)
 
     def _inputs(self, seen: Sequence[_Seen]) -> Tensor:
         """All at once where all are prepared alike: one by one takes as long as a small network computes with them."""
         if not seen:
             return torch.empty(0, *self.preprocessing.shape)
         if self.preprocessing.mean_image is None and len({one.pixels.dtype for one in seen}) == 1:
-            turned = [one.pixels[:, :, ::-1] if one.mirrored else one.pixels for one in seen]
-            return self.preprocessing.values_of_many(np.stack(turned))
+            pixels = np.stack([one.pixels.transpose(1, 2, 0) for one in seen])
+            return self.preprocessing.values_of_many(pixels, np.array([one.mirrored for one in seen]))
         made = [(self.preprocessing.values(one.pixels, one.place), one.mirrored) for one in seen]
         found = torch.stack([values.flip(2) if mirrored else values for values, mirrored in made])
         return found.contiguous(memory_format=torch.channels_last)

@@ -114,6 +114,7 @@ class _Training:
             if len(self.log) < epoch:  # here, too, it may have been killed
                 self._end_epoch(epoch)
                 continue
+            self.spread.train()
             with closing(self.batches.epoch(epoch, first)) as batches:
                 for batch in batches:
                     self._learn(batch)
@@ -136,7 +137,6 @@ class _Training:
 
     def _learn(self, batch: Batch) -> None:
         """One step. What dropout draws follows from seed, step and process."""
-        self.spread.train()
         drawn = np.random.default_rng((self.options.seed, self.step, self.processes.rank)).integers(2**62)
         on_cpu = self.plan.device.type == "cpu"  # seeding all devices takes a hundredth of a short step
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(int(drawn))
