@@ -15,15 +15,16 @@ Array = npt.NDArray[Any]
 
 @njit(nogil=True, cache=True)
 def look_up(pictures: Array, levels: tuple[Array, ...], mirrored: Array, found: Array) -> None:
-    """Levels (256,) of each channel at pictures (pictures, height, width, channels), uint8; some are mirrored."""
+    """Levels (256,) of each channel at pictures (pictures, height, width, channels), uint8; some are mirrored.
+
+    The length of a tuple is known when it is compiled, so that the loop over channels unrolls.
+    """
     count, height, width, _ = pictures.shape
     for k in range(count):
         first, step = (width - 1, -1) if mirrored[k] else (0, 1)
         for y in range(height):
             at = first
             for x in range(width):
-                for c in range(
-                    len(levels)
-                ):  # a tuple's length is known when it is compiled: the loop unrolls
+                for c in range(len(levels)):
                     found[k, y, x, c] = levels[c][pictures[k, y, at, c]]
                 at += step
