@@ -1,8 +1,8 @@
-"""A training's steps beside bare ones: same module, batch, loss and optimiser, nothing else; what a checkpoint costs.
+"""A training's steps beside bare ones: same module, loss and optimiser, nothing else; what a checkpoint costs.
 
-Steps of a training are those in the middle of its second and third epoch, pictures prepared by threads meanwhile; bare
-ones have theirs ready. Medians, in turns. With one thread fewer than there are cores the pictures have a core of their
-own. Run: ``python benchmarks/train.py``.
+In turns: some steps of a training, pictures prepared by threads meanwhile, then as many bare ones of its own module on
+batches that are there already, so that what else the machine does, and where a module lies in memory, meets both. With
+one thread fewer than there are cores the pictures have a core of their own. Run: ``python benchmarks/train.py``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import argparse
 import tempfile
 import time
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import cycle, pairwise, product
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
-from layerscope.images.sets import open_images
+from layerscope.images.sets import ImageSet, open_images
+from layerscope.network.preprocessing import Preprocessing
 from layerscope.network.source import Options
+from layerscope.progress import Progress
+from layerscope.train.batches import Batches
 from layerscope.train.checkpoints import save_tensors
 from layerscope.train.plan import TrainOptions
 from layerscope.train.recipes import RECIPES
@@ -29,8 +33,10 @@ from layerscope.train.training import train_network
 from layerscope.zoo.loading import build_module
 
 CLASSES, BATCH = 10, 64
-RECIPE = replace(RECIPES["short"], epochs=3, batch=BATCH, rate=0.001)
+RECIPE = replace(RECIPES["short"], batch=BATCH, rate=0.001)
 EDGE = 5  # steps at the beginning of an epoch that are left out
+TURN = 5  # steps of each side
+SETTLE = 3  # bare steps that are left out while threads still prepare what the training goes on with
 
 
 def write_pictures(folder: Path, count: int, side: int) -> None:
@@ -41,34 +47,54 @@ def write_pictures(folder: Path, count: int, side: int) -> None:
         Image.fromarray(random.integers(0, 255, (side, side, 3), np.uint8)).save(path)
 
 
-def bare(name: str, build: Options, steps: int) -> list[float]:
-    """Seconds of each of so many steps on pictures that are there already."""
-    module, preprocessing = build_module(name, options=build)
-    module = module.train().to(memory_format=torch.channels_last)
-    pictures = torch.randn(BATCH, *preprocessing.shape).to(memory_format=torch.channels_last)
-    labels = torch.arange(BATCH) % CLASSES
-    optimiser = torch.optim.SGD(module.parameters(), RECIPE.rate, RECIPE.momentum, weight_decay=RECIPE.decay)
-    ends = [time.perf_counter()]
-    for _ in range(steps):
-        optimiser.zero_grad()
-        torch.autograd.backward(F.cross_entropy(module(pictures), labels, label_smoothing=RECIPE.smoothing))
-        optimiser.step()
-        ends.append(time.perf_counter())
-    return np.diff(ends).tolist()
+class Turns:
+    """Called after each step of a training; seconds of a step of either side in each turn."""
+
+    def __init__(self, images: ImageSet, preprocessing: Preprocessing) -> None:
+        self.ready = list(Batches(images, preprocessing, BATCH, seed=0).epoch(0))
+        self.module: nn.Module | None = None
+        self.steps, self.turn, self.ended = 0, list[float](), 0.0
+        self.ours, self.bare = list[float](), list[float]()
+
+    def __call__(self, _: Progress) -> None:
+        now = time.perf_counter()
+        self.steps += 1
+        epoch, place = divmod(self.steps, len(self.ready))
+        self.turn = [*self.turn, now - self.ended] if epoch and place >= EDGE else []
+        if len(self.turn) == TURN:
+            self.ours.append(median(self.turn))
+            self.bare.append(median(self._bare()))
+            self.turn = []
+        self.ended = time.perf_counter()
+
+    def _bare(self) -> list[float]:
+        assert self.module is not None
+        ends = list[float]()
+        for batch, _ in zip(self.batches, range(SETTLE + TURN), strict=False):
+            self.optimiser.zero_grad()
+            scores = self.module(batch.pictures)
+            torch.autograd.backward(F.cross_entropy(scores, batch.labels, label_smoothing=RECIPE.smoothing))
+            self.optimiser.step()
+            ends.append(time.perf_counter())
+        return [b - a for a, b in pairwise(ends)][SETTLE - 1 :]
+
+    def note(self, module: nn.Module) -> None:
+        """Called before each pass of a module: the last one that is new is the one that is trained."""
+        if module is not self.module:
+            self.module, self.batches = module, cycle(self.ready)
+            self.optimiser = torch.optim.SGD(
+                module.parameters(), RECIPE.rate, RECIPE.momentum, weight_decay=RECIPE.decay
+            )
 
 
-def trained(name: str, build: Options, folder: Path, out: Path) -> list[float]:
-    """Seconds of each step in the middle of the second and third epoch."""
-    images, ends = open_images(folder, labels="folders"), list[float]()
-    train_network(
-        name,
-        images,
-        out,
-        options=TrainOptions(RECIPE, build, interval=1e9),
-        progress=lambda _: ends.append(time.perf_counter()),
-    )
-    steps = len(images) // BATCH
-    return [b - a for n, (a, b) in enumerate(pairwise(ends), 1) if n >= steps and n % steps >= EDGE]
+def in_turns(name: str, images: ImageSet, side: int, epochs: int, out: Path) -> Turns:
+    """Train for so many epochs, the first of which is not looked at."""
+    module, preprocessing = build_module(name, options=Options(CLASSES, width=0.25, input_size=side))
+    turns = Turns(images, preprocessing)
+    module.register_forward_pre_hook(lambda own, _: turns.note(own))  # a method would be copied with it
+    options = TrainOptions(replace(RECIPE, epochs=epochs), Options(input_size=side), interval=1e9)
+    train_network(module, images, out, options=options, progress=turns)
+    return turns
 
 
 def checkpoint(folder: Path) -> float:
@@ -82,7 +108,7 @@ def checkpoint(folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pictures", type=int, default=1280)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--networks", nargs="+", default=["alexcnn", "vggcnn"])
     given = parser.parse_args()
@@ -91,17 +117,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_pictures(folder / "set", given.pictures, given.side)
+        images = open_images(folder / "set", labels="folders")
         for name, threads in product(given.networks, dict.fromkeys((max(1, most - 1), most))):
             torch.set_num_threads(threads)
-            build, steps = Options(CLASSES, width=0.25, input_size=given.side), given.pictures // BATCH
-            bare(name, build, 3)
-            alone, ours = list[float](), list[float]()
-            for number in range(given.rounds):
-                alone += bare(name, build, steps)
-                ours += trained(name, build, folder / "set", folder / f"{name}{threads}-{number}")
+            turns = in_turns(name, images, given.side, given.epochs, folder / f"{name}{threads}")
+            ratios = [ours / bare for ours, bare in zip(turns.ours, turns.bare, strict=True)]
+            low, middle, high = quantiles(ratios, n=4)
             print(
-                f"{name}, {threads} of {most} threads: a step {1e3 * median(ours):.1f} ms, bare "
-                f"{1e3 * median(alone):.1f} ms: {median(ours) / median(alone):.3f}"
+                f"{name}, {threads} of {most} threads: a step {1e3 * median(turns.ours):.1f} ms, bare "
+                f"{1e3 * median(turns.bare):.1f} ms; {middle:.3f} in the middle of {len(ratios)} turns (half of them "
+                f"{low:.3f} to {high:.3f})",
+                flush=True,
             )
         print(f"checkpoint of 60 M parameters: {median(checkpoint(folder) for _ in range(3)):.2f} s")
 

@@ -111,7 +111,8 @@ def test_many_at_once_are_to_the_bit_what_each_is(kind: type[np.generic], channe
     for count in (1, 4):
         pixels = (random.random((count, channels, 5, 7)) * 255).astype(kind)
         mirrored = np.arange(count) % 2 == 1
-        found = preprocessing.values_of_many(pixels.transpose(0, 2, 3, 1).copy(), mirrored)
+        last = pixels.transpose(0, 2, 3, 1).copy()
+        found = preprocessing.values_of_many(last, mirrored, np.full(last.shape, np.nan, np.float32))
         each = torch.stack([preprocessing.values(one) for one in pixels])
         for ours, own_values, turned in zip(found, each, mirrored, strict=True):
             assert torch.equal(ours, own_values.flip(2) if turned else own_values)

@@ -92,6 +92,20 @@ def test_centred_batches_have_every_picture_once(images: ImageSet) -> None:
     assert torch.equal(found[1].pictures[1], expected)
 
 
+def test_memory_is_used_again_when_nobody_holds_what_is_in_it(images: ImageSet) -> None:
+    batches = Batches(images, SMALL, 2, seed=0)
+    held = next(batches.epoch(0)).pictures[:1]  # a part holds all of it
+    before, found = held.clone(), Counter[int]()
+    for number in range(4):
+        for batch in batches.epoch(number):
+            assert not batch.pictures.isnan().any()
+            found[batch.pictures.data_ptr()] += 1
+            batch.pictures.fill_(torch.nan)
+    assert found.total() == 4 * batches.count > 4 * len(found)
+    assert held.data_ptr() not in found
+    assert torch.equal(held, before)
+
+
 @pytest.mark.parametrize("parts", [2, 3, 6])
 def test_processes_share_the_centred_pictures(images: ImageSet, parts: int) -> None:
     """Each picture is seen by one of them, in batches no larger than those of a step; a share may be empty."""

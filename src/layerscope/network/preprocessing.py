@@ -99,12 +99,13 @@ class Preprocessing:
         found /= _upright(self.deviation, values).numpy()
         return values
 
-    def values_of_many(self, pixels: _Values, mirrored: npt.NDArray[np.bool_]) -> Tensor:
+    def values_of_many(
+        self, pixels: _Values, mirrored: npt.NDArray[np.bool_], found: npt.NDArray[np.float32]
+    ) -> Tensor:
         """The same of (pictures, height, width, channels) at once, some mirrored; there is no mean image.
 
-        (pictures, channels, height, width), channels last in memory.
+        (pictures, channels, height, width), channels last in memory, which is that of ``found``, shaped as ``pixels``.
         """
-        found = np.empty(pixels.shape, np.float32)
         if pixels.dtype == np.uint8:
             with loading_kernels():
                 from layerscope.kernels.levels_compiled import look_up

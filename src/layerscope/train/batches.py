@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ _AHEAD = 2  # batches that wait while others are being made
 _ROOM = 1 << 29  # bytes of resized pictures that are kept for the next epoch
 # of each picture in an epoch: where it is cropped, down and across, and mirrored below .5
 _Draws = npt.NDArray[np.float64]
+_Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Batches:
     parts: int = 1
     mirror: bool = True
     _resized: dict[int, npt.NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+    _free: deque[_Values] = field(default_factory=deque, init=False, repr=False)
 
     @property
     def count(self) -> int:
@@ -117,10 +121,21 @@ class Batches:
             return torch.empty(0, *self.preprocessing.shape)
         if self.preprocessing.mean_image is None and len({one.pixels.dtype for one in seen}) == 1:
             pixels = np.stack([one.pixels.transpose(1, 2, 0) for one in seen])
-            return self.preprocessing.values_of_many(pixels, np.array([one.mirrored for one in seen]))
+            mirrored = np.array([one.mirrored for one in seen])
+            return self.preprocessing.values_of_many(pixels, mirrored, self._memory(pixels.shape))
         made = [(self.preprocessing.values(one.pixels, one.place), one.mirrored) for one in seen]
         found = torch.stack([values.flip(2) if mirrored else values for values, mirrored in made])
         return found.contiguous(memory_format=torch.channels_last)
+
+    def _memory(self, shape: tuple[int, ...]) -> _Values:
+        """Room for a batch, of an earlier one that nobody holds any more: new memory takes as long as to fill it."""
+        try:
+            whole = self._free.pop()
+        except IndexError:
+            whole = np.empty((self.batch // self.parts, *shape[1:]), np.float32)
+        lent = whole[: shape[0]]
+        weakref.finalize(lent, self._free.append, whole)
+        return lent
 
 
 class _Seen(NamedTuple):
