@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -334,9 +335,16 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> 
     folder = write_classes(tmp_path / "classes")
     (folder / "class1" / "2.png").write_bytes(b"no picture")
     images = open_images(folder, labels="folders")
-    made = train_network(small(), images, tmp_path / "out", options=options())
+    kept = list[list[str]]()
+
+    def look(_: Progress) -> None:
+        with safe_open(tmp_path / "out" / CHECKPOINT, "pt") as file:
+            kept.append(json.loads(file.metadata()["layerscope"])["bad"])
+
+    made = train_network(small(), images, tmp_path / "out", options=options(), progress=look)
     assert "class1/2.png" in made.bad[0]
     assert len(made.bad) == 1
+    assert kept[-1] == list(made.bad)
 
 
 class Tied(Small):

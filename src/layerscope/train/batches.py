@@ -85,6 +85,7 @@ class Batches:
         with DECODING, closing(made_ahead(make, rows, self.workers, self.workers + _AHEAD)) as made:
             for _, batch in made:
                 yield batch
+        self._free.clear()  # a validation, which may follow, has room of its own
 
     def _read(self, index: int) -> Decoded | npt.NDArray[Any]:
         if (known := self._resized.get(index)) is not None:
@@ -128,13 +129,16 @@ class Batches:
         return found.contiguous(memory_format=torch.channels_last)
 
     def _memory(self, shape: tuple[int, ...]) -> _Values:
-        """Room for a batch, of an earlier one that nobody holds any more: new memory takes as long as to fill it."""
+        """Room for a batch, of an earlier one that nobody holds any more: new memory costs half as much again.
+
+        Who copies from it without waiting, as to a card from pinned memory, must hold the batch until that is done.
+        """
         try:
             whole = self._free.pop()
         except IndexError:
-            whole = np.empty((self.batch // self.parts, *shape[1:]), np.float32)
+            whole = np.empty((-(-self.batch // self.parts), *shape[1:]), np.float32)
         lent = whole[: shape[0]]
-        weakref.finalize(lent, self._free.append, whole)
+        weakref.finalize(lent, self._free.append, whole).atexit = False
         return lent
 
 

@@ -154,9 +154,14 @@ class _Training:
         self._refuse_divergence(sums[0], self.step + 1)
         self.optimiser.step()
         if sums[2] < self.recipe.batch:
-            self.bad += self.processes.gathered(batch.bad)
+            self._leave_out(batch.bad)
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)]
         self.step += 1
+
+    def _leave_out(self, bad: Sequence[str]) -> None:
+        """Pictures that could not be read, of all processes: each once, the last one last."""
+        found = dict.fromkeys(self.processes.gathered(bad))
+        self.bad = [*(reason for reason in self.bad if reason not in found), *found]
 
     def _refuse_divergence(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
@@ -215,7 +220,7 @@ class _Training:
                 wrong = (len(labels) - int(right.sum()) for right in (ranked[:, :1], ranked))
                 sums += torch.tensor([float(losses), *wrong, len(labels)], dtype=torch.float64)
                 bad += batch.bad
-        self.bad += self.processes.gathered(bad)
+        self._leave_out(bad)
         found = self.processes.added(sums).tolist()
         self._refuse_divergence(found[0], self.step)
         if self.validation is None:
@@ -266,7 +271,7 @@ class _Training:
         out = self.plan.out
         self._save_weights(out / WEIGHTS)
         save_figure(training_curve(self._publish_log(), self.plan.spec), out / "curve")
-        bad = sorted(set(self.bad))
-        publish_json(out / ABOUT, {**self.plan.inputs, "log": self.log, "bad": bad, "seconds": self.seconds})
+        about = {**self.plan.inputs, "log": self.log, "bad": sorted(self.bad), "seconds": self.seconds}
+        publish_json(out / ABOUT, about)
         with written(out):
             (out / CHECKPOINT).unlink(missing_ok=True)
