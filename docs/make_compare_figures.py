@@ -1,7 +1,7 @@
 """The figures of two networks compared, by the commands of the tutorial and of the page on comparing.
 
 Takes two hours on two cores, most of it for the background. What is there already stays. Run:
-``python docs/make_compare_figures.py FOLDER``, with the packages that ``examples/background/cutouts.py`` names.
+``python docs/make_compare_figures.py FOLDER``, with the packages that ``examples/stamps/cutouts.py`` names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from make_figures import keep
 from make_space_figures import PHOTOGRAPHS, VIEWS, run
 from PIL import Image
 
-CUTOUTS = VIEWS.parent / "background" / "cutouts.py"
+CUTOUTS = VIEWS.parent / "stamps" / "cutouts.py"
 TRUNKS = ("-n", "vgg16", "-n", "alexnet", "-w", "imagenet-trunk")
 FIGURES = {
     "compare-cka": ("comparison/similarity/cka.png", 760),

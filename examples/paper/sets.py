@@ -64,7 +64,7 @@ def objects(folder: Path, count: int, masked: int) -> tuple[Path, Path]:
     the masks of some of them, spread evenly."""
 
     def make() -> None:
-        _run("background/cutouts.py", folder, count)
+        _run("stamps/cutouts.py", folder, count)
         names = sorted(path.name for path in (folder / "pictures").iterdir())
         rows = [(f"pictures/{name}", name.partition("-")[0]) for name in names]
         save_text(folder / "list.csv", as_csv(("path", "label"), rows))

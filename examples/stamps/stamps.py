@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage
+from composing import PLACES, STAMPS, placed, scaled, square_of, without_border
 from PIL import Image, ImageEnhance
 
 from layerscope.disk.whole import written
@@ -35,7 +36,6 @@ COMMON = (
 LONG = 0.6, 1.0  # of a picture's side: the stamp's longer side, from and to
 COLOUR = 0.3  # how far brightness, contrast and colour move
 LIST = Path(__file__).with_name("stamps.csv")
-STAMPS, PLACES = Path("usr/share/tuxpaint/stamps"), Path("usr/share/backgrounds")
 BACKGROUNDS = (
     "Bridge_by_Sander_Klootwijk.jpg", "aitzgorri_by_Aitzol_Berasategi.jpg",
     "picosdeeuropa_by_Aitzol_Berasategi.jpg", "sunset_by_Aitzol_Berasategi.jpg",
@@ -139,8 +139,7 @@ class Stamps:
 @cache
 def cut_out(path: Path) -> Image.Image:
     """A stamp at the common size, RGBA, without the empty border."""
-    image = Image.open(path).convert("RGBA")
-    image = image.crop(image.getchannel("A").getbbox())
+    image = without_border(Image.open(path).convert("RGBA"))
     return scaled(image, COMMON / max(image.size))
 
 
@@ -151,18 +150,9 @@ def photograph(path: Path) -> Image.Image:
     return scaled(image, 3 * SIDE / min(image.size))
 
 
-def scaled(image: Image.Image, share: float) -> Image.Image:
-    """The image at a share of its size, a pixel at least."""
-    width, height = (max(1, round(length * share)) for length in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
-
-
 def part_of(path: Path, random: np.random.Generator) -> Image.Image:
     """A square of half the shorter side up to all of it, from anywhere, half of them mirrored."""
-    image = photograph(path)
-    side = int(random.integers(min(image.size) // 2, min(image.size) + 1))
-    left, top = (int(random.integers(0, length - side + 1)) for length in image.size)
-    part = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    part = square_of(photograph(path), SIDE, random)
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else part
 
 
@@ -171,15 +161,12 @@ def pasted(
 ) -> tuple[Image.Image, Image.Image]:
     """The stamp anywhere on the background, whole, then both in other colours; and where it is."""
     drawn = scaled(stamp, random.uniform(*LONG) * SIDE / max(stamp.size))
-    left, top = (int(random.integers(0, SIDE - length + 1)) for length in drawn.size)
-    background.paste(drawn, (left, top), drawn)
-    mask = Image.new("L", background.size)
-    mask.paste(drawn.getchannel("A"), (left, top))
+    picture, mask = placed(drawn, background, random)
     kinds: Sequence[type[ImageEnhance.Brightness | ImageEnhance.Contrast | ImageEnhance.Color]]
     kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
     for kind in kinds:
-        background = kind(background).enhance(1 + random.uniform(-COLOUR, COLOUR))
-    return background, mask
+        picture = kind(picture).enhance(1 + random.uniform(-COLOUR, COLOUR))
+    return picture, mask
 
 
 def main(folder: Path, count: int) -> None:

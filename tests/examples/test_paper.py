@@ -222,8 +222,8 @@ for part in ("pictures", "masks"):
 def test_cut_outs_have_a_class_for_each_kind_and_some_a_mask_that_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "background").mkdir()
-    (tmp_path / "background/cutouts.py").write_text(CUTOUTS)
+    (tmp_path / "stamps").mkdir()
+    (tmp_path / "stamps/cutouts.py").write_text(CUTOUTS)
     monkeypatch.setattr(sets, "EXAMPLES", tmp_path)
     listed, masks = sets.objects(tmp_path / "objects", 6, 4)
     images = open_images([listed])

@@ -12,7 +12,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "stamps"))
 
-import folds  # noqa: E402  they lie among the examples
+import composing  # noqa: E402  they lie among the examples
+import folds  # noqa: E402
 import report  # noqa: E402
 import stamps  # noqa: E402
 
@@ -32,11 +33,11 @@ def test_the_list_has_eight_classes_in_four_folds_that_share_no_group() -> None:
 def root(tmp_path: Path) -> Path:
     """The packages' files, made up: a cut-out and a place of one colour each."""
     for number, stamp in enumerate(stamps.listed()):
-        path = tmp_path / stamps.STAMPS / stamp.file
+        path = tmp_path / composing.STAMPS / stamp.file
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGBA", (30 + number % 7, 40), (number, 200, 30, 255)).save(path)
     for name in stamps.BACKGROUNDS:
-        path = tmp_path / stamps.PLACES / name
+        path = tmp_path / composing.PLACES / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (90, 80), "navy").save(path)
     return tmp_path

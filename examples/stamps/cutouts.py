@@ -5,7 +5,7 @@ lomiri-wallpapers-16.04, lomiri-wallpapers-20.04). Writes FOLDER/pictures/NAME.p
 FOLDER/masks/NAME.png, white the object: the same for the same packages. Run:
 
     apt-get install tuxpaint-stamps-default mate-backgrounds lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
-    python examples/background/cutouts.py FOLDER [COUNT] [ROOT]
+    python examples/stamps/cutouts.py FOLDER [COUNT] [ROOT]
     layerscope study FOLDER/pictures -n vgg16 -n alexnet -w imagenet-trunk --out STUDY
     layerscope compare STUDY --part background --masks FOLDER/masks --out COMPARISON
 
@@ -23,11 +23,11 @@ from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+from composing import PLACES, STAMPS, placed, scaled, square_of, without_border
 from PIL import Image
 
 SIDE, SEEN = 256, 224  # of a picture, and of its middle, which networks see
 LONG = 110, 200  # pixels of an object's longer side, from and to
-STAMPS, PLACES = "usr/share/tuxpaint/stamps", "usr/share/backgrounds"
 KINDS = ("animals", "food", "hobbies", "household", "plants", "vehicles")
 DRAWN = {"cartoon", "dinosaur", "plastic", "toys"}  # folders of what is no photograph
 BACKGROUNDS = (
@@ -59,7 +59,7 @@ def compositions(root: Path) -> Iterator[tuple[str, Image.Image, Image.Image]]:
         for stamp in sorted(stamps, key=lambda path: drawn(path, root, turn).random()):
             random = drawn(stamp, root, turn)
             name = "-".join(stamp.relative_to(root / STAMPS).with_suffix("").parts)
-            background = crop(opened(places[random.integers(len(places))]), random)
+            background = square_of(opened(places[random.integers(len(places))]), SIDE, random)
             yield f"{name}-{turn}", *pasted(Image.open(stamp).convert("RGBA"), background, random)
 
 
@@ -103,28 +103,13 @@ def opened(place: Path) -> Image.Image:
     return image
 
 
-def crop(place: Image.Image, random: np.random.Generator) -> Image.Image:
-    """A square of half the shorter side up to all of it, from anywhere."""
-    side = int(random.integers(min(place.size) // 2, min(place.size) + 1))
-    left, top = (int(random.integers(0, length - side + 1)) for length in place.size)
-    return place.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
-
-
 def pasted(
     stamp: Image.Image, background: Image.Image, random: np.random.Generator
 ) -> tuple[Image.Image, Image.Image]:
     """The picture and its mask; all of the object lies in the middle that is seen."""
-    stamp = stamp.crop(stamp.getchannel("A").getbbox())
-    scale = random.integers(LONG[0], LONG[1] + 1) / max(stamp.size)
-    width, height = (max(1, round(length * scale)) for length in stamp.size)
-    stamp = stamp.resize((width, height), Image.Resampling.BICUBIC)
-    border = (SIDE - SEEN) // 2
-    left, top = (border + int(random.integers(0, SEEN - length + 1)) for length in (width, height))
-    mask = Image.new("L", background.size)
-    mask.paste(stamp.getchannel("A"), (left, top))
-    picture = background.copy()
-    picture.paste(stamp, (left, top), stamp)
-    return picture, mask
+    stamp = without_border(stamp)
+    drawn = scaled(stamp, random.integers(LONG[0], LONG[1] + 1) / max(stamp.size))
+    return placed(drawn, background, random, (SIDE - SEEN) // 2)
 
 
 if __name__ == "__main__":
