@@ -29,6 +29,18 @@ def main(folder: Path) -> None:
     for name, (figure, width) in FIGURES.items():
         keep(Image.open(folder / "figures" / f"{figure}.png"), name, width)
     keep(beneath([Image.open(folder / "figures" / f"{name}.png") for name in FILTERS]), "paper-7", 1000)
+    keep(inside_and_outside(folder / "figures"), "paper-1", 1300)
+
+
+def inside_and_outside(folder: Path) -> Image.Image:
+    """What is kept of a picture, and beneath it the two planes that it is placed on, as wide together."""
+    kept, *planes = (Image.open(folder / f"figure-1-{part}.png") for part in ("kept", "c4_1", "c5_3"))
+    share = kept.width / sum(plane.width for plane in planes)
+    small = [plane.resize((int(plane.width * share), int(plane.height * share))) for plane in planes]
+    sheet = Image.new("RGB", (kept.width, max(plane.height for plane in small)), "white")
+    sheet.paste(small[0], (0, 0))
+    sheet.paste(small[1], (small[0].width, 0))
+    return beneath([kept, sheet])
 
 
 def beneath(pages: list[Image.Image]) -> Image.Image:

@@ -184,6 +184,16 @@ def test_dots_are_where_their_points_are() -> None:
     assert abs((y2 - y0) / 5 - scale) < 1  # the same scale both ways, y down
 
 
+def test_a_new_patch_is_seen_among_old_ones() -> None:
+    points = np.concatenate([np.zeros((ABOUT.patches, 2)), np.zeros((1, 2))])
+    groups = Groups(np.array([-1] * ABOUT.patches + [0]), ("new",))
+    (image,) = images(embedding_page(points, ABOUT, groups))
+    drawn = np.asarray(image.get_array()).reshape(-1, 3).astype(int)
+    darkest = drawn[drawn.sum(axis=1).argmin()]
+    old = np.array((0xB9,) * 3)
+    assert abs(darkest - BLUE).max() < 0.4 * abs(old - BLUE).max()
+
+
 def test_colours_mix_in_no_order_and_grow_with_the_number() -> None:
     points = np.zeros((6, 2))
     of = np.array([0, 1, 0, 1, 0, 1])

@@ -38,6 +38,7 @@ COLOURS = (
 OTHERS = "#b9b9b9"  #: of patches in no group that has a colour
 _DPI = 200
 _ACROSS, _MARGIN, _NARROW = 1582, 36, 1100  # pixels: of a picture on a page, of its border, of a page's text
+_NEW = 20  # old patches that a new one is as strong as, where they lie over each other
 _LETTERS, _SMALL = 7.5, 6.5  # points
 _PNG_PIXELS = 1 << 22  # a plane with more is kept as JPEG
 _JPEG_PIXELS = 1 << 29  # more take 2 GB to make
@@ -183,7 +184,7 @@ def embedding_page(
 ) -> Page:
     """The embedding (N, 2) as a scatter plot without axes, for t-SNE's have no meaning; x to the right, y down.
 
-    Points beyond the patches that ``about`` speaks of are new ones.
+    Points beyond the patches that ``about`` speaks of are new ones, and each is as strong as many.
     Colours: of the largest groups; all others are grey. Where points lie over each other their colours mix, in no
     order, and the more there are, the stronger. Raises DisplayError if points and groups differ in number, or one is
     not finite.
@@ -206,7 +207,8 @@ def embedding_page(
         width,
     )
     page.legend(entries)
-    left, top = page.picture(_dots((points - corner) * scale, colours, (height, width), radius))
+    as_many = np.where(np.arange(len(points)) < about.patches, 1, _NEW)
+    left, top = page.picture(_dots((points - corner) * scale, colours, as_many, (height, width), radius))
     _draw_outlines(
         page.canvas, outlines, lambda xy: ((xy - corner) * scale + (left, top)) * page.canvas.pixel
     )
@@ -254,10 +256,11 @@ def _rgb(colour: str) -> npt.NDArray[np.float64]:
 def _dots(
     places: npt.NDArray[np.floating],
     colours: npt.NDArray[np.float64],
+    as_many: npt.NDArray[np.integer],
     size: tuple[int, int],
     radius: float,
 ) -> Pixels:
-    """Discs on white: at each pixel the mean colour of those that cover it, the stronger the more there are."""
+    """Discs on white, each as of so many: at a pixel the mean colour of those that cover it, the more the stronger."""
     height, width = size
     reach = np.arange(-math.ceil(radius), math.ceil(radius) + 1)
     right, down = (grid.ravel() for grid in np.meshgrid(reach, reach))
@@ -268,8 +271,8 @@ def _dots(
     for shift, weight in zip(down * width + right, weights, strict=True):
         index = y * width + x + shift
         for channel in range(3):
-            np.add.at(summed[:, channel], index, weight * colours[:, channel])
-        np.add.at(summed[:, 3], index, weight)
+            np.add.at(summed[:, channel], index, weight * as_many * colours[:, channel])
+        np.add.at(summed[:, 3], index, weight * as_many)
     covered = summed[:, 3:]
     mean = summed[:, :3] / np.maximum(covered, 1e-12)
     opaque = 1 - 0.35**covered
