@@ -12,7 +12,7 @@ import argparse
 import tempfile
 import time
 from dataclasses import replace
-from itertools import cycle, pairwise, product
+from itertools import cycle, islice, pairwise, product
 from pathlib import Path
 from statistics import median
 
@@ -71,7 +71,7 @@ class Turns:
     def _bare(self) -> list[float]:
         assert self.module is not None
         ends = list[float]()
-        for batch, _ in zip(self.batches, range(SETTLE + TURN), strict=False):
+        for batch in islice(self.batches, SETTLE + TURN):
             self.optimiser.zero_grad()
             scores = self.module(batch.pictures)
             torch.autograd.backward(F.cross_entropy(scores, batch.labels, label_smoothing=RECIPE.smoothing))

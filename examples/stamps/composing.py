@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-STAMPS, PLACES = (
-    "usr/share/tuxpaint/stamps",
-    "usr/share/backgrounds",
-)  # of Debian's packages, below their root
+# of Debian's packages, below their root
+STAMPS, PLACES = "usr/share/tuxpaint/stamps", "usr/share/backgrounds"
 
 
 def scaled(image: Image.Image, share: float) -> Image.Image:
@@ -33,11 +31,11 @@ def placed(
     stamp: Image.Image, background: Image.Image, random: np.random.Generator, border: int = 0
 ) -> tuple[Image.Image, Image.Image]:
     """The stamp anywhere on the background but for its border, whole; and the mask, 255 where it hides the place."""
-    corner = [
+    left, top = (
         border + int(random.integers(0, room - 2 * border - length + 1))
         for room, length in zip(background.size, stamp.size, strict=True)
-    ]
+    )
     picture, mask = background.copy(), Image.new("L", background.size)
-    picture.paste(stamp, (corner[0], corner[1]), stamp)
-    mask.paste(stamp.getchannel("A"), (corner[0], corner[1]))
+    picture.paste(stamp, (left, top), stamp)
+    mask.paste(stamp.getchannel("A"), (left, top))
     return picture, mask

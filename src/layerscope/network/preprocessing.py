@@ -106,10 +106,8 @@ class Preprocessing:
 
         (pictures, channels, height, width), channels last in memory, which is that of ``found``, shaped as ``pixels``.
         """
-        if found.shape != pixels.shape:
-            raise ValueError(
-                f"{found.shape} is no room for {pixels.shape}"
-            )  # a compiled walk would not notice
+        if found.shape != pixels.shape:  # a compiled walk would write beyond its end
+            raise ValueError(f"{found.shape} is no room for {pixels.shape}")
         if pixels.dtype == np.uint8:
             with loading_kernels():
                 from layerscope.kernels.levels_compiled import look_up
